@@ -1,0 +1,1 @@
+"""Supervised fine-tuning as a reproducible pipeline."""

@@ -1,0 +1,184 @@
+"""A backbone as a sequence of blocks, so that a frozen beginning can be computed once.
+
+Running the blocks one after the other gives exactly what the backbone gives; a test holds this for
+every family. A family that is not listed is one single block: it can be trained whole or not at
+all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sftcore.errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Block:
+    """One step of the backbone.
+
+    Attributes:
+        name: shown in tables and messages.
+        prefixes: names of the backbone's members whose parameters belong to this block.
+        forward: from the block before to the block after.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    forward: Callable[[Tensor], Tensor]
+
+    def owns(self, parameter_name: str) -> bool:
+        """Whether a parameter, buffer or module name of the backbone belongs to this block."""
+        return any(
+            parameter_name == prefix or parameter_name.startswith(f"{prefix}.")
+            for prefix in self.prefixes
+        )
+
+
+def split_blocks(backbone: nn.Module) -> list[Block]:
+    """The blocks of a backbone whose classifier has been taken off, first to last.
+
+    Every parameter belongs to exactly one block.
+
+    Raises:
+        WeightsError: a parameter belongs to none or to several (the family's rule is wrong for
+            this variant).
+    """
+    rule = _RULES.get(f"{_library(backbone)}.{type(backbone).__name__}", _whole)
+    blocks = rule(backbone)
+    for name, _ in backbone.named_parameters():
+        owners = [block.name for block in blocks if block.owns(name)]
+        if len(owners) != 1:
+            raise WeightsError(
+                f"parameter {name!r} of {type(backbone).__name__} belongs to "
+                f"{owners or 'no block'}: this variant's blocks are not known"
+            )
+    return blocks
+
+
+def _library(backbone: nn.Module) -> str:
+    return type(backbone).__module__.partition(".")[0]
+
+
+def _chain(backbone: nn.Module, name: str, *prefixes: str) -> Block:
+    """A block that runs members of the backbone one after the other."""
+    modules = [backbone.get_submodule(prefix) for prefix in prefixes]
+
+    def forward(x: Tensor) -> Tensor:
+        for module in modules:
+            x = module(x)
+        return x
+
+    return Block(name, prefixes, forward)
+
+
+def _whole(backbone: nn.Module) -> list[Block]:
+    prefixes = {name.partition(".")[0] for name, _ in backbone.named_parameters()}
+    return [Block("backbone", tuple(sorted(prefixes)), backbone)]
+
+
+def _timm_efficientnet(backbone: Any) -> list[Block]:
+    return [
+        _chain(backbone, "stem", "conv_stem", "bn1"),
+        *(_chain(backbone, f"blocks.{i}", f"blocks.{i}") for i in range(len(backbone.blocks))),
+        _chain(backbone, "features", "conv_head", "bn2", "global_pool"),
+    ]
+
+
+def _timm_resnet(backbone: Any) -> list[Block]:
+    return [
+        _chain(backbone, "stem", "conv1", "bn1", "act1", "maxpool"),
+        *(_chain(backbone, name, name) for name in ("layer1", "layer2", "layer3")),
+        _chain(backbone, "layer4", "layer4", "global_pool"),
+    ]
+
+
+def _timm_vision_transformer(backbone: Any) -> list[Block]:
+    def embed(x: Tensor) -> Tensor:
+        x = backbone._pos_embed(backbone.patch_embed(x))
+        return backbone.norm_pre(backbone.patch_drop(x))
+
+    def pool(x: Tensor) -> Tensor:
+        return backbone.forward_head(backbone.norm(x), pre_logits=True)
+
+    embed_names = ("patch_embed", "cls_token", "reg_token", "pos_embed", "norm_pre")
+    return [
+        Block("embed", embed_names, embed),
+        *(_chain(backbone, f"blocks.{i}", f"blocks.{i}") for i in range(len(backbone.blocks))),
+        Block("norm", ("norm", "attn_pool", "fc_norm"), pool),
+    ]
+
+
+def _torchvision_resnet(backbone: Any) -> list[Block]:
+    def last(x: Tensor) -> Tensor:
+        return torch.flatten(backbone.avgpool(backbone.layer4(x)), 1)
+
+    return [
+        _chain(backbone, "stem", "conv1", "bn1", "relu", "maxpool"),
+        *(_chain(backbone, name, name) for name in ("layer1", "layer2", "layer3")),
+        Block("layer4", ("layer4",), last),
+    ]
+
+
+def _torchvision_vgg(backbone: Any) -> list[Block]:
+    def classify(x: Tensor) -> Tensor:
+        return backbone.classifier(torch.flatten(backbone.avgpool(x), 1))
+
+    blocks, members = [], []
+    for index, module in enumerate(backbone.features):
+        members.append(f"features.{index}")
+        if isinstance(module, nn.MaxPool2d):
+            blocks.append(_chain(backbone, f"conv{len(blocks) + 1}", *members))
+            members = []
+    return [*blocks, Block("classifier", ("classifier",), classify)]
+
+
+def _torchvision_features(backbone: Any) -> list[Block]:
+    """MobileNet, EfficientNet and ConvNeXt: a sequence, average pooling, a classifier."""
+
+    def pool(x: Tensor) -> Tensor:
+        x = backbone.avgpool(x) if hasattr(backbone, "avgpool") else _average(x)
+        x = x if isinstance(backbone.classifier[0], nn.LayerNorm) else torch.flatten(x, 1)
+        return backbone.classifier(x)
+
+    def _average(x: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(x, (1, 1))
+
+    count = len(backbone.features)
+    blocks = [_chain(backbone, f"features.{i}", f"features.{i}") for i in range(count)]
+    return [*blocks, Block("classifier", ("classifier",), pool)]
+
+
+def _torchvision_vision_transformer(backbone: Any) -> list[Block]:
+    encoder = backbone.encoder
+
+    def embed(x: Tensor) -> Tensor:
+        x = backbone._process_input(x)
+        token = backbone.class_token.expand(x.shape[0], -1, -1)
+        return encoder.dropout(torch.cat([token, x], dim=1) + encoder.pos_embedding)
+
+    def last(x: Tensor) -> Tensor:
+        return backbone.heads(encoder.ln(x)[:, 0])
+
+    layers = [f"encoder.layers.{name}" for name, _ in encoder.layers.named_children()]
+    return [
+        Block("embed", ("conv_proj", "class_token", "encoder.pos_embedding"), embed),
+        *(_chain(backbone, name, name) for name in layers),
+        Block("norm", ("encoder.ln", "heads"), last),
+    ]
+
+
+_RULES: dict[str, Callable[[Any], list[Block]]] = {
+    "timm.EfficientNet": _timm_efficientnet,
+    "timm.ResNet": _timm_resnet,
+    "timm.VisionTransformer": _timm_vision_transformer,
+    "torchvision.ResNet": _torchvision_resnet,
+    "torchvision.VGG": _torchvision_vgg,
+    "torchvision.MobileNetV2": _torchvision_features,
+    "torchvision.MobileNetV3": _torchvision_features,
+    "torchvision.EfficientNet": _torchvision_features,
+    "torchvision.ConvNeXt": _torchvision_features,
+    "torchvision.VisionTransformer": _torchvision_vision_transformer,
+}

