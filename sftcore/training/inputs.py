@@ -13,6 +13,7 @@ from sftcore.data.loader import normalize, split_batches, to_unit_range
 from sftcore.models.network import Network
 
 FEATURE_BATCH_SIZE = 64
+FEATURE_BUDGET_BYTES = 512 << 20
 Reader = Callable[[np.ndarray], Tensor]
 
 

@@ -1,0 +1,88 @@
+"""Judging pictures: which are used, and why the others are not."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sftcore.data.decode import Refused
+from sftcore.errors import DataError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One row of the audit table."""
+
+    id: str
+    label: str
+    reason: str
+    detail: str
+
+
+def refuse_duplicates(
+    ids: Sequence[str], labels: Sequence[str], sha256s: Sequence[str]
+) -> dict[int, Refused]:
+    """Rows whose bytes stand elsewhere too.
+
+    The same bytes under two labels are all refused, since nobody knows which label is right; of
+    the same bytes under one label the first by id is kept.
+
+    Args:
+        ids: N ids, ascending.
+        labels: N class names.
+        sha256s: of the N files.
+    """
+    copies: dict[str, list[int]] = defaultdict(list)
+    for row, sha256 in enumerate(sha256s):
+        copies[sha256].append(row)
+    refused: dict[int, Refused] = {}
+    for rows in copies.values():
+        names = sorted({labels[row] for row in rows})
+        for row in rows if len(names) > 1 else rows[1:]:
+            if len(names) > 1:
+                refused[row] = Refused("same bytes under two labels", ", ".join(names))
+            else:
+                refused[row] = Refused("same bytes as another picture", ids[rows[0]])
+    return refused
+
+
+def check_limits(
+    refusals: Sequence[Refusal],
+    accepted_labels: Sequence[str],
+    all_labels: Sequence[str],
+    *,
+    max_refused_fraction: float,
+    min_pictures_per_class: int,
+) -> None:
+    """Stop when too much was refused.
+
+    Args:
+        refusals: all of them.
+        accepted_labels: class of every accepted picture.
+        all_labels: class of every picture of the source.
+        max_refused_fraction: largest accepted part of refused pictures.
+        min_pictures_per_class: fewest accepted pictures in a class.
+
+    Raises:
+        DataError: a limit is passed; the message counts the reasons and names examples.
+    """
+    reasons = Counter(refusal.reason for refusal in refusals)
+    listing = "".join(f"\n  {count} x {reason}" for reason, count in reasons.most_common())
+    examples = "".join(f"\n  {r.id}: {r.reason} {r.detail}".rstrip() for r in refusals[:5])
+    shown = f"{listing}\nfor example{examples}" if refusals else ""
+    fraction = len(refusals) / len(all_labels)
+    if fraction > max_refused_fraction:
+        raise DataError(
+            f"{len(refusals)} of {len(all_labels)} pictures ({fraction:.0%}) were refused, more than "
+            f"data.max_refused_fraction {max_refused_fraction:.0%} allows:{shown}\n"
+            "Mend the pictures or raise the limit"
+        )
+    counts = Counter(accepted_labels)
+    small = {name: counts[name] for name in sorted(set(all_labels))}
+    small = {name: count for name, count in small.items() if count < min_pictures_per_class}
+    if small:
+        raise DataError(
+            f"{len(small)} class{'es' * (len(small) > 1)} with fewer than "
+            f"data.min_pictures_per_class {min_pictures_per_class} usable pictures: "
+            + ", ".join(f"{name} ({count})" for name, count in small.items())
+            + f". Add pictures, remove the class, or lower the limit{shown}"
+        )

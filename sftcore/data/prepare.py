@@ -1,0 +1,245 @@
+"""From a source to prepared data: open and judge every picture, group, split, store."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from sftcore.artifacts import (
+    output_folder,
+    require_space,
+    sha256_bytes,
+    write_csv,
+    write_json,
+)
+from sftcore.data.audit import Refusal, check_limits, refuse_duplicates
+from sftcore.data.decode import Colour, Refused, decode, fit_square
+from sftcore.data.near_duplicates import near_duplicate_groups, perceptual_hash
+from sftcore.data.sources import Item, read_source
+from sftcore.data.splits import SPLIT_ORDER, assign_splits, crossing_rows, group_leaders
+from sftcore.data.store import CLASSES_FILE, IMAGES_FILE, SAMPLES_FILE, write_manifest
+
+_GROUP_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was seen of the pictures that could be opened, in the order of their ids."""
+
+    items: list[Item]
+    rows: list[int]  # in the temporary array of all pictures
+    sha256s: list[str]
+    hashes: np.ndarray  # uint64 [N]
+
+    def without(self, dropped: set[int]) -> "Judged":
+        """The same without some positions."""
+        kept = [i for i in range(len(self.items)) if i not in dropped]
+        return replace(
+            self,
+            items=[self.items[i] for i in kept],
+            rows=[self.rows[i] for i in kept],
+            sha256s=[self.sha256s[i] for i in kept],
+            hashes=self.hashes[kept],
+        )
+
+
+def prepare(
+    *,
+    source: str,
+    path: Path,
+    table: str,
+    image_size: int,
+    background: Colour,
+    max_pixels: int,
+    max_refused_fraction: float,
+    min_pictures_per_class: int,
+    near_duplicate_distance: int,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    output: Path,
+) -> dict[str, Any]:
+    """Write prepared data into ``output``; an earlier one stays unless all goes well.
+
+    Args:
+        source: ``folder``, ``table`` or ``torchvision:<DatasetName>``.
+        path: folder of the data.
+        table: file inside it, for the source ``table``.
+        image_size: side of the prepared pictures in pixels.
+        background: colour behind transparent pictures and around oblong ones.
+        max_pixels: larger pictures are refused undecoded.
+        max_refused_fraction: more refused pictures stop the run.
+        min_pictures_per_class: fewer usable pictures in a class stop the run.
+        near_duplicate_distance: bits in which near-duplicates may differ; -1 is off.
+        val_fraction: wanted part for validation.
+        test_fraction: wanted part for test.
+        seed: decides the split.
+        output: folder to write.
+
+    Returns:
+        The content of ``summary.json``: counts by split, class and reason.
+
+    Raises:
+        DataError: the source cannot be used, or a limit is passed.
+        OutputError: the output does not fit on the disk.
+    """
+    items = read_source(source, path, table)
+    # Twice: all pictures are decoded into one array, then the used ones are copied.
+    require_space(output, 2 * len(items) * image_size * image_size * 3)
+    with output_folder(output) as folder:
+        scratch = folder / "all.npy"
+        judged, refusals = _judge(items, scratch, image_size, max_pixels, background)
+        judged = _drop_duplicates(judged, refusals)
+        judged, leaders, splits = _split(
+            judged, refusals, near_duplicate_distance, val_fraction, test_fraction, seed,
+            max_refused_fraction, min_pictures_per_class, [item.label for item in items],
+        )  # fmt: skip
+        summary = _summarize(judged, leaders, splits, refusals)
+        _write(folder, scratch, judged, leaders, splits, refusals, summary, image_size, background)
+    return summary
+
+
+def _judge(
+    items: Sequence[Item], scratch: Path, image_size: int, max_pixels: int, background: Colour
+) -> tuple[Judged, list[Refusal]]:
+    """Open every picture once; decoded ones go into the scratch array at their item's row."""
+    shape = (len(items), image_size, image_size, 3)
+    images = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
+    kept, rows, sha256s, hashes, refusals = [], [], [], [], []
+    for row, item in enumerate(tqdm(items, desc="pictures", unit="", disable=None)):
+        try:
+            content = item.read()
+            picture = decode(content, max_pixels=max_pixels, background=background)
+        except Refused as refused:
+            refusals.append(Refusal(item.id, item.label, refused.reason, refused.detail))
+            continue
+        images[row] = fit_square(picture, image_size, background)
+        kept.append(item)
+        rows.append(row)
+        sha256s.append(sha256_bytes(content))
+        hashes.append(perceptual_hash(images[row]))
+    images.flush()
+    return Judged(kept, rows, sha256s, np.array(hashes, dtype=np.uint64)), refusals
+
+
+def _drop_duplicates(judged: Judged, refusals: list[Refusal]) -> Judged:
+    ids = [item.id for item in judged.items]
+    labels = [item.label for item in judged.items]
+    refused = refuse_duplicates(ids, labels, judged.sha256s)
+    refusals += [Refusal(ids[i], labels[i], why.reason, why.detail) for i, why in refused.items()]
+    return judged.without(set(refused))
+
+
+def _split(
+    judged: Judged,
+    refusals: list[Refusal],
+    near_duplicate_distance: int,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    max_refused_fraction: float,
+    min_pictures_per_class: int,
+    all_labels: Sequence[str],
+) -> tuple[Judged, list[str], list[str]]:
+    """Check the limits, group, split, and leave out what the source's own splits let cross."""
+    check_limits(
+        refusals,
+        [item.label for item in judged.items],
+        all_labels,
+        max_refused_fraction=max_refused_fraction,
+        min_pictures_per_class=min_pictures_per_class,
+    )
+    groups = near_duplicate_groups(
+        judged.hashes, near_duplicate_distance, [item.group for item in judged.items]
+    )
+    leaders = group_leaders(judged.sha256s, groups)
+    splits = assign_splits(
+        [item.label for item in judged.items],
+        leaders,
+        [item.split for item in judged.items],
+        seed=seed,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+    )
+    crossing = set(crossing_rows(splits, leaders).tolist())
+    for i in sorted(crossing):
+        item = judged.items[i]
+        detail = "the source puts a near-duplicate into another split"
+        refusals.append(Refusal(item.id, item.label, "near-duplicate across splits", detail))
+    kept = [i for i in range(len(splits)) if i not in crossing]
+    return judged.without(crossing), [leaders[i] for i in kept], [splits[i] for i in kept]
+
+
+def _summarize(
+    judged: Judged, leaders: Sequence[str], splits: Sequence[str], refusals: Sequence[Refusal]
+) -> dict[str, Any]:
+    sizes = Counter(leaders)
+    labels = [item.label for item in judged.items]
+    by_class = Counter(zip(labels, splits, strict=True))
+    return {
+        "num_pictures": len(judged.items),
+        "num_classes": len(set(labels)),
+        "num_refused": len(refusals),
+        "refused": dict(Counter(refusal.reason for refusal in refusals)),
+        "splits": {name: splits.count(name) for name in SPLIT_ORDER},
+        "classes": {
+            label: {name: by_class[label, name] for name in SPLIT_ORDER}
+            for label in sorted(set(labels))
+        },
+        "near_duplicates": {
+            "num_groups": sum(size > 1 for size in sizes.values()),
+            "num_pictures": sum(size for size in sizes.values() if size > 1),
+            "largest_group": max(sizes.values()),
+        },
+    }
+
+
+def _write(
+    folder: Path,
+    scratch: Path,
+    judged: Judged,
+    leaders: Sequence[str],
+    splits: Sequence[str],
+    refusals: Sequence[Refusal],
+    summary: dict[str, Any],
+    image_size: int,
+    background: Colour,
+) -> None:
+    everything = np.load(scratch, mmap_mode="r")
+    shape = (len(judged.rows), image_size, image_size, 3)
+    images = np.lib.format.open_memmap(
+        folder / IMAGES_FILE, mode="w+", dtype=np.uint8, shape=shape
+    )
+    for position, row in enumerate(judged.rows):
+        images[position] = everything[row]
+    images.flush()
+    del everything, images
+    scratch.unlink()
+    labels = [item.label for item in judged.items]
+    classes = sorted(set(labels))
+    index_of = {name: index for index, name in enumerate(classes)}
+    samples = pd.DataFrame(
+        {
+            "row": range(len(labels)),
+            "id": [item.id for item in judged.items],
+            "label": labels,
+            "label_index": [index_of[label] for label in labels],
+            "split": splits,
+            "sha256": judged.sha256s,
+            "group": [leader[:_GROUP_DIGITS] for leader in leaders],
+        }
+    )
+    columns = ["id", "label", "reason", "detail"]
+    audit = pd.DataFrame([vars(refusal) for refusal in refusals], columns=columns)
+    write_csv(folder / SAMPLES_FILE, samples)
+    write_csv(folder / "audit.csv", audit.sort_values("id", kind="stable"))
+    write_json(folder / CLASSES_FILE, classes)
+    write_json(folder / "summary.json", summary)
+    facts = {"image_size": image_size, "background": list(background), **summary}
+    write_manifest(folder, {key: facts[key] for key in
+                            ("image_size", "background", "num_pictures", "num_classes")})

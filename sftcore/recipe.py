@@ -1,0 +1,144 @@
+"""From params.yaml to objects: the only place where names and sections become plain arguments."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from sftcore.artifacts import sha256_json
+from sftcore.data.store import Store
+from sftcore.errors import ParamsError
+from sftcore.models.network import Start, build_start
+from sftcore.models.parameter_groups import claim_parameters, format_claims
+from sftcore.params import ModelParams, TrainParams
+from sftcore.training.inputs import FeatureCache, Pictures
+from sftcore.training.loop import EpochRecord, FitResult, Rows, fit
+from sftcore.training.settings import Phase, Update
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training: what it began with, what came of it, and which parameters it changed."""
+
+    start: Start
+    result: FitResult
+    claims: str
+
+
+def train(
+    store: Store,
+    model: ModelParams,
+    train: TrainParams,
+    *,
+    seed: int,
+    device: torch.device,
+    cache: FeatureCache,
+    on_epoch: Callable[[EpochRecord], None],
+) -> Trained:
+    """Fine-tune one network as the parameters say.
+
+    Args:
+        store: opened with the train and val splits.
+        model: backbone, weights, head.
+        train: the recipe.
+        seed: decides head, order, augmentation and dropout.
+        device: where to compute.
+        cache: features of frozen blocks; pass the same one to trainings that share them.
+        on_epoch: called with every epoch's record.
+
+    Raises:
+        WeightsError: unknown backbone, or weights that do not fit.
+        ParamsError: ``model.trainable_blocks`` is more than the backbone has.
+    """
+    start = build_start(
+        backbone=model.backbone,
+        weights=model.weights,
+        num_classes=len(store.classes),
+        image_size=store.image_size,
+        dropout=model.dropout,
+        seed=seed,
+        device=device,
+    )
+    phases = plan_phases(model, train, len(start.network.blocks))
+    claims = claim_parameters(
+        start.network,
+        first_block=phases[-1].first_block,
+        freeze_norm=train.batch_norm == "freeze_all",
+        penalize_norm_and_bias=train.penalize_norm_and_bias,
+    )
+    random_part = seed if model.weights == "none" else 0  # random blocks differ by seed
+    result = fit(
+        start.network,
+        Pictures(
+            images=store.images,
+            mean=start.record.mean,
+            std=start.record.std,
+            background=store.background,
+            seed=seed,
+            device=device,
+        ),
+        Rows(store.split("train"), store.split("val"), torch.from_numpy(store.labels).to(device)),
+        phases=phases,
+        update=plan_update(train),
+        selection_metric=train.selection_metric,
+        seed=seed,
+        frozen_identity=sha256_json(
+            [model.backbone, model.weights, start.record.sha256, random_part, store.digest]
+        ),
+        cache=cache,
+        on_epoch=on_epoch,
+    )
+    return Trained(start, result, format_claims(claims))
+
+
+def plan_phases(model: ModelParams, train: TrainParams, num_blocks: int) -> list[Phase]:
+    """The head first, then the trained blocks with it (LP-FT; Kumar et al., ICLR 2022).
+
+    The head phase sees plain pictures, so that the backbone's features are computed only once.
+
+    Raises:
+        ParamsError: more blocks are asked for than the backbone has.
+    """
+    wanted = num_blocks if model.trainable_blocks == "all" else model.trainable_blocks
+    if wanted > num_blocks:
+        raise ParamsError(
+            f"model.trainable_blocks is {wanted}; {model.backbone} can be cut into {num_blocks} "
+            f"block{'s' * (num_blocks > 1)}: set 'all' or a number from 0 to {num_blocks}"
+        )
+    head = Phase(
+        name="head",
+        num_epochs=train.head_epochs,
+        first_block=num_blocks,
+        learning_rate=train.head_learning_rate,
+        schedule=train.schedule,
+        warmup_fraction=train.warmup_fraction,
+        augmentation=0.0,
+        early_stopping_patience=train.early_stopping_patience,
+    )
+    full = Phase(
+        name="full",
+        num_epochs=train.epochs,
+        first_block=num_blocks - wanted,
+        learning_rate=train.learning_rate,
+        schedule=train.schedule,
+        warmup_fraction=train.warmup_fraction,
+        augmentation=train.augmentation,
+        early_stopping_patience=train.early_stopping_patience,
+    )
+    return [phase for phase in (head, full) if phase.num_epochs > 0]
+
+
+def plan_update(train: TrainParams) -> Update:
+    """The settings of one update."""
+    return Update(
+        optimizer=train.optimizer,
+        momentum=train.momentum,
+        weight_decay=train.weight_decay,
+        l1=train.l1,
+        l2=train.l2,
+        penalize_norm_and_bias=train.penalize_norm_and_bias,
+        label_smoothing=train.label_smoothing,
+        clip_norm=train.clip_norm,
+        batch_norm=train.batch_norm,
+        batch_size=train.batch_size,
+    )
