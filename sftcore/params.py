@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from sftcore.errors import ParamsError
 
 PARAMS_FILE = Path("params.yaml")
+BASELINE_ROW = "none"
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -105,6 +106,15 @@ class AblationParams(Section):
     learning_rates: Annotated[list[Rate], Field(min_length=1)]
     schedules: Annotated[list[Schedule], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _has_baseline(self) -> "AblationParams":
+        if self.regularization.get(BASELINE_ROW) != {}:
+            raise ValueError(
+                f"ablation.regularization needs the row `{BASELINE_ROW}: {{}}`: every other row is "
+                "compared with it"
+            )
+        return self
+
 
 class RuntimeParams(Section):
     """Where the numbers are computed."""
@@ -148,9 +158,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     try:
         tree = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError as error:
-        raise ParamsError(
-            f"{path} is not here: run from the folder that holds dvc.yaml"
-        ) from error
+        raise ParamsError(f"{path} is not here: run from the folder that holds dvc.yaml") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not YAML: {error}") from error
     params = check_params(tree, str(path))
@@ -173,8 +181,7 @@ def check_params(tree: Any, origin: str) -> Params:
     except ValidationError as error:
         faults = [_describe(fault) for fault in error.errors()]
         raise ParamsError(
-            f"{origin} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  "
-            + "\n  ".join(faults)
+            f"{origin} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  " + "\n  ".join(faults)
         ) from error
 
 
@@ -182,11 +189,19 @@ def check_ablation(params: Params) -> None:
     """Check every override of the ablation by applying it.
 
     Raises:
-        ParamsError: an override names no parameter or holds a value out of range.
+        ParamsError: overrides name no parameter or hold a value out of range; lists them all.
     """
-    override(params, params.ablation.base, "ablation.base")
+    rows = {"ablation.base": params.ablation.base}
     for name, changes in params.ablation.regularization.items():
-        override(params, changes, f"ablation.regularization.{name}")
+        rows[f"ablation.regularization.{name}"] = changes
+    faults = []
+    for origin, changes in rows.items():
+        try:
+            override(params, changes, origin)
+        except ParamsError as error:
+            faults.append(str(error))
+    if faults:
+        raise ParamsError("\n".join(faults))
 
 
 def override(params: Params, changes: Mapping[str, Scalar], origin: str) -> Params:

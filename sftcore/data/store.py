@@ -51,7 +51,8 @@ class Store:
         """
         if name not in self.splits:
             raise ValueError(f"the store was opened for {self.splits}, not for {name!r}")
-        return self.samples["row"][self.samples["split"] == name].to_numpy(dtype=np.int64)
+        rows = self.samples["row"][self.samples["split"] == name]
+        return rows.to_numpy(dtype=np.int64, copy=True)
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:

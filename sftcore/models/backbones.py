@@ -66,7 +66,9 @@ def _create_timm(model: str, image_size: int) -> Any:
             return timm.create_model(model, img_size=image_size)
         return timm.create_model(model)
     except (AssertionError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"timm cannot build {model!r} for {image_size} pixels: {error}") from error
+        raise WeightsError(
+            f"timm cannot build {model!r} for {image_size} pixels: {error}"
+        ) from error
 
 
 # Member that ends in the last linear layer, by class: the part that is taken off.
@@ -97,7 +99,9 @@ def _build_torchvision(name: str, model: str, image_size: int) -> Backbone:
     try:
         module = models.get_model(model, **({"image_size": image_size} if is_transformer else {}))
     except (AssertionError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{name} cannot take pictures of {image_size} pixels: {error}") from error
+        raise WeightsError(
+            f"{name} cannot take pictures of {image_size} pixels: {error}"
+        ) from error
     classifier = _TORCHVISION_CLASSIFIERS.get(type(module).__name__)
     if classifier is None:
         raise WeightsError(

@@ -180,7 +180,9 @@ def _read_package(backbone: Backbone) -> tuple[State, WeightsRecord]:
             found = sha256_file(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        raise WeightsError(f"the package {packaged.package} is not installed: run `make`") from error
+        raise WeightsError(
+            f"the package {packaged.package} is not installed: run `make`"
+        ) from error
     if found != packaged.sha256:
         version = metadata.version(packaged.package)
         raise WeightsError(
@@ -193,8 +195,8 @@ def _read_package(backbone: Backbone) -> tuple[State, WeightsRecord]:
 def _read_file(backbone: Backbone, path: Path) -> tuple[State, WeightsRecord]:
     if not path.is_file():
         raise WeightsError(
-            f"model.weights is {str(path)!r}: neither package, pretrained, pretrained:<tag> or none, "
-            "nor a file that exists"
+            f"model.weights is {str(path)!r}: neither package, pretrained, pretrained:<tag> or "
+            "none, nor a file that exists"
         )
     state = read_state(path)
     given = read_json(path.with_suffix(".json")) if path.with_suffix(".json").is_file() else {}
@@ -279,7 +281,9 @@ def _torchvision_weights(model: str, tag: str | None) -> Any:
     if tag is None:
         return choices.DEFAULT  # type: ignore[attr-defined]
     if tag not in choices.__members__:
-        raise WeightsError(f"torchvision/{model} has no weights {tag!r}: {list(choices.__members__)}")
+        raise WeightsError(
+            f"torchvision/{model} has no weights {tag!r}: {list(choices.__members__)}"
+        )
     return choices[tag]
 
 

@@ -14,8 +14,9 @@ def build_optimizer(
     """An optimizer over the trained tensors; weight decay applies to the penalised ones.
 
     The learning rate is set before every step and starts at zero here. ``sgd`` adds the decay
-    to the gradient, ``g + λθ``, which equals the L2 penalty ``(λ/2)‖θ‖₂²``; so does ``adam``, before
-    its scaling. ``adamw`` decays apart from the gradient (Loshchilov and Hutter, 2019).
+    to the gradient, ``g + λθ``, which equals the L2 penalty ``(λ/2)‖θ‖₂²``; so does
+    ``adam``, before its scaling. ``adamw`` decays apart from the gradient (Loshchilov and Hutter,
+    2019).
 
     Args:
         name: ``sgd``, ``adam`` or ``adamw``.

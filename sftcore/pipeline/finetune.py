@@ -1,76 +1,106 @@
 """The fine-tune stage: read the store, train, write model, history and summary."""
 
+import os
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from tqdm import tqdm
 
-from sftcore.artifacts import output_folder, sha256_json, write_bytes, write_csv, write_json
-from sftcore.data.store import open_store
+from sftcore.artifacts import (
+    output_folder,
+    sha256_file,
+    sha256_json,
+    write_bytes,
+    write_csv,
+    write_json,
+)
+from sftcore.data.store import Store, open_store
 from sftcore.errors import DivergedError
 from sftcore.evaluation.history_figure import history_figure
-from sftcore.evaluation.predict import save_model
-from sftcore.params import ModelParams, TrainParams
+from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
+from sftcore.params import ModelParams, Params, flatten
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.recipe import Trained, train
 from sftcore.runtime import set_up
-from sftcore.tracking import Run
+from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.loop import EpochRecord, FitResult
+from sftcore.training.loop import EpochRecord, FitResult, epoch_metrics
+
+if TYPE_CHECKING:
+    import torch
 
 
-def finetune(
-    *,
-    seed: int,
-    model: ModelParams,
-    train_params: TrainParams,
-    device: str,
-    num_threads: int,
-    run: Run,
-) -> Trained:
-    """Fine-tune the network and write ``models/finetuned`` and ``reports/finetune``.
+def finetune(params: Params) -> Trained:
+    """Fine-tune the network; write ``models/finetuned`` and ``reports/finetune``.
 
     Args:
-        seed: of the run.
-        model: backbone, weights, head.
-        train_params: the recipe.
-        device: where to compute.
-        num_threads: of one CPU operation.
-        run: hears of parameters, epochs and the model.
+        params: the seed, and the sections model, train, runtime and tracking.
 
     Raises:
         DivergedError: training left the finite numbers; nothing is written.
         SFTError: see :func:`sftcore.recipe.train`.
     """
-    chosen = set_up(device, num_threads)
+    check_store(enabled=params.tracking.enabled)
+    device = set_up(params.runtime.device, params.runtime.num_threads)
     store = open_store(PREPARED, ("train", "val"))
-    run.log_dataset(store.samples, digest=store.digest, name="prepared", context="training")
-    epochs = tqdm(total=train_params.head_epochs + train_params.epochs, unit="epoch", disable=None)
-
-    def on_epoch(record: EpochRecord) -> None:
-        epochs.update()
-        epochs.set_postfix(val_loss=record.val_loss, val_accuracy=record.val_accuracy)
-        run.log_epoch(record.epoch, epoch_metrics(record))
-
-    trained = train(
-        store,
-        model,
-        train_params,
-        seed=seed,
-        device=chosen,
-        cache=FeatureCache(FEATURE_BUDGET_BYTES),
-        on_epoch=on_epoch,
+    settings = flatten(
+        {
+            "seed": params.seed,
+            "model": params.model.model_dump(),
+            "train": params.train.model_dump(),
+            "runtime.num_threads": params.runtime.num_threads,
+        }
     )
-    epochs.close()
-    result = trained.result
-    if result.diverged:
-        raise DivergedError(
-            f"training diverged in the {result.diverged}. Lower train.learning_rate "
-            f"({train_params.learning_rate:g}) or train.head_learning_rate "
-            f"({train_params.head_learning_rate:g}), or set train.clip_norm or "
-            "train.warmup_fraction",
-            len(result.history),
+    with open_run(
+        enabled=params.tracking.enabled,
+        experiment=params.tracking.experiment,
+        name=os.environ.get("DVC_EXP_NAME", "finetune"),
+        tags={RUN_KEY_TAG: sha256_json([settings, store.digest])},
+    ) as run:
+        run.log_params(settings)
+        run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
+        trained = _train(params, store, device, run)
+        write_model(trained, store, params.model)
+        write_history(trained.result)
+        run.log_artifacts(FINETUNE_REPORT, "finetune")
+        run.log_model(MODEL, store.image_size, len(store.classes))
+        run.set_tags({MODEL_TAG: sha256_file(MODEL / WEIGHTS_FILE)})
+    return trained
+
+
+def _train(params: Params, store: Store, device: "torch.device", run: Run) -> Trained:
+    """Train with a progress bar, and stop with advice if it diverges."""
+    num_epochs = params.train.head_epochs + params.train.epochs
+    with tqdm(total=num_epochs, unit="epoch", disable=None) as progress:
+
+        def on_epoch(record: EpochRecord) -> None:
+            progress.update()
+            progress.set_postfix(val_loss=record.val_loss, val_accuracy=record.val_accuracy)
+            run.log_metrics(epoch_metrics(record), record.epoch)
+
+        trained = train(
+            store,
+            params.model,
+            params.train,
+            seed=params.seed,
+            device=device,
+            cache=FeatureCache(FEATURE_BUDGET_BYTES),
+            on_epoch=on_epoch,
         )
+    if trained.result.diverged:
+        raise DivergedError(
+            f"training diverged in the {trained.result.diverged}. Lower train.learning_rate "
+            f"({params.train.learning_rate:g}) or train.head_learning_rate "
+            f"({params.train.head_learning_rate:g}), or set train.clip_norm or "
+            "train.warmup_fraction",
+            len(trained.result.history),
+        )
+    return trained
+
+
+def write_model(trained: Trained, store: Store, model: ModelParams) -> None:
+    """Write the best epoch's tensors and all that is needed to use them."""
     record = {
         "backbone": model.backbone,
         "dropout": model.dropout,
@@ -81,9 +111,7 @@ def finetune(
         "background": store.background,
         "pretrained": asdict(trained.start.record),
     }
-    save_model(MODEL, result.best_state, record)
-    write_history(result)
-    return trained
+    save_model(MODEL, trained.result.best_state, record)
 
 
 def write_history(result: FitResult) -> None:
@@ -99,22 +127,3 @@ def write_history(result: FitResult) -> None:
 def history_table(result: FitResult) -> pd.DataFrame:
     """The history as a table, one row per epoch."""
     return pd.DataFrame([asdict(record) for record in result.history])
-
-
-def epoch_metrics(record: EpochRecord) -> dict[str, float]:
-    """An epoch's numbers under the names that MLflow groups its charts by."""
-    return {
-        "train/loss": record.train_loss,
-        "train/accuracy": record.train_accuracy,
-        "val/loss": record.val_loss,
-        "val/accuracy": record.val_accuracy,
-        "optimization/learning_rate": record.learning_rate,
-        "optimization/gradient_norm": record.gradient_norm,
-        "weights/norm": record.weight_norm,
-        "weights/distance": record.weight_distance,
-    }
-
-
-def run_key(seed: int, model: ModelParams, train_params: TrainParams, digest: str) -> str:
-    """What a fine-tuning depends on, as a hash: equal keys, equal runs."""
-    return sha256_json([seed, model.model_dump(), train_params.model_dump(), digest])

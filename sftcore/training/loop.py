@@ -264,10 +264,7 @@ def evaluate_rows(
 ) -> tuple[float, float]:
     """Plain cross-entropy in nats and accuracy of a network in evaluation mode."""
     logits = torch.cat(
-        [
-            network(reader(batch), first_block)
-            for batch in split_batches(rows, MEASURED_BATCH_SIZE)
-        ]
+        [network(reader(batch), first_block) for batch in split_batches(rows, MEASURED_BATCH_SIZE)]
     )
     return measure(logits, labels[torch.from_numpy(rows).to(labels.device)])
 
@@ -280,3 +277,17 @@ def weight_norms(claims: Sequence[Claim], start: dict[str, Tensor]) -> dict[str,
         for claim in claims
     )
     return {"weight_norm": size**0.5, "weight_distance": moved**0.5}
+
+
+def epoch_metrics(record: EpochRecord) -> dict[str, float]:
+    """An epoch's numbers under the names that MLflow groups its charts by."""
+    return {
+        "train/loss": record.train_loss,
+        "train/accuracy": record.train_accuracy,
+        "val/loss": record.val_loss,
+        "val/accuracy": record.val_accuracy,
+        "optimization/learning_rate": record.learning_rate,
+        "optimization/gradient_norm": record.gradient_norm,
+        "weights/norm": record.weight_norm,
+        "weights/distance": record.weight_distance,
+    }

@@ -1,0 +1,178 @@
+"""What the rows did: means over seeds, paired differences from the baseline, stable rates."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sftcore.ablation.plan import LEARNING_RATE, REGULARIZATION
+from sftcore.ablation.run import CellResult
+from sftcore.metrics.intervals import bonferroni, holm, paired_interval
+from sftcore.params import BASELINE_ROW
+
+MAX_SWING_NATS = 0.5  # a larger rise of validation loss within one epoch counts as unstable
+COMPARED = ("val_loss", "val_accuracy", "gap")
+
+
+def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame:
+    """One line per cell.
+
+    ``gap`` is train minus validation accuracy at the chosen epoch. ``loss_rise`` is how far the
+    validation loss stands above its least value at the end, in nats. ``max_swing`` is its largest
+    rise from one epoch to the next. ``status`` is ``finished``, ``diverged`` (left the finite
+    numbers) or ``collapsed`` (ends no better on training pictures than guessing, loss ≥ ln C).
+
+    Args:
+        results: of the cells.
+        num_classes: C.
+    """
+    return pd.DataFrame([_cell_line(result, num_classes) for result in results])
+
+
+def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
+    row, history, best = result.cell.row, result.history, result.best
+    nan = float("nan")
+    losses = [record.val_loss for record in history]
+    swings = [after - before for before, after in pairwise(losses)]
+    status = "finished"
+    if result.diverged:
+        status = "diverged"
+    elif history[-1].train_loss >= math.log(num_classes):
+        status = "collapsed"
+    return {
+        "family": row.family,
+        "row": row.name,
+        "seed": result.cell.seed,
+        "learning_rate": row.train.learning_rate,
+        "schedule": row.train.schedule,
+        "status": status,
+        "best_epoch": result.best_epoch,
+        "val_loss": best.val_loss if best else nan,
+        "val_accuracy": best.val_accuracy if best else nan,
+        "train_loss": best.train_loss if best else nan,
+        "train_accuracy": best.train_accuracy if best else nan,
+        "gap": best.train_accuracy - best.val_accuracy if best else nan,
+        "loss_rise": losses[-1] - min(losses) if losses else nan,
+        "max_swing": max(swings, default=0.0) if losses else nan,
+        "weight_distance": best.weight_distance if best else nan,
+        "last_val_loss": losses[-1] if losses else nan,
+        "last_val_accuracy": history[-1].val_accuracy if history else nan,
+        "last_train_loss": history[-1].train_loss if history else nan,
+        "last_train_accuracy": history[-1].train_accuracy if history else nan,
+    }
+
+
+def regularization_effects(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Every regularization row against the baseline, paired by seed.
+
+    Intervals are Student's, each at a confidence that makes all rows of one metric hold together
+    (Bonferroni); p values are adjusted by Holm's method over the same rows. A row of which a seed
+    failed has no pair for that seed.
+
+    Args:
+        cells: see :func:`cells_table`.
+        confidence: of all intervals of one metric together.
+
+    Returns:
+        Columns row, metric, num_pairs, baseline, value, difference, low, high, p_holm, verdict.
+        The verdict is ``better``, ``worse`` or ``within noise``.
+    """
+    table = cells[cells["family"] == REGULARIZATION]
+    usable = table[table["status"] == "finished"]
+    names = [name for name in dict.fromkeys(table["row"]) if name != BASELINE_ROW]
+    lines: list[dict[str, Any]] = []
+    for metric in COMPARED:
+        values = usable.pivot(index="seed", columns="row", values=metric)
+        values = values.reindex(columns=[BASELINE_ROW, *names])
+        each = bonferroni(confidence, len(names))
+        block = [_effect(values, name, metric, each) for name in names]
+        adjusted = holm([line["p_holm"] for line in block])
+        lines += [{**line, "p_holm": p} for line, p in zip(block, adjusted, strict=True)]
+    return pd.DataFrame(lines)
+
+
+def _effect(values: pd.DataFrame, name: str, metric: str, confidence: float) -> dict[str, Any]:
+    pairs = values[[BASELINE_ROW, name]].dropna()
+    found = paired_interval((pairs[name] - pairs[BASELINE_ROW]).tolist(), confidence)
+    is_up_good = metric == "val_accuracy"
+    verdict = "within noise"
+    if found.low > 0 or found.high < 0:
+        verdict = "better" if (found.low > 0) == is_up_good else "worse"
+    return {
+        "row": name,
+        "metric": metric,
+        "num_pairs": found.num_pairs,
+        "baseline": float(pairs[BASELINE_ROW].mean()),
+        "value": float(pairs[name].mean()),
+        "difference": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "p_holm": found.p_value,
+        "verdict": verdict,
+    }
+
+
+def learning_rate_stability(cells: pd.DataFrame) -> pd.DataFrame:
+    """Every learning rate and schedule: what it reached and whether it is stable.
+
+    Stable means that no seed diverged or collapsed and that validation loss never rose by more
+    than :data:`MAX_SWING_NATS` within one epoch.
+
+    Args:
+        cells: see :func:`cells_table`.
+
+    Returns:
+        Columns schedule, learning_rate, num_seeds, num_diverged, num_collapsed, val_loss,
+        val_accuracy, last_val_loss, max_swing, is_stable; means over the seeds that have a value,
+        the worst for ``max_swing``.
+    """
+    table = cells[cells["family"] == LEARNING_RATE]
+    lines = []
+    for (schedule, rate), group in table.groupby(["schedule", "learning_rate"], sort=True):
+        num_diverged = int((group["status"] == "diverged").sum())
+        num_collapsed = int((group["status"] == "collapsed").sum())
+        swing = float(group["max_swing"].max())
+        lines.append(
+            {
+                "schedule": schedule,
+                "learning_rate": rate,
+                "num_seeds": len(group),
+                "num_diverged": num_diverged,
+                "num_collapsed": num_collapsed,
+                "val_loss": float(group["val_loss"].mean()),
+                "val_accuracy": float(group["val_accuracy"].mean()),
+                "last_val_loss": float(group["last_val_loss"].mean()),
+                "max_swing": swing,
+                "is_stable": num_diverged + num_collapsed == 0 and swing <= MAX_SWING_NATS,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def baseline_gap(cells: pd.DataFrame, confidence: float) -> dict[str, float]:
+    """How far the baseline over-fits: its gap with an interval over seeds, and its loss rise.
+
+    Args:
+        cells: see :func:`cells_table`.
+        confidence: of the interval.
+    """
+    is_baseline = (cells["family"] == REGULARIZATION) & (cells["row"] == BASELINE_ROW)
+    rows = cells[is_baseline & (cells["status"] == "finished")]
+    gap = paired_interval(rows["gap"].tolist(), confidence)
+    return {
+        "num_seeds": len(rows),
+        "train_accuracy": _mean(rows["train_accuracy"]),
+        "val_accuracy": _mean(rows["val_accuracy"]),
+        "gap": gap.mean,
+        "gap_low": gap.low,
+        "gap_high": gap.high,
+        "loss_rise": _mean(rows["loss_rise"]),
+        "val_loss_spread": float(rows["val_loss"].std()) if len(rows) > 1 else float("nan"),
+    }
+
+
+def _mean(values: pd.Series) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

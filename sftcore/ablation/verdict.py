@@ -1,0 +1,135 @@
+"""What a study found, in plain words; every sentence comes from the tables."""
+
+from typing import Any
+
+import pandas as pd
+
+from sftcore.ablation.effects import MAX_SWING_NATS
+from sftcore.ablation.plan import LEARNING_RATE, Row
+
+_OVERFIT_GAP = 0.05  # accuracy; a smaller gap is not called over-fitting
+
+
+def write_verdict(
+    rows: list[Row],
+    gap: dict[str, float],
+    effects: pd.DataFrame,
+    stability: pd.DataFrame,
+    confidence: float,
+) -> dict[str, Any]:
+    """Answers to the questions of a study.
+
+    Args:
+        rows: of the study.
+        gap: see :func:`sftcore.ablation.effects.baseline_gap`.
+        effects: see :func:`sftcore.ablation.effects.regularization_effects`.
+        stability: see :func:`sftcore.ablation.effects.learning_rate_stability`.
+        confidence: of the intervals.
+
+    Returns:
+        ``overfitting``, ``helped``, ``stable``, ``set`` (each a sentence or two) and
+        ``settings`` (what to put into params.yaml, by dotted name).
+    """
+    settings = {**_best_row(rows, effects), **_best_rate(rows, stability)}
+    return {
+        "overfitting": _overfitting(gap, confidence),
+        "helped": _helped(effects, confidence),
+        "stable": _stable(stability),
+        "set": _advice(settings, effects),
+        "settings": settings,
+    }
+
+
+def _overfitting(gap: dict[str, float], confidence: float) -> str:
+    if gap["num_seeds"] < 2:
+        return "Whether it over-fits cannot be said: fewer than two baseline runs finished."
+    numbers = (
+        f"without regularization, training accuracy is {gap['train_accuracy']:.3f} and validation "
+        f"accuracy {gap['val_accuracy']:.3f} at the chosen epoch: a gap of {gap['gap']:.3f} "
+        f"({confidence:.0%} interval {gap['gap_low']:.3f} to {gap['gap_high']:.3f}, "
+        f"{gap['num_seeds']:.0f} seeds)"
+    )
+    rise = f"; by the last epoch validation loss stands {gap['loss_rise']:.3f} nats above its least"
+    if gap["gap_low"] > _OVERFIT_GAP:
+        return f"It over-fits: {numbers}{rise}."
+    if gap["gap"] > _OVERFIT_GAP:
+        return f"It may over-fit, but the seeds differ too much to be sure: {numbers}{rise}."
+    return f"It does not over-fit noticeably: {numbers}{rise}."
+
+
+def _helped(effects: pd.DataFrame, confidence: float) -> str:
+    loss = effects[effects["metric"] == "val_loss"].set_index("row")
+    accuracy = effects[effects["metric"] == "val_accuracy"].set_index("row")
+    better = loss[loss["verdict"] == "better"].sort_values("difference")
+    worse = loss[loss["verdict"] == "worse"].sort_values("difference")
+    parts = [f"{name} ({_change(loss.loc[name], accuracy.loc[name])})" for name in better.index]
+    if parts:
+        text = "Beyond noise these lower validation loss: " + "; ".join(parts) + "."
+    else:
+        best = loss["difference"].idxmin() if loss["difference"].notna().any() else None
+        text = "Nothing lowers validation loss beyond noise"
+        if best is not None:
+            text += f"; the nearest is {best} ({_change(loss.loc[best], accuracy.loc[best])})"
+        text += "."
+    if len(worse):
+        text += f" Beyond noise these raise it: {', '.join(worse.index)}."
+    return f"{text} Intervals hold together at {confidence:.0%} over {len(loss)} rows."
+
+
+def _change(loss: pd.Series, accuracy: pd.Series) -> str:
+    return (
+        f"loss {loss['difference']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}], "
+        f"accuracy {accuracy['difference']:+.3f} [{accuracy['low']:+.3f}, {accuracy['high']:+.3f}]"
+    )
+
+
+def _stable(stability: pd.DataFrame) -> str:
+    parts = []
+    for schedule, group in stability.groupby("schedule", sort=True):
+        safe = sorted(group["learning_rate"][group["is_stable"]])
+        unsafe = group[~group["is_stable"]].sort_values("learning_rate")
+        text = f"{schedule}: " + (
+            f"{', '.join(f'{rate:g}' for rate in safe)} stable" if safe else "no rate is stable"
+        )
+        faults = [f"{line.learning_rate:g} {_fault(line)}" for line in unsafe.itertuples()]
+        parts.append("; ".join([text, *faults]))
+    return "Learning rates, " + ". ".join(parts) + "."
+
+
+def _fault(line: Any) -> str:
+    failed = [
+        f"{verb} in {count} of {line.num_seeds} seeds"
+        for verb, count in (("diverges", line.num_diverged), ("collapses", line.num_collapsed))
+        if count
+    ]
+    if failed:
+        return " and ".join(failed)
+    return (
+        f"swings (validation loss rises by {line.max_swing:.2f} > {MAX_SWING_NATS:g} in an epoch)"
+    )
+
+
+def _best_row(rows: list[Row], effects: pd.DataFrame) -> dict[str, Any]:
+    """Changes of the row with the least validation loss among those better beyond noise."""
+    better = effects[(effects["metric"] == "val_loss") & (effects["verdict"] == "better")]
+    if better.empty:
+        return {}
+    name = better.loc[better["difference"].idxmin(), "row"]
+    return dict(next(row.changes for row in rows if row.name == name))
+
+
+def _best_rate(rows: list[Row], stability: pd.DataFrame) -> dict[str, Any]:
+    """The stable learning rate and schedule with the least validation loss."""
+    stable = stability[stability["is_stable"]]
+    if stable.empty:
+        return {}
+    best = stable.loc[stable["val_loss"].idxmin()]
+    name = f"{best['schedule']} {best['learning_rate']:g}"
+    return dict(next(r.changes for r in rows if r.family == LEARNING_RATE and r.name == name))
+
+
+def _advice(settings: dict[str, Any], effects: pd.DataFrame) -> str:
+    if not settings:
+        return "Nothing measured here is a reason to change a setting."
+    listing = ", ".join(f"{name}: {value}" for name, value in settings.items())
+    return f"Chosen on validation: {listing}."

@@ -1,0 +1,39 @@
+"""What all figures share: a canvas, colours, and PNG bytes that are the same on every run."""
+
+from io import BytesIO
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart by colour-blind readers.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
+SPLIT_COLOURS = {"train": BLUE, "val": ORANGE, "test": GREEN}
+_LABEL_LENGTH = 22
+_DPI = 110
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    """A figure of a size in inches and its axes, without pyplot's global state."""
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=_DPI)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+        axis.set_axisbelow(True)
+    return figure, axes
+
+
+def to_png(figure: Figure) -> bytes:
+    """PNG bytes without the names and versions that matplotlib would put into them."""
+    file = BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def plain_label(name: str) -> str:
+    """A name that can stand beside an axis: shortened, drawable, never read as mathematics."""
+    drawable = "".join(c if c.isprintable() and ord(c) < 0x250 else "?" for c in name)
+    cut = drawable if len(drawable) <= _LABEL_LENGTH else f"{drawable[: _LABEL_LENGTH - 1]}…"
+    return cut.replace("$", r"\$")

@@ -1,0 +1,134 @@
+"""Figures of a finished model's predictions, as PNG bytes."""
+
+import numpy as np
+import pandas as pd
+
+from sftcore.evaluation.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SPLIT_COLOURS,
+    new_figure,
+    plain_label,
+    to_png,
+)
+
+_MAX_NUMBERED_CLASSES = 30  # more cells than this leave no room for numbers
+_COLUMNS = 4
+
+
+def confusion_figure(matrix: np.ndarray, classes: list[str]) -> bytes:
+    """Counts by true and predicted class, coloured by the part of the true class.
+
+    Args:
+        matrix: [C, C]; rows are the true classes.
+        classes: C names.
+    """
+    count = len(classes)
+    side = float(np.clip(2.5 + 0.36 * count, 4.5, 16))
+    figure, axes = new_figure(side + 1, side)
+    axis = axes[0, 0]
+    part = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axis.imshow(part, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axis, label="part of the true class", shrink=0.8)
+    step = 1 + count // 60
+    names = [plain_label(name) for name in classes][::step]
+    size = 9 if count <= _MAX_NUMBERED_CLASSES else 6
+    axis.set_xticks(range(0, count, step), names, rotation=90, fontsize=size)
+    axis.set_yticks(range(0, count, step), names, fontsize=size)
+    axis.set(xlabel="predicted", ylabel="true", title="Confusion on the test split")
+    axis.grid(visible=False)
+    if count <= _MAX_NUMBERED_CLASSES:
+        for row, column in np.argwhere(matrix > 0):
+            colour = "white" if part[row, column] > 0.55 else "black"
+            text = str(matrix[row, column])
+            axis.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    return to_png(figure)
+
+
+def per_class_figure(per_class: pd.DataFrame) -> bytes:
+    """F1 of every class with its interval, best on top.
+
+    Args:
+        per_class: columns class, support, f1, f1_low, f1_high.
+    """
+    table = per_class.sort_values(["f1", "class"])
+    figure, axes = new_figure(7.5, float(np.clip(1.2 + 0.27 * len(table), 3, 20)))
+    axis = axes[0, 0]
+    place = np.arange(len(table))
+    axis.hlines(place, table["f1_low"], table["f1_high"], color=BLUE, linewidth=2, alpha=0.5)
+    axis.plot(table["f1"], place, "o", color=BLUE, markersize=5)
+    rows = zip(table["class"], table["support"], strict=True)
+    names = [f"{plain_label(name)}  (n={n})" for name, n in rows]
+    axis.set_yticks(place, names, fontsize=9 if len(table) <= 40 else 6)
+    axis.set(xlim=(-0.02, 1.02), xlabel="F1 on the test split, with interval")
+    axis.set_title("Classes")
+    axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+    return to_png(figure)
+
+
+def reliability_figure(reliability: pd.DataFrame, ece: float) -> bytes:
+    """Accuracy against confidence, with the number of pictures in every bin.
+
+    Args:
+        reliability: see :func:`sftcore.metrics.calibration.reliability_table`.
+        ece: shown in the title.
+    """
+    figure, axes = new_figure(5.5, 6, 2, 1)
+    upper, lower = axes.flat
+    centre = (reliability["low"] + reliability["high"]) / 2
+    width = (reliability["high"] - reliability["low"]) * 0.92
+    upper.bar(centre, reliability["accuracy"], width, color=BLUE, label="accuracy")
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+    upper.plot(reliability["confidence"], reliability["accuracy"], "o", color=ORANGE,
+               label="mean confidence", markersize=4)  # fmt: skip
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+    upper.set_title(f"Reliability on the test split (ECE {ece:.3f})")
+    upper.legend(frameon=False, fontsize=9, loc="upper left")
+    lower.bar(centre, reliability["num_pictures"], width, color=GREY)
+    lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pictures")
+    return to_png(figure)
+
+
+def gap_figure(gap: pd.DataFrame) -> bytes:
+    """The generalisation gap: accuracy and loss on train, val and test with intervals.
+
+    Args:
+        gap: columns split, num_pictures, and accuracy and nll with _low and _high.
+    """
+    figure, axes = new_figure(8, 4, 1, 2)
+    for axis, name in zip(axes.flat, ("accuracy", "nll"), strict=True):
+        values = gap[name].to_numpy(dtype=float)
+        errors = [values - gap[f"{name}_low"], gap[f"{name}_high"] - values]
+        colours = [SPLIT_COLOURS[split] for split in gap["split"]]
+        axis.bar(gap["split"], values, 0.6, color=colours)
+        axis.errorbar(gap["split"], values, yerr=np.abs(errors), fmt="none", color="black",
+                      capsize=5)  # fmt: skip
+        for place, value in enumerate(values):
+            axis.annotate(f"{value:.3f}", (place, 0), xytext=(0, 4), textcoords="offset points",
+                          ha="center", color="white", fontweight="bold")  # fmt: skip
+        counts = zip(gap["split"], gap["num_pictures"], strict=True)
+        axis.set_xticks(range(len(gap)), [f"{split}\nn={n}" for split, n in counts])
+        axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")
+    axes[0, 0].set_ylim(0, 1.05)
+    figure.suptitle("Generalisation gap")
+    return to_png(figure)
+
+
+def most_wrong_figure(wrong: pd.DataFrame, images: np.ndarray) -> bytes:
+    """The test pictures whose true class got the least probability.
+
+    Args:
+        wrong: columns label, predicted, confidence, probability_of_label.
+        images: uint8 [K, S, S, 3], in the order of the table.
+    """
+    rows = max(1, -(-len(wrong) // _COLUMNS))
+    figure, axes = new_figure(2.3 * _COLUMNS, 2.6 * rows + 0.4, rows, _COLUMNS)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, row, image in zip(axes.flat, wrong.itertuples(), images, strict=False):
+        axis.imshow(image)
+        title = f"{plain_label(row.label)}\n→ {plain_label(row.predicted)} ({row.confidence:.0%})"
+        axis.set_title(title, fontsize=9)
+    figure.suptitle("Most wrong on the test split: true class → prediction (confidence)")
+    return to_png(figure)

@@ -1,0 +1,19 @@
+"""Measure what helps and which learning rates are stable: ``python -m stages.ablate``.
+
+Writes reports/ablation. Finished cells are kept in .sft/cells and are not trained again.
+"""
+
+from sftcore.errors import exit_on_error
+from sftcore.params import load_params
+from sftcore.pipeline.ablate import ablate
+
+
+def main() -> None:
+    """Run the stage."""
+    study = ablate(load_params())
+    print(f"{len(study.results)} cells; {study.verdict['set']}")
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

@@ -1,0 +1,18 @@
+"""Check params.yaml and the layout of the data: ``python -m stages.check``.
+
+Writes reports/check.json.
+"""
+
+from sftcore.errors import exit_on_error
+from sftcore.params import load_params
+from sftcore.pipeline.check import check
+
+
+def main() -> None:
+    """Run the stage."""
+    check(load_params())
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

@@ -1,0 +1,20 @@
+"""Fine-tune the pretrained network: ``python -m stages.finetune``.
+
+Writes models/finetuned and reports/finetune.
+"""
+
+from sftcore.errors import exit_on_error
+from sftcore.params import load_params
+from sftcore.pipeline.finetune import finetune
+
+
+def main() -> None:
+    """Run the stage."""
+    trained = finetune(load_params())
+    print(trained.claims)
+    print(f"chosen on validation: epoch {trained.result.best_epoch}")
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

@@ -1,0 +1,14 @@
+"""Say in five lines what the last run found: ``python -m stages.summary``. Writes nothing."""
+
+from sftcore.errors import exit_on_error
+from sftcore.pipeline.summary import summarize
+
+
+def main() -> None:
+    """Print the lines."""
+    print("\n".join(summarize()))
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

@@ -1,0 +1,50 @@
+"""Which of the project's files a stage runs, read from its imports."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("sftcore", "stages")
+
+
+def import_closure(stage: str) -> set[str]:
+    """Every file that ``stages/<stage>.py`` imports, directly or not, also inside functions."""
+    seen: set[Path] = set()
+    waiting = [ROOT / "stages" / f"{stage}.py", ROOT / "stages" / "__init__.py"]
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            seen.add(file)
+            waiting += [found for name in _imports(file) for found in _files(name)]
+    data_files = {template for file in seen for template in file.parent.glob("*.j2")}
+    return {path.relative_to(ROOT).as_posix() for path in seen | data_files}
+
+
+def collapse(files: set[str]) -> list[str]:
+    """The same files with every fully used folder named once."""
+    left, named = set(files), []
+    for package in PACKAGES:
+        for folder in sorted(path for path in (ROOT / package).rglob("*") if path.is_dir()):
+            inside = {p.relative_to(ROOT).as_posix() for p in folder.iterdir() if p.is_file()}
+            if folder.name != "__pycache__" and inside and inside <= left:
+                named.append(folder.relative_to(ROOT).as_posix())
+                left -= inside
+    return sorted([*named, *left])
+
+
+def _imports(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.partition(".")[0] in PACKAGES}
+
+
+def _files(name: str) -> list[Path]:
+    """The module's file and those of the packages around it."""
+    parts = name.split(".")
+    candidates = [ROOT.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    modules = [ROOT.joinpath(*parts).with_suffix(".py")]
+    return [path for path in [*(c / "__init__.py" for c in candidates), *modules] if path.is_file()]
