@@ -46,6 +46,7 @@ class DataParams(Section):
     near_duplicate_distance: Annotated[int, Field(ge=-1, le=64)]
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class ModelParams(Section):

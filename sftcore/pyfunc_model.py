@@ -6,6 +6,7 @@ already laid on the background as the prepare stage does it. Output: probabiliti
 
 import shutil
 import tempfile
+import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def log_model(run_id: str, folder: Path, image_size: int, num_classes: int) -> N
     probabilities = TensorSpec(np.dtype(np.float32), (-1, num_classes), "probabilities")
     package = Path(__file__).parent
     mlflow.set_tracking_uri(tracking_uri())
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        # MLflow would like an input example; the signature says all that it could.
+        warnings.simplefilter("ignore")
         code = Path(temporary) / package.name
         shutil.copytree(package, code, ignore=shutil.ignore_patterns("__pycache__"))
         with mlflow.start_run(run_id=run_id):

@@ -32,6 +32,7 @@ MODEL_TAG = "sft.model_sha256"
 _MAX_PARAM_LENGTH = 6000  # MLflow refuses longer ones
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100  # MLflow's limits of one request
 _QUIET = {
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_DISABLE_AGENT_HINT": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -280,7 +281,6 @@ def _connect(experiment: str) -> tuple["MlflowClient", str]:
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     from filelock import FileLock
     from mlflow import MlflowClient
 

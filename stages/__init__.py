@@ -1,0 +1,1 @@
+"""The DVC stages, each a thin script."""

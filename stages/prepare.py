@@ -13,8 +13,7 @@ from sftcore.pipeline.paths import PREPARED
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
-    data = params.data
+    data = load_params().data
     summary = prepare(
         source=data.source,
         path=Path(data.path),
@@ -27,7 +26,7 @@ def main() -> None:
         near_duplicate_distance=data.near_duplicate_distance,
         val_fraction=data.val_fraction,
         test_fraction=data.test_fraction,
-        seed=params.seed,
+        split_seed=data.split_seed,
         output=PREPARED,
     )
     print(

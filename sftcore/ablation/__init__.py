@@ -1,0 +1,1 @@
+"""Grids of short trainings: plan, run, compare, report."""

@@ -1,0 +1,1 @@
+"""Pictures: sources, audit, splits, store, augmentation, batches."""

@@ -61,7 +61,7 @@ def prepare(
     near_duplicate_distance: int,
     val_fraction: float,
     test_fraction: float,
-    seed: int,
+    split_seed: int,
     output: Path,
 ) -> dict[str, Any]:
     """Write prepared data into ``output``; an earlier one stays unless all goes well.
@@ -78,7 +78,7 @@ def prepare(
         near_duplicate_distance: bits in which near-duplicates may differ; -1 is off.
         val_fraction: wanted part for validation.
         test_fraction: wanted part for test.
-        seed: decides the split.
+        split_seed: another number draws another split.
         output: folder to write.
 
     Returns:
@@ -141,7 +141,7 @@ def _split(
     near_duplicate_distance: int,
     val_fraction: float,
     test_fraction: float,
-    seed: int,
+    split_seed: int,
     max_refused_fraction: float,
     min_pictures_per_class: int,
     all_labels: Sequence[str],
@@ -162,7 +162,7 @@ def _split(
         [item.label for item in judged.items],
         leaders,
         [item.split for item in judged.items],
-        seed=seed,
+        seed=split_seed,
         val_fraction=val_fraction,
         test_fraction=test_fraction,
     )

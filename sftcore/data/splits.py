@@ -45,7 +45,7 @@ def assign_splits(
         labels: N class names.
         leaders: N sha256, equal within a group; see :func:`group_leaders`.
         given: N splits as the source names them, empty where it names none.
-        seed: of the run.
+        seed: another number draws another split.
         val_fraction: wanted part for validation, of the whole.
         test_fraction: wanted part for test, of the whole.
 

@@ -1,0 +1,1 @@
+"""A finished model: predictions, numbers with intervals, figures."""

@@ -105,8 +105,8 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
         axis.errorbar(gap["split"], values, yerr=np.abs(errors), fmt="none", color="black",
                       capsize=5)  # fmt: skip
         for place, value in enumerate(values):
-            axis.annotate(f"{value:.3f}", (place, 0), xytext=(0, 4), textcoords="offset points",
-                          ha="center", color="white", fontweight="bold")  # fmt: skip
+            axis.annotate(f"{value:.3f}", (place + 0.06, value), xytext=(0, 3),
+                          textcoords="offset points", fontweight="bold")  # fmt: skip
         counts = zip(gap["split"], gap["num_pictures"], strict=True)
         axis.set_xticks(range(len(gap)), [f"{split}\nn={n}" for split, n in counts])
         axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")

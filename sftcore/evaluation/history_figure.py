@@ -26,6 +26,7 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     rate.set_title("optimization")
     weights.plot(epoch, history["weight_norm"], color=BLUE, label="‖w‖")
     weights.plot(epoch, history["weight_distance"], color=ORANGE, label="‖w − w₀‖")
+    weights.set_yscale("symlog", linthresh=0.1)
     weights.set_title("weights")
     head = epoch[history["phase"] == "head"]
     for axis in axes.flat:

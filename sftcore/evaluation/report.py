@@ -127,6 +127,7 @@ def _summarize(
             value, many = getattr(values[split], name), getattr(resampled[split], name)
             numbers |= _with_interval(name, value, many, confidence)
         summary[split] = numbers
+    summary["interval"] = {"confidence": confidence}
     summary["gap"] = {}
     for name, more, less in (
         ("accuracy", "train", "val"),

@@ -1,0 +1,1 @@
+"""Pretrained networks: backbones, weights, blocks, heads."""

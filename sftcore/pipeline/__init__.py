@@ -1,0 +1,1 @@
+"""What each DVC stage does: where parameters meet the engine."""

@@ -12,13 +12,14 @@ def summarize() -> list[str]:
         DataError: the pipeline has not been run.
     """
     try:
-        test = read_json(EVALUATE_REPORT / "metrics.json")["test"]
+        metrics = read_json(EVALUATE_REPORT / "metrics.json")
         verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `make`") from error
+    test, confidence = metrics["test"], metrics["interval"]["confidence"]
     return [
         f"Report: {ABLATION_REPORT / 'report.html'} (figures of the model: {EVALUATE_REPORT}/)",
-        f"Test accuracy {test['accuracy']:.3f}, 95 % interval {test['accuracy_low']:.3f} to "
+        f"Test accuracy {test['accuracy']:.3f}, {confidence:.0%} interval {test['accuracy_low']:.3f} to "
         f"{test['accuracy_high']:.3f}, {test['num_pictures']} pictures.",
         verdict["overfitting"],
         verdict["helped"],
