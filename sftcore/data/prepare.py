@@ -96,7 +96,7 @@ def prepare(
         judged, refusals = _judge(items, scratch, image_size, max_pixels, background)
         judged = _drop_duplicates(judged, refusals)
         judged, leaders, splits = _split(
-            judged, refusals, near_duplicate_distance, val_fraction, test_fraction, seed,
+            judged, refusals, near_duplicate_distance, val_fraction, test_fraction, split_seed,
             max_refused_fraction, min_pictures_per_class, [item.label for item in items],
         )  # fmt: skip
         summary = _summarize(judged, leaders, splits, refusals)
