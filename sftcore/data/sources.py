@@ -174,7 +174,7 @@ def read_table(path: Path, table: str) -> list[Item]:
             f"{file} lacks the column{'s' * (len(missing) > 1)} {', '.join(sorted(missing))}; it "
             f"has {', '.join(rows.columns)}. Wanted: path, label, and if you like split and group"
         )
-    rows = rows.reindex(columns=["path", "label", "split", "group"]).fillna("")
+    rows = rows.reindex(columns=["path", "label", "split", "group"]).astype("string").fillna("")
     faults = [
         f"row {index + 2}: {what}"
         for index, row in enumerate(rows.itertuples(index=False))

@@ -19,8 +19,9 @@ def summarize() -> list[str]:
     test, confidence = metrics["test"], metrics["interval"]["confidence"]
     return [
         f"Report: {ABLATION_REPORT / 'report.html'} (figures of the model: {EVALUATE_REPORT}/)",
-        f"Test accuracy {test['accuracy']:.3f}, {confidence:.0%} interval {test['accuracy_low']:.3f} to "
-        f"{test['accuracy_high']:.3f}, {test['num_pictures']} pictures.",
+        f"Test accuracy {test['accuracy']:.3f}, {confidence:.0%} interval "
+        f"{test['accuracy_low']:.3f} to {test['accuracy_high']:.3f}, {test['num_pictures']} "
+        "pictures.",
         verdict["overfitting"],
         verdict["helped"],
         f"{verdict['stable']} {verdict['set']}",

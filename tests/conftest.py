@@ -1,0 +1,48 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sftcore.data.prepare import prepare
+from sftcore.data.store import Store, open_store
+from tests.pictures import write_folders
+
+PREPARE = {
+    "source": "folder",
+    "table": "labels.csv",
+    "image_size": 32,
+    "background": (255, 255, 255),
+    "max_pixels": 10_000,
+    "max_refused_fraction": 0.2,
+    "min_pictures_per_class": 3,
+    "near_duplicate_distance": 4,
+    "val_fraction": 0.25,
+    "test_fraction": 0.25,
+    "split_seed": 0,
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the experiment or the store that its caller set."""
+    for name in [n for n in os.environ if n.startswith(("DVC_", "MLFLOW_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder of 36 small pictures in three classes."""
+    root = tmp_path_factory.mktemp("set")
+    source = write_folders(root / "pictures")
+    prepare(**PREPARE, path=source, output=root / "prepared")
+    return root / "prepared"
+
+
+@pytest.fixture
+def store(prepared: Path) -> Store:
+    """The prepared pictures, opened for training."""
+    return open_store(prepared, ("train", "val"))
