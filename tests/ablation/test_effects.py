@@ -1,0 +1,168 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sftcore.ablation.effects import (
+    baseline_gap,
+    cells_table,
+    learning_rate_stability,
+    regularization_effects,
+)
+from sftcore.ablation.plan import Cell, Row, plan_cells, plan_rows
+from sftcore.ablation.report import render_html, render_markdown, section
+from sftcore.ablation.run import CellResult
+from sftcore.ablation.verdict import write_verdict
+from sftcore.params import Params
+from sftcore.training.loop import EpochRecord
+from tests.training.test_loop import small
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return small()
+
+
+def result(
+    row: Row, seed: int, val: list[float], train: float = 0.1, diverged: str = ""
+) -> CellResult:
+    history = [
+        EpochRecord(i, "full", train, loss, 1.0, 1 - loss / 4, 0.1, 1.0, 0.5, 1.0)
+        for i, loss in enumerate(val)
+    ]
+    best = int(np.argmin(val)) if val else -1
+    return CellResult(Cell(row, seed), f"{row.name}{seed}", history, best, diverged)
+
+
+def row(params: Params, family: str, name: str, **changes: object) -> Row:
+    train = params.train.model_copy(update=changes)
+    named = {f"train.{key}": value for key, value in changes.items()}
+    return Row(family, name, named, params.model, train)  # type: ignore[arg-type]
+
+
+def test_the_plan_is_the_grid(params: Params) -> None:
+    rows = plan_rows(params)
+    grid = params.ablation
+    assert len(rows) == len(grid.regularization) + len(grid.learning_rates) * len(grid.schedules)
+    assert [r.name for r in rows if r.is_baseline] == ["none"]
+    together = next(r for r in rows if r.name == "all_together")
+    assert (together.train.l1, together.model.dropout) == (0.0001, 0.5)
+    baseline = next(r for r in rows if r.is_baseline)
+    assert baseline.train.weight_decay == 0.0
+    assert {r.train.learning_rate for r in rows if r.family == "learning_rate"} == set(
+        grid.learning_rates
+    )
+    cells = plan_cells(rows, 7, 3)
+    assert len(cells) == 3 * len(rows)
+    assert {cell.seed for cell in cells} == {7, 8, 9}
+
+
+def test_effects_are_paired_and_corrected(params: Params) -> None:
+    none, good, bad, noise = (row(params, "regularization", n) for n in ("none", "g", "b", "n"))
+    base = [1.0, 1.5, 2.0]  # seeds differ far more than the rows: only pairing can see the effect
+    results = []
+    for seed, level in enumerate(base):
+        results += [
+            result(none, seed, [level]),
+            result(good, seed, [level - 0.3 - 0.001 * seed]),
+            result(bad, seed, [level + 0.3 + 0.001 * seed]),
+            result(noise, seed, [level + (0.2, -0.3, 0.05)[seed]]),
+        ]
+    effects = regularization_effects(cells_table(results, 10), 0.95)
+    loss = effects[effects["metric"] == "val_loss"].set_index("row")
+    assert loss["verdict"].to_dict() == {"g": "better", "b": "worse", "n": "within noise"}
+    assert loss.loc["g", "difference"] == pytest.approx(-0.301)
+    accuracy = effects[effects["metric"] == "val_accuracy"].set_index("row")
+    assert accuracy["verdict"].to_dict() == {"g": "better", "b": "worse", "n": "within noise"}
+    from scipy.stats import ttest_1samp
+
+    alone = ttest_1samp([-0.3, -0.301, -0.302], 0)
+    assert loss.loc["g", "p_holm"] > alone.pvalue
+    wide = alone.confidence_interval(1 - 0.05 / 3)
+    assert (loss.loc["g", "low"], loss.loc["g", "high"]) == pytest.approx((wide.low, wide.high))
+
+
+def test_a_failed_cell_is_a_result_and_no_pair(params: Params) -> None:
+    none, l1 = row(params, "regularization", "none"), row(params, "regularization", "l1")
+    results = [
+        *(result(none, seed, [1.0, 0.9 + seed]) for seed in range(3)),
+        result(l1, 0, [0.5]),
+        result(l1, 1, [0.6]),
+        result(l1, 2, [], diverged="full phase, epoch 0"),
+    ]
+    cells = cells_table(results, 10)
+    assert cells["status"].tolist() == ["finished"] * 5 + ["diverged"]
+    effects = regularization_effects(cells, 0.95)
+    assert effects["num_pairs"].tolist() == [2, 2, 2]
+
+
+def test_stability_counts_divergence_collapse_and_swings(params: Params) -> None:
+    rows = {
+        rate: row(
+            params, "learning_rate", f"cosine {rate:g}", learning_rate=rate, schedule="cosine"
+        )
+        for rate in (0.001, 0.01, 0.1, 1.0)
+    }
+    results = [
+        result(rows[0.001], 0, [1.0, 0.9]),
+        result(rows[0.01], 0, [1.0, 1.8]),  # swings
+        result(rows[0.1], 0, [1.0, 1.1], train=math.log(10)),  # no better than guessing
+        result(rows[1.0], 0, [], diverged="at update 0"),
+        result(rows[1.0], 1, [1.0]),
+    ]
+    table = learning_rate_stability(cells_table(results, 10)).set_index("learning_rate")
+    assert table["is_stable"].tolist() == [True, False, False, False]
+    assert table["num_collapsed"].tolist() == [0, 0, 1, 0]
+    assert table["num_diverged"].tolist() == [0, 0, 0, 1]
+    assert table.loc[0.01, "max_swing"] == pytest.approx(0.8)
+
+
+def study(params: Params, name: str = "good") -> tuple[list[Row], dict[str, object]]:
+    none = row(params, "regularization", "none")
+    good = row(params, "regularization", name, l1=0.5)
+    slow = row(params, "learning_rate", "cosine 0.001", learning_rate=0.001, schedule="cosine")
+    fast = row(params, "learning_rate", "cosine 1", learning_rate=1.0, schedule="cosine")
+    results = []
+    for seed in range(3):
+        results += [
+            result(none, seed, [1.0 + seed, 1.2 + seed]),
+            result(good, seed, [0.5 + seed * 1.001]),
+            result(slow, seed, [1.0]),
+            result(fast, seed, [], diverged="at update 0"),
+        ]
+    cells = cells_table(results, 10)
+    effects = regularization_effects(cells, 0.95)
+    stability = learning_rate_stability(cells)
+    gap = baseline_gap(cells, 0.95)
+    rows = [none, good, slow, fast]
+    return rows, write_verdict(rows, gap, effects, stability, 0.95)
+
+
+def test_the_verdict_says_what_the_tables_say(params: Params) -> None:
+    _, verdict = study(params)
+    assert "good (loss -0.499" in str(verdict["helped"])
+    assert "0.001 stable; 1 diverges in 3 of 3 seeds" in str(verdict["stable"])
+    assert verdict["settings"] == {
+        "train.l1": 0.5,
+        "train.learning_rate": 0.001,
+        "train.schedule": "cosine",
+    }
+    assert "over-fit" in str(verdict["overfitting"])
+
+
+def test_the_report_escapes_and_embeds(params: Params) -> None:
+    _, verdict = study(params, name="<script>alert(1)</script>|x")
+    table = pd.DataFrame({"row": ["<b>|x"], "value": [0.123456], "ok": [True]})
+    sections = [section("Title", "Text <i>", ("figure",), table)]
+    page = render_html("intro <u>", verdict, sections, {"figure": b"\x89PNG"})
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "<b>|x" not in page
+    assert "data:image/png;base64,iVBORw" in page
+    assert "0.123" in page
+    assert "http" not in page.replace("http-equiv", "")
+    text = render_markdown("intro <u>", verdict, sections)
+    assert "<script>" not in text
+    assert "&lt;b&gt;\\|x" in text
+    assert "![figure](figure.png)" in text

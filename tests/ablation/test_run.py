@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from sftcore.ablation import run as engine
+from sftcore.ablation.plan import Cell, plan_cells, plan_rows
+from sftcore.ablation.run import CellResult, code_digest, run_cells
+from sftcore.params import Params, ParamsError, override
+from tests.training.test_loop import small
+
+LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
+
+
+def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell]:
+    params = small(train__epochs=1, **changes)
+    ablation = params.ablation.model_copy(
+        update={
+            "base": {"train.epochs": 1, "model.trainable_blocks": 1},
+            "regularization": {"none": {}, "l1": {"train.l1": 0.01}},
+            "learning_rates": rates or [0.001, 500.0],
+            "schedules": ["constant"],
+        }
+    )
+    return plan_cells(plan_rows(params.model_copy(update={"ablation": ablation})), 0, 2)
+
+
+def run(cells: list[Cell], prepared: Path, cache: Path, num_workers: int = 1) -> list[CellResult]:
+    return run_cells(
+        cells,
+        prepared=prepared,
+        environment=LOCK,
+        device="cpu",
+        num_workers=num_workers,
+        cache_folder=cache,
+    )
+
+
+def test_cells_are_trained_once_and_go_on_where_they_were(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = tiny_study()
+    first = run(cells, prepared, tmp_path)
+    assert len(list(tmp_path.iterdir())) == len(cells) == 8
+    assert [r.cell for r in first] == cells
+    lost, cut, *_ = sorted(tmp_path.iterdir())
+    lost.unlink()
+    cut.write_bytes(cut.read_bytes()[:50])  # as a power cut leaves it
+
+    trained = []
+    original = engine._train_cell
+    monkeypatch.setattr(
+        engine, "_train_cell", lambda key, *rest: (trained.append(key), original(key, *rest))
+    )
+    assert run(cells, prepared, tmp_path) == first
+    assert sorted(trained) == sorted([lost.stem, cut.stem])
+    trained.clear()
+    assert run(cells, prepared, tmp_path) == first
+    assert trained == []
+    run(tiny_study(rates=[0.001, 0.002]), prepared, tmp_path)  # one row changed: its two seeds
+    assert len(trained) == 2
+
+
+def test_the_number_of_workers_changes_no_number(tmp_path: Path, prepared: Path) -> None:
+    cells = tiny_study()
+    assert run(cells, prepared, tmp_path / "1", 1) == run(cells, prepared, tmp_path / "2", 2)
+
+
+def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> None:
+    params = small(
+        train__epochs=4, train__learning_rate=500.0, train__schedule="constant",
+        model__trainable_blocks="all",
+    )  # fmt: skip
+    base = params.ablation.model_copy(
+        update={"base": {}, "regularization": {"none": {}}, "learning_rates": [500.0],
+                "schedules": ["constant"]}
+    )  # fmt: skip
+    cells = plan_cells(plan_rows(params.model_copy(update={"ablation": base})), 0, 1)
+    results = run(cells, prepared, tmp_path)
+    assert any(r.diverged for r in results)
+
+
+def test_keys_name_what_the_numbers_depend_on(prepared: Path) -> None:
+    cells = tiny_study()
+    keys = {engine._cell_key(cell, ["common"]) for cell in cells}
+    assert len(keys) == len(cells)
+    assert engine._cell_key(cells[0], ["other"]) not in keys
+    assert len(code_digest()) == 64
+
+
+def test_rows_that_are_wrong_are_refused_before_training() -> None:
+    params: Params = small()
+    with pytest.raises(ParamsError, match="can change"):
+        override(params, {"ablation.num_seeds": 1}, "row")

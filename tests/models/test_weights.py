@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sftcore.errors import WeightsError
+from sftcore.models.backbones import Backbone, build_backbone
+from sftcore.models.weights import load_weights, read_state
+
+TINY = "timm/test_efficientnet"
+
+
+def tiny() -> tuple[Backbone, dict[str, Tensor]]:
+    """A small backbone and other weights for it, classifier included."""
+    torch.manual_seed(1)
+    return build_backbone(TINY, 32), timm.create_model("test_efficientnet").state_dict()
+
+
+def holds(backbone: Backbone, state: dict[str, Tensor]) -> bool:
+    return all(torch.equal(t, state[name]) for name, t in backbone.module.state_dict().items())
+
+
+def test_the_packaged_weights_know_palaces_and_daisies() -> None:
+    """Real pictures, so that a wrong mapping or a wrong normalisation shows."""
+    import numpy as np
+    from PIL import Image, ImageOps
+    from sklearn.datasets import load_sample_image
+
+    from sftcore.data.loader import normalize, to_unit_range
+    from sftcore.models.weights import PACKAGED
+
+    packaged = PACKAGED["timm/tf_efficientnet_lite0"]
+    from importlib import resources
+
+    module, _, inner = packaged.file.partition("/")
+    with resources.as_file(resources.files(module) / inner) as path:
+        state = torch.load(path, weights_only=True)
+    model = timm.create_model("tf_efficientnet_lite0").eval()
+    model.load_state_dict({packaged.rename(name): tensor for name, tensor in state.items()})
+    for name, label in (("china.jpg", 698), ("flower.jpg", 985)):  # palace, daisy
+        image = Image.fromarray(load_sample_image(name))
+        image = ImageOps.fit(image, (256, 256), 3).crop((16, 16, 240, 240))
+        batch = to_unit_range(np.array(image)[None], torch.device("cpu"))
+        logits = model(normalize(batch, packaged.record.mean, packaged.record.std))
+        assert int(logits.argmax()) == label
+
+
+def test_package_weights_fill_the_backbone_and_carry_their_record() -> None:
+    backbone = build_backbone("timm/tf_efficientnet_lite0", 64)
+    before = backbone.module.state_dict()["conv_stem.weight"].clone()
+    record = load_weights(backbone, "package")
+    assert not torch.equal(before, backbone.module.state_dict()["conv_stem.weight"])
+    assert (record.mean, record.std, record.input_size) == ((0.5,) * 3, (0.5,) * 3, 224)
+    with pytest.raises(WeightsError, match="no pip package carries weights"):
+        load_weights(build_backbone(TINY, 32), "package")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".wrapped.pth"])
+def test_a_file_is_loaded_exactly(tmp_path: Path, suffix: str) -> None:
+    backbone, state = tiny()
+    path = tmp_path / f"w{suffix}"
+    if suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"state_dict": state} if "wrapped" in suffix else state, path)
+    record = load_weights(backbone, str(path))
+    assert holds(backbone, state)
+    assert record.origin == f"file {path.name}"
+    assert len(record.sha256) == 64
+
+
+def test_a_record_beside_the_file_wins(tmp_path: Path) -> None:
+    backbone, state = tiny()
+    save_file(state, tmp_path / "w.safetensors")
+    given = {"mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "input_size": 96, "licence": "CC0"}
+    (tmp_path / "w.json").write_text(json.dumps(given))
+    record = load_weights(backbone, str(tmp_path / "w.safetensors"))
+    assert (record.mean, record.input_size, record.licence) == ((0.1, 0.2, 0.3), 96, "CC0")
+    (tmp_path / "w.json").write_text('{"means": [0, 0, 0]}')
+    with pytest.raises(WeightsError, match="unknown keys means; allowed: .*mean"):
+        load_weights(backbone, str(tmp_path / "w.safetensors"))
+
+
+def test_missing_extra_and_misshapen_tensors_are_listed_on_both_sides(tmp_path: Path) -> None:
+    backbone, state = tiny()
+    names = [name for name in state if name.endswith("weight")]
+    state["stranger.weight"] = state.pop(names[0])
+    state[names[1]] = torch.zeros(1, 2)
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        load_weights(backbone, str(tmp_path / "w.safetensors"))
+    message = str(caught.value)
+    assert f"only in the backbone (1):\n    {names[0]}" in message
+    assert "only in the weights (1):\n    stranger.weight" in message
+    assert f"of another shape (1):\n    {names[1]}" in message
+    assert "weights [1, 2]" in message
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("raise SystemExit('code ran')",))
+
+
+def test_files_that_are_no_tensors_are_refused_and_run_no_code(tmp_path: Path) -> None:
+    torch.save({"a": Bomb()}, tmp_path / "bomb.pt")
+    torch.save({"a": 3}, tmp_path / "number.pt")
+    (tmp_path / "text.safetensors").write_text("hello")
+    for name in ("bomb.pt", "number.pt", "text.safetensors"):
+        with pytest.raises(WeightsError, match=name):
+            read_state(tmp_path / name)
+    with pytest.raises(WeightsError, match="nor a file that exists"):
+        load_weights(tiny()[0], str(tmp_path / "none.pt"))
+
+
+def test_torchvision_weights_come_by_its_own_download_and_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.models import ResNet18_Weights, resnet18
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.manual_seed(5)
+    state = resnet18().state_dict()
+    file = tmp_path / "hub" / "checkpoints" / Path(ResNet18_Weights.DEFAULT.url).name
+    torch.save(state, file)
+    backbone = build_backbone("torchvision/resnet18", 64)
+    record = load_weights(backbone, "pretrained:IMAGENET1K_V1")
+    assert holds(backbone, state)
+    assert record.mean == (0.485, 0.456, 0.406)
+    with pytest.raises(WeightsError, match="IMAGENET1K_V1"):
+        load_weights(backbone, "pretrained:NONE")
+
+
+def test_torchvision_transformers_take_another_picture_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.models import ViT_B_32_Weights, vit_b_32
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    file = tmp_path / "hub" / "checkpoints" / Path(ViT_B_32_Weights.DEFAULT.url).name
+    torch.save(vit_b_32().state_dict(), file)
+    backbone = build_backbone("torchvision/vit_b_32", 96)
+    load_weights(backbone, "pretrained")
+    assert backbone.module.state_dict()["encoder.pos_embedding"].shape == (1, 10, 768)
+
+
+def test_timm_weights_come_by_its_own_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants as hub
+
+    config = timm.get_pretrained_cfg("test_efficientnet")
+    assert config is not None
+    assert config.hf_hub_id is not None
+    backbone, state = tiny()
+    commit = "0" * 40
+    root = tmp_path / f"models--{config.hf_hub_id.replace('/', '--')}"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit)
+    (root / "snapshots" / commit).mkdir(parents=True)
+    save_file(state, root / "snapshots" / commit / "model.safetensors")
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    record = load_weights(backbone, "pretrained")
+    assert holds(backbone, state)
+    assert record.origin == "timm download default"
+
+
+def test_no_network_says_what_else_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import resnet
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    dead = resnet.ResNet18_Weights.DEFAULT
+    monkeypatch.setattr(type(dead), "url", "http://127.0.0.1:9/w-00000000.pth", raising=False)
+    with pytest.raises(WeightsError, match="Without a network, set model.weights to a file"):
+        load_weights(build_backbone("torchvision/resnet18", 32), "pretrained")

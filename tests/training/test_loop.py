@@ -1,0 +1,191 @@
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sftcore.data.store import Store
+from sftcore.errors import ParamsError
+from sftcore.models.network import build_start
+from sftcore.params import Params, load_params, override
+from sftcore.recipe import plan_phases, train
+from sftcore.runtime import set_up
+from sftcore.training.inputs import FeatureCache
+from sftcore.training.loop import EpochRecord, FitResult, is_better
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = {
+    "model.backbone": "timm/test_efficientnet",
+    "model.weights": "none",
+    "model.trainable_blocks": "all",
+    "train.epochs": 2,
+    "train.head_epochs": 0,
+    "train.batch_size": 8,
+    "train.learning_rate": 0.01,
+}
+
+
+def small(**changes: object) -> Params:
+    """The shipped parameters for a network that trains in a moment."""
+    named = {name.replace("__", "."): value for name, value in changes.items()}
+    return override(load_params(ROOT / "params.yaml"), {**SMALL, **named}, "test")  # type: ignore[dict-item]
+
+
+def run(
+    store: Store, cache: FeatureCache | None = None, seed: int = 0, **changes: object
+) -> FitResult:
+    params = small(**changes)
+    trained = train(
+        store,
+        params.model,
+        params.train,
+        seed=seed,
+        device=set_up("cpu", 1),
+        cache=cache or FeatureCache(1 << 28),
+        on_epoch=lambda record: None,
+    )
+    return trained.result
+
+
+def same(first: FitResult, second: FitResult) -> bool:
+    states = first.best_state, second.best_state
+    return first.history == second.history and all(
+        torch.equal(states[0][name], states[1][name]) for name in states[0]
+    )
+
+
+EVERYTHING = {
+    "train__augmentation": 0.5,
+    "train__label_smoothing": 0.1,
+    "train__l1": 1e-4,
+    "train__l2": 1e-4,
+    "train__clip_norm": 1.0,
+    "train__warmup_fraction": 0.3,
+    "train__head_epochs": 2,
+    "model__dropout": 0.3,
+}
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(store: Store) -> None:
+    first = run(store, **EVERYTHING)
+    torch.rand(7)  # what others draw must not matter
+    assert same(first, run(store, **EVERYTHING))
+    assert not same(first, run(store, seed=1, **EVERYTHING))
+    assert all(np.isfinite(list(asdict(r).values())[2:]).all() for r in first.history)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train__augmentation": 0.5},
+        {"train__label_smoothing": 0.1},
+        {"train__l1": 1e-3},
+        {"train__l2": 1e-3},
+        {"train__weight_decay": 0.1},
+        {"train__clip_norm": 0.01},
+        {"train__warmup_fraction": 0.5},
+        {"train__schedule": "linear"},
+        {"train__optimizer": "adamw"},
+        {"train__momentum": 0.5},
+        {"train__batch_norm": "train"},
+        {"train__batch_norm": "freeze_all"},
+        {"train__batch_size": 16},
+        {"train__head_epochs": 1},
+        {"model__dropout": 0.5},
+        {"model__trainable_blocks": 1},
+        {"train__penalize_norm_and_bias": True, "train__weight_decay": 0.1},
+    ],
+    ids=lambda change: ",".join(f"{k}={v}" for k, v in change.items()),
+)
+def test_every_switch_changes_something(store: Store, change: dict[str, object]) -> None:
+    assert not same(run(store), run(store, **change))
+
+
+def test_kept_features_give_the_numbers_of_computed_ones(store: Store) -> None:
+    changes = {"model__trainable_blocks": 2, "train__augmentation": 0.3}
+    kept, computed = (
+        run(store, FeatureCache(1 << 28), **changes),
+        run(store, FeatureCache(0), **changes),
+    )
+    for one, other in zip(kept.history, computed.history, strict=True):
+        numbers = [list(asdict(r).values())[2:] for r in (one, other)]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4)
+
+
+def test_trainings_share_features_only_when_they_may(store: Store) -> None:
+    cache = FeatureCache(1 << 28)
+    alone = run(store, model__trainable_blocks=1, seed=1)
+    run(store, cache, model__trainable_blocks=1, seed=0)
+    filled = len(cache.tensors)
+    assert filled > 0
+    assert same(alone, run(store, cache, model__trainable_blocks=1, seed=1))
+    assert len(cache.tensors) > filled  # random backbones of two seeds are two backbones
+
+
+def start_of(params: Params, store: Store) -> dict[str, torch.Tensor]:
+    start = build_start(
+        backbone=params.model.backbone,
+        weights=params.model.weights,
+        num_classes=len(store.classes),
+        image_size=store.image_size,
+        dropout=0.0,
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    return start.network.state_dict()
+
+
+def test_frozen_blocks_stay_as_they_were(store: Store) -> None:
+    params = small(model__trainable_blocks=1, train__learning_rate=0.1)
+    trained = train(store, params.model, params.train, seed=0, device=set_up("cpu", 1),
+                    cache=FeatureCache(0), on_epoch=lambda record: None)  # fmt: skip
+    network = trained.start.network
+    untouched = start_of(params, store)
+    for name, tensor in trained.result.best_state.items():
+        is_frozen = network.block_of(name) < len(network.blocks) - 1
+        if is_frozen:
+            assert torch.equal(tensor, untouched[name]), name
+    assert trained.result.history[-1].weight_distance > 0
+
+
+def test_head_first_then_everything(store: Store) -> None:
+    result = run(store, train__head_epochs=3, train__epochs=2)
+    assert [r.phase for r in result.history] == ["head"] * 3 + ["full"] * 2
+    assert [r.epoch for r in result.history] == list(range(5))
+    phases = plan_phases(small(train__head_epochs=3).model, small(train__head_epochs=3).train, 6)
+    assert [(p.name, p.first_block) for p in phases] == [("head", 6), ("full", 0)]
+    with pytest.raises(ParamsError, match="can be cut into 6 blocks"):
+        plan_phases(small(model__trainable_blocks=9).model, small().train, 6)
+
+
+def test_a_divergence_is_a_result_with_its_reason(store: Store) -> None:
+    result = run(store, train__learning_rate=1000.0, train__schedule="constant",
+                 train__batch_norm="freeze_statistics", train__epochs=6)  # fmt: skip
+    assert "learning rate 1000" in result.diverged
+    assert "full phase" in result.diverged
+    assert len(result.history) < 6
+
+
+def test_the_best_epoch_is_kept_and_early_stopping_waits(store: Store) -> None:
+    result = run(store, train__epochs=12, train__learning_rate=0.05, train__schedule="constant",
+                 train__early_stopping_patience=2)  # fmt: skip
+    losses = [record.val_loss for record in result.history]
+    assert result.best_epoch == int(np.argmin(losses))
+    assert len(losses) == 12 or len(losses) == result.best_epoch + 3
+    full = run(store, train__epochs=12, train__learning_rate=0.05, train__schedule="constant")
+    assert full.history[: len(losses)] == result.history
+
+
+def record(**changes: float) -> EpochRecord:
+    base = EpochRecord(0, "full", 0.0, 1.0, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_what_counts_as_better() -> None:
+    assert is_better(record(val_loss=0.9), record(), "val_loss")
+    assert not is_better(record(), record(), "val_loss")
+    assert not is_better(record(val_loss=float("nan")), record(), "val_loss")
+    assert is_better(record(val_accuracy=0.6, val_loss=2.0), record(), "val_accuracy")
+    assert is_better(record(val_loss=0.9), record(), "val_accuracy")
+    assert not is_better(record(), record(), "val_accuracy")
