@@ -20,7 +20,7 @@ from mlflow.types import Schema, TensorSpec
 _REQUIRED = ("torch", "torchvision", "timm", "numpy", "pandas", "safetensors", "pillow", "scipy")
 
 
-class ClassifierModel(PythonModel):  # type: ignore[misc]
+class ClassifierModel(PythonModel):
     """Loads ``model.safetensors`` and answers with probabilities."""
 
     def load_context(self, context: PythonModelContext) -> None:

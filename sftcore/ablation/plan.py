@@ -53,8 +53,8 @@ def plan_rows(params: Params) -> list[Row]:
         (REGULARIZATION, name, changes) for name, changes in grid.regularization.items()
     ]
     for schedule, rate in product(grid.schedules, grid.learning_rates):
-        changes = {"train.learning_rate": rate, "train.schedule": schedule}
-        changed.append((LEARNING_RATE, f"{schedule} {rate:g}", changes))
+        setting: dict[str, Scalar] = {"train.learning_rate": rate, "train.schedule": schedule}
+        changed.append((LEARNING_RATE, f"{schedule} {rate:g}", setting))
     rows = []
     for family, name, changes in changed:
         resolved = override(base, changes, f"ablation.{family}.{name}")

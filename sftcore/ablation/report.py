@@ -41,7 +41,7 @@ def section(title: str, text: str, figures: tuple[str, ...], table: pd.DataFrame
 def _cell(value: object) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float):  # NumPy's double precision numbers are floats too
         return (
             "–" if np.isnan(value) else f"{value:.4g}" if 0 < abs(value) < 0.01 else f"{value:.3f}"
         )

@@ -126,7 +126,8 @@ def _torchvision_vgg(backbone: Any) -> list[Block]:
     def classify(x: Tensor) -> Tensor:
         return backbone.classifier(torch.flatten(backbone.avgpool(x), 1))
 
-    blocks, members = [], []
+    blocks: list[Block] = []
+    members: list[str] = []
     for index, module in enumerate(backbone.features):
         members.append(f"features.{index}")
         if isinstance(module, nn.MaxPool2d):

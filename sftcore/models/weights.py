@@ -279,7 +279,7 @@ def _torchvision_weights(model: str, tag: str | None) -> Any:
 
     choices = get_model_weights(model)
     if tag is None:
-        return choices.DEFAULT  # type: ignore[attr-defined]
+        return choices.DEFAULT
     if tag not in choices.__members__:
         raise WeightsError(
             f"torchvision/{model} has no weights {tag!r}: {list(choices.__members__)}"

@@ -59,7 +59,7 @@ def train_step(
         loss = loss + update.l1 * l1_penalty(penalized)
     if update.l2 > 0:
         loss = loss + update.l2 * l2_penalty(penalized)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
     gradient_norm = nn.utils.get_total_norm(gradients)
     if not (torch.isfinite(loss) and torch.isfinite(gradient_norm)):

@@ -87,7 +87,7 @@ def test_safe_cells_changes_only_what_a_spreadsheet_would_run() -> None:
 def test_the_history_figure_is_a_picture_and_twice_the_same() -> None:
     rows = [
         {"epoch": i, "phase": "head" if i < 2 else "full", "train_loss": 1 / (i + 1),
-         "val_loss": 1.0, "train_accuracy": 0.5, "val_accuracy": 0.4, "learning_rate": 0.1 * (i < 4),
+         "val_loss": 1.0, "train_accuracy": 0.5, "val_accuracy": 0.4, "learning_rate": float(i < 4),
          "gradient_norm": 1.0, "weight_norm": 3.0, "weight_distance": 0.1 * i}
         for i in range(5)
     ]  # fmt: skip

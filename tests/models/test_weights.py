@@ -81,7 +81,7 @@ def test_a_record_beside_the_file_wins(tmp_path: Path) -> None:
     record = load_weights(backbone, str(tmp_path / "w.safetensors"))
     assert (record.mean, record.input_size, record.licence) == ((0.1, 0.2, 0.3), 96, "CC0")
     (tmp_path / "w.json").write_text('{"means": [0, 0, 0]}')
-    with pytest.raises(WeightsError, match="unknown keys means; allowed: .*mean"):
+    with pytest.raises(WeightsError, match=r"unknown keys means; allowed: .*mean"):
         load_weights(backbone, str(tmp_path / "w.safetensors"))
 
 
@@ -177,5 +177,5 @@ def test_no_network_says_what_else_to_do(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     dead = resnet.ResNet18_Weights.DEFAULT
     monkeypatch.setattr(type(dead), "url", "http://127.0.0.1:9/w-00000000.pth", raising=False)
-    with pytest.raises(WeightsError, match="Without a network, set model.weights to a file"):
+    with pytest.raises(WeightsError, match=r"Without a network, set model\.weights to a file"):
         load_weights(build_backbone("torchvision/resnet18", 32), "pretrained")
