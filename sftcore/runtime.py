@@ -1,5 +1,6 @@
 """Where numbers are computed: device, threads, determinism."""
 
+import ctypes
 from typing import TYPE_CHECKING
 
 from sftcore.errors import DeviceError
@@ -23,6 +24,7 @@ def set_up(device: str, num_threads: int) -> "torch.device":
     import torch
 
     make_deterministic()
+    _keep_freed_memory()
     torch.set_num_threads(num_threads)
     num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":
@@ -34,3 +36,17 @@ def set_up(device: str, num_threads: int) -> "torch.device":
             "set runtime.device to 'auto' or 'cpu'"
         )
     return chosen
+
+
+def _keep_freed_memory() -> None:
+    """Ask glibc to reuse the memory of freed tensors instead of giving it back to the system.
+
+    Every large activation is otherwise mapped and zeroed anew by the kernel, which costs half of a
+    forward pass on CPU (EfficientNet-Lite0, 64 pictures of 128 pixels, one thread: 6.4 against
+    3.2 ms a picture). It changes no number, and other C libraries do without it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_max = -1, -4  # names of the options in malloc.h
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)

@@ -109,7 +109,7 @@ def test_nothing_to_train_is_refused(tree: dict[str, Any]) -> None:
 def test_faults_in_the_grid_name_their_row(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
     text = text.replace("{model.dropout: 0.5}", "{model.dropout: 1.5}")
-    (tmp_path / "p.yaml").write_text(text.replace("{train.l2: 0.001}", "{train.l3: 0.001}"))
+    (tmp_path / "p.yaml").write_text(text.replace("{train.l2: 0.03}", "{train.l3: 0.03}"))
     with pytest.raises(ParamsError) as caught:
         load_params(tmp_path / "p.yaml")
     assert "ablation.regularization.dropout" in str(caught.value)

@@ -47,7 +47,7 @@ def test_the_plan_is_the_grid(params: Params) -> None:
     assert len(rows) == len(grid.regularization) + len(grid.learning_rates) * len(grid.schedules)
     assert [r.name for r in rows if r.is_baseline] == ["none"]
     together = next(r for r in rows if r.name == "all_together")
-    assert (together.train.l1, together.model.dropout) == (0.0001, 0.5)
+    assert (together.train.l1, together.model.dropout) == (0.001, 0.5)
     baseline = next(r for r in rows if r.is_baseline)
     assert baseline.train.weight_decay == 0.0
     assert {r.train.learning_rate for r in rows if r.family == "learning_rate"} == set(

@@ -1,0 +1,95 @@
+"""A copy of the project with few pictures and a small network, to be run from its command line."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from sftcore.artifacts import sha256_file
+from tests.import_closure import ROOT
+from tests.pictures import write_folders
+
+OUTPUTS = ("data/prepared", "models", "reports")
+SMALL: dict[str, Any] = {
+    "data.path": "data/mine",
+    "data.image_size": 32,
+    "data.min_pictures_per_class": 3,
+    "data.split_seed": 0,
+    "model.backbone": "timm/test_efficientnet",
+    "model.weights": "none",
+    "model.trainable_blocks": 2,
+    "train.epochs": 1,
+    "train.head_epochs": 1,
+    "train.batch_size": 8,
+    "evaluate.num_bootstrap": 100,
+    "ablation.num_seeds": 2,
+    "ablation.base": {"train.epochs": 1, "train.weight_decay": 0.0},
+    "ablation.regularization": {"none": {}, "l1": {"train.l1": 0.001}},
+    "ablation.learning_rates": [0.001, 0.1],
+    "ablation.schedules": ["cosine"],
+    "runtime.device": "cpu",
+    "runtime.num_threads": 1,
+    "tracking.enabled": False,
+}
+
+
+def make_project(folder: Path, **changes: Any) -> Path:
+    """Copy the code and lay out pictures and parameters."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("sftcore", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    for name in ("dvc.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
+        shutil.copyfile(ROOT / name, folder / name)
+    write_folders(folder / "data" / "mine")
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    set_params(folder, SMALL | {name.replace("__", "."): v for name, v in changes.items()})
+    return folder
+
+
+def set_params(folder: Path, changes: dict[str, Any]) -> None:
+    """Change parameters by dotted name; a name that is not there is added."""
+    yaml = YAML()
+    tree = yaml.load(folder / "params.yaml")
+    for name, value in changes.items():
+        *path, last = name.split(".") if not isinstance(value, dict) else name.split(".", 1)
+        branch = tree
+        for part in path:
+            branch = branch[part]
+        branch[last] = value
+    yaml.dump(tree, folder / "params.yaml")
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The caller's environment with this Python's programs first and bytecode files on."""
+    kept = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return kept | {"PATH": path} | extra
+
+
+def run_program(
+    folder: Path, *command: str, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in the project."""
+    env = environment(**options.pop("env", {}))
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=280, **options
+    )
+
+
+def run_stage(folder: Path, stage: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run one stage as DVC would."""
+    return run_program(folder, sys.executable, "-m", f"stages.{stage}", **options)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of every output file."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for output in OUTPUTS
+        for path in sorted((folder / output).rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,123 @@
+"""dvc.yaml against the code: exactly what a stage imports, and exactly the parameters it reads."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.import_closure import ROOT, collapse, import_closure
+
+STAGES = ("check", "prepare", "finetune", "evaluate", "ablate")
+# These change no output, so a change in them must re-run nothing.
+UNDECLARED_ON_PURPOSE = {"tracking", "runtime.num_workers"}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> dict[str, Any]:
+    return YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
+
+
+def test_every_stage_is_here(pipeline: dict[str, Any]) -> None:
+    assert tuple(pipeline["stages"]) == STAGES
+    for stage in STAGES:
+        assert pipeline["stages"][stage]["cmd"] == f"python -m stages.{stage}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_declared_code_is_the_import_closure(pipeline: dict[str, Any], stage: str) -> None:
+    declared = [
+        name
+        for name in pipeline["stages"][stage]["deps"]
+        if name.startswith(("sftcore", "stages"))
+    ]
+    expected = collapse(import_closure(stage))
+    assert sorted(declared) == expected, "dvc.yaml should name:\n" + "\n".join(
+        f"      - {name}" for name in expected
+    )
+
+
+def read_parameters(stage: str) -> set[str]:
+    """Sections, and leaves of ``runtime``, that are read from the tree of params.yaml."""
+    found: set[str] = set()
+    for name in import_closure(stage):
+        if not name.endswith(".py") or name == "sftcore/params.py":
+            continue
+        tree = ast.parse((ROOT / name).read_text())
+        for node in ast.walk(tree):
+            chain = attribute_chain(node)
+            if chain[:1] == ["params"] and len(chain) > 1:
+                found.add(".".join(chain[1:3] if chain[1] == "runtime" else chain[1:2]))
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "override":
+                found |= {"model", "train"}  # rows change and resolve these two sections
+    return {name for name in found if name not in ("runtime", "model_copy", "model_dump")}
+
+
+def attribute_chain(node: ast.AST) -> list[str]:
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        return [node.id, *names[::-1]]
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_params":
+        return ["params", *names[::-1]]
+    return []
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_declared_parameters_are_those_that_are_read(pipeline: dict[str, Any], stage: str) -> None:
+    declared = set(pipeline["stages"][stage]["params"])
+    assert declared == read_parameters(stage) - UNDECLARED_ON_PURPOSE
+
+
+def test_the_check_stage_sees_the_whole_file(pipeline: dict[str, Any]) -> None:
+    assert pipeline["stages"]["check"]["params"] == [{"params.yaml": None}]
+
+
+def test_every_stage_depends_on_the_environment_and_on_what_it_reads(
+    pipeline: dict[str, Any],
+) -> None:
+    stages = pipeline["stages"]
+    for stage in STAGES:
+        assert "requirements.lock" in stages[stage]["deps"]
+    reads = {
+        "check": "${data.path}",
+        "prepare": "reports/check.json",
+        "finetune": "data/prepared",
+        "evaluate": "models/finetuned",
+        "ablate": "data/prepared",
+    }
+    for stage, name in reads.items():
+        assert name in stages[stage]["deps"]
+    assert "data/prepared" in stages["evaluate"]["deps"]
+
+
+def test_only_evaluate_opens_the_test_split() -> None:
+    opened = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("sftcore", "stages")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "open_store"
+        and any(isinstance(n, ast.Constant) and n.value == "test" for n in ast.walk(node))
+    }
+    assert opened == {"sftcore/pipeline/evaluate.py"}
+
+
+def test_stages_are_thin() -> None:
+    for path in (ROOT / "stages").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 45, path.name
+
+
+def test_the_lock_carries_hashes_and_no_addresses() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert any("--hash=sha256:" in line for line in lines)
+    assert not [line for line in lines if "://" in line or line.startswith("--index")]
+
+
+def test_engine_files_are_short() -> None:
+    sizes = {p: len(p.read_text().splitlines()) for p in Path(ROOT / "sftcore").rglob("*.py")}
+    assert {path.name for path, size in sizes.items() if size > 330} == set()

@@ -1,0 +1,168 @@
+"""Stages from their command line: what they write, and what they say to bad input."""
+
+import resource
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+from tests.pipeline.project import digests, make_project, run_stage, set_params
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose stages have all run once."""
+    project = make_project(tmp_path_factory.mktemp("finished"))
+    for stage in ("check", "prepare", "finetune", "evaluate", "ablate"):
+        done = run_stage(project, stage)
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may spoil."""
+    shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def test_all_stages_write_what_they_promise(finished: Path) -> None:
+    names = set(digests(finished))
+    assert {
+        "data/prepared/images.npy",
+        "data/prepared/samples.csv",
+        "models/finetuned/model.safetensors",
+        "models/finetuned/model.json",
+        "reports/finetune/history.csv",
+        "reports/finetune/history.png",
+        "reports/evaluate/metrics.json",
+        "reports/evaluate/generalization_gap.png",
+        "reports/ablation/report.html",
+        "reports/ablation/report.md",
+        "reports/ablation/cells.csv",
+    } <= names
+
+
+def test_outputs_hold_no_paths_times_or_names_of_the_machine(finished: Path) -> None:
+    forbidden = [str(finished), str(Path.home()), socket.gethostname()]
+    for name in digests(finished):
+        if name.endswith((".json", ".csv", ".md", ".html")):
+            text = (finished / name).read_text()
+            assert not [word for word in forbidden if len(word) > 4 and word in text], name
+
+
+def test_stages_run_again_give_the_same_bytes(project: Path) -> None:
+    before = digests(project)
+    shutil.rmtree(project / ".sft")
+    for stage in ("prepare", "finetune", "evaluate", "ablate"):
+        assert run_stage(project, stage, env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}).returncode == 0
+    assert digests(project) == before
+
+
+def test_the_summary_says_it_in_five_lines(finished: Path, tmp_path: Path) -> None:
+    lines = run_stage(finished, "summary").stdout.strip().splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("Report: reports/ablation/report.html")
+    assert lines[1].startswith("Test accuracy 0.")
+    empty = make_project(tmp_path)
+    done = run_stage(empty, "summary")
+    assert (done.returncode, "run `make`" in done.stderr) == (2, True)
+
+
+def remove_folder(project: Path) -> None:
+    shutil.rmtree(project / "data" / "mine")
+
+
+def empty_class(project: Path) -> None:
+    for file in (project / "data" / "mine" / "circle").iterdir():
+        file.unlink()
+
+
+def one_class(project: Path) -> None:
+    for name in ("circle", "square"):
+        shutil.rmtree(project / "data" / "mine" / name)
+
+
+def corrupt(project: Path) -> None:
+    for file in sorted((project / "data" / "mine" / "circle").iterdir())[:8]:
+        file.write_bytes(file.read_bytes()[:60])
+
+
+def other_weights(project: Path) -> None:
+    torch.save(timm.create_model("test_resnet").state_dict(), project / "other.pt")
+    set_params(project, {"model.weights": "other.pt"})
+
+
+def setting(name: str, value: Any) -> Callable[[Path], None]:
+    return lambda project: set_params(project, {name: value})
+
+
+BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "missing folder": ("check", remove_folder, "there is no folder 'data/mine'"),
+    "missing folder, later": ("prepare", remove_folder, "there is no folder 'data/mine'"),
+    "empty class": ("check", empty_class, "no picture in the class folder circle"),
+    "one class only": ("check", one_class, "holds one class ('stripes')"),
+    "corrupt pictures": ("prepare", corrupt, "8 of 36 pictures (22%) were refused"),
+    "misspelt parameter": ("check", setting("train.learning_rat", 1), "did you mean 'learning_rate'"),
+    "negative rate": ("finetune", setting("train.learning_rate", -0.1), "should be greater than 0"),
+    "unknown backbone": (
+        "finetune",
+        setting("model.backbone", "timm/test_efficientnett"),
+        "did you mean timm/test_efficientnet",
+    ),
+    "weights that do not fit": ("finetune", other_weights, "only in the weights"),
+    "too many blocks": ("finetune", setting("model.trainable_blocks", 50), "can be cut into"),
+    "no such device": ("finetune", setting("runtime.device", "cuda:7"), "CUDA devices"),
+    "divergence": ("finetune", setting("train.head_learning_rate", 1000.0), "diverge"),
+    "a bad row": ("ablate", setting("ablation.base", {"train.l7": 1}), "not a parameter that a row"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_explained_and_loses_nothing(project: Path, case: str) -> None:
+    stage, spoil, message = BAD_INPUT[case]
+    before = digests(project)
+    spoil(project)
+    if case == "divergence":
+        set_params(project, {"train.head_epochs": 30, "train.schedule": "constant",
+                             "train.l2": 500.0})  # fmt: skip
+    done = run_stage(project, stage)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert digests(project) == before
+
+
+@pytest.mark.parametrize("stage", ["prepare", "finetune"])
+def test_no_disk_space_is_explained_and_loses_nothing(project: Path, stage: str) -> None:
+    before = digests(project)
+    limit = 20_000  # bytes that a file may have: writing more fails like a full disk
+    done = run_stage(
+        project,
+        stage,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert digests(project) == before
+
+
+def test_an_unreachable_mlflow_server_is_told_before_the_work(project: Path) -> None:
+    before = digests(project)
+    set_params(project, {"tracking.enabled": True})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    done = run_stage(project, "finetune", env={"MLFLOW_TRACKING_URI": uri})
+    assert done.returncode == 2, done.stderr
+    assert f"the MLflow server at {uri} does not answer" in done.stderr
+    assert "tracking.enabled: false" in done.stderr
+    assert digests(project) == before
