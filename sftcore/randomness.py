@@ -57,7 +57,7 @@ def make_deterministic() -> None:
 
     torch.use_deterministic_algorithms(True)
     # No operation here reads memory that it has not written; filling it first costs 5 %.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

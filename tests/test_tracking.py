@@ -166,8 +166,6 @@ def test_two_processes_may_create_the_store_at_once(root: Path) -> None:
         "    run.log_metrics({'a': 1.0})\n"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    started = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=root, env=env) for _ in range(2)
-    ]
+    started = [subprocess.Popen([sys.executable, "-c", code], cwd=root, env=env) for _ in range(2)]
     assert [process.wait(timeout=120) for process in started] == [0, 0]
     assert [(r.info.status, r.data.metrics) for r in runs(root)] == [("FINISHED", {"a": 1.0})] * 2

@@ -111,17 +111,35 @@ def _train_missing(
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    # Augmented cells take longest; starting them first leaves no worker idle at the end.
-    by_cost = sorted(missing.items(), key=lambda entry: -entry[1].row.train.augmentation)
-    jobs = (
-        delayed(_train_cell)(key, c.row.model, c.row.train, c.seed, prepared, device, cache_folder)
-        for key, c in by_cost
-    )
+    groups = group_cells(missing)
+    jobs = (delayed(_train_group)(group, prepared, device, cache_folder) for group in groups)
     workers = Parallel(
-        n_jobs=max(1, min(num_workers, len(missing))), return_as="generator_unordered", batch_size=1
+        n_jobs=max(1, min(num_workers, len(groups))), return_as="generator_unordered", batch_size=1
     )
-    for _ in tqdm(workers(jobs), total=len(missing), desc="cells", disable=None):
-        continue
+    with tqdm(total=len(missing), desc="cells", disable=None) as progress:
+        for count in workers(jobs):
+            progress.update(count)
+
+
+def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
+    """Cells that share augmented features together, the others one by one.
+
+    The shared features are computed once if one process trains the group. Augmented cells take
+    longest, so they come first: no worker is idle at the end.
+    """
+    groups: dict[tuple[object, ...], dict[str, Cell]] = {}
+    for key, cell in missing.items():
+        strength = cell.row.train.augmentation
+        shared = (strength, cell.seed) if strength > 0 else (0.0, key)
+        groups.setdefault(shared, {})[key] = cell
+    return [groups[shared] for shared in sorted(groups, key=lambda s: (s[0] == 0, str(s)))]
+
+
+def _train_group(group: dict[str, Cell], prepared: Path, device: str, cache_folder: Path) -> int:
+    for key, cell in group.items():
+        row = cell.row
+        _train_cell(key, row.model, row.train, cell.seed, prepared, device, cache_folder)
+    return len(group)
 
 
 def _train_cell(

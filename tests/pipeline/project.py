@@ -70,9 +70,7 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | {"PATH": path} | extra
 
 
-def run_program(
-    folder: Path, *command: str, **options: Any
-) -> subprocess.CompletedProcess[str]:
+def run_program(folder: Path, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a program in the project."""
     env = environment(**options.pop("env", {}))
     return subprocess.run(

@@ -28,9 +28,7 @@ def test_every_stage_is_here(pipeline: dict[str, Any]) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_declared_code_is_the_import_closure(pipeline: dict[str, Any], stage: str) -> None:
     declared = [
-        name
-        for name in pipeline["stages"][stage]["deps"]
-        if name.startswith(("sftcore", "stages"))
+        name for name in pipeline["stages"][stage]["deps"] if name.startswith(("sftcore", "stages"))
     ]
     expected = collapse(import_closure(stage))
     assert sorted(declared) == expected, "dvc.yaml should name:\n" + "\n".join(

@@ -60,7 +60,10 @@ def test_stages_run_again_give_the_same_bytes(project: Path) -> None:
     before = digests(project)
     shutil.rmtree(project / ".sft")
     for stage in ("prepare", "finetune", "evaluate", "ablate"):
-        assert run_stage(project, stage, env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}).returncode == 0
+        assert (
+            run_stage(project, stage, env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}).returncode
+            == 0
+        )
     assert digests(project) == before
 
 
@@ -108,7 +111,7 @@ BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "empty class": ("check", empty_class, "no picture in the class folder circle"),
     "one class only": ("check", one_class, "holds one class ('stripes')"),
     "corrupt pictures": ("prepare", corrupt, "8 of 36 pictures (22%) were refused"),
-    "misspelt parameter": ("check", setting("train.learning_rat", 1), "did you mean 'learning_rate'"),
+    "misspelt parameter": ("check", setting("train.learning_rat", 1), "mean 'learning_rate'"),
     "negative rate": ("finetune", setting("train.learning_rate", -0.1), "should be greater than 0"),
     "unknown backbone": (
         "finetune",
