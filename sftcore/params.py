@@ -43,7 +43,7 @@ class DataParams(Section):
     max_pixels: PositiveCount
     max_refused_fraction: Fraction
     min_pictures_per_class: Annotated[int, Field(ge=3)]
-    near_duplicate_distance: Annotated[int, Field(ge=-1, le=64)]
+    near_duplicate_distance: Annotated[int, Field(ge=-1, le=256)]
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]

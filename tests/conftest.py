@@ -17,7 +17,7 @@ PREPARE = {
     "max_pixels": 10_000,
     "max_refused_fraction": 0.2,
     "min_pictures_per_class": 3,
-    "near_duplicate_distance": 4,
+    "near_duplicate_distance": 24,
     "val_fraction": 0.25,
     "test_fraction": 0.25,
     "split_seed": 0,

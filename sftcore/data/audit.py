@@ -72,8 +72,8 @@ def check_limits(
     fraction = len(refusals) / len(all_labels)
     if fraction > max_refused_fraction:
         raise DataError(
-            f"{len(refusals)} of {len(all_labels)} pictures ({fraction:.0%}) were refused, more than "
-            f"data.max_refused_fraction {max_refused_fraction:.0%} allows:{shown}\n"
+            f"{len(refusals)} of {len(all_labels)} pictures ({fraction:.0%}) were refused, more "
+            f"than data.max_refused_fraction {max_refused_fraction:.0%} allows:{shown}\n"
             "Mend the pictures or raise the limit"
         )
     counts = Counter(accepted_labels)

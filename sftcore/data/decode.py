@@ -1,12 +1,15 @@
 """From a file's bytes to a square uint8 picture, or the reason why not."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Colour = tuple[int, int, int]
+_TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -40,24 +43,40 @@ def decode(content: bytes, *, max_pixels: int, background: Colour) -> Image.Imag
     """
     if not content:
         raise Refused("empty file")
-    with warnings.catch_warnings():
-        # Pillow warns of large pictures; the pixel limit below decides.
+    with warnings.catch_warnings(), _pillow_limit(max_pixels):
         warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(BytesIO(content))
-        except Image.DecompressionBombError as error:
+        except _TOO_LARGE as error:
             raise Refused("over the pixel limit", str(error)) from error
         except UnidentifiedImageError as error:
             raise Refused("not a picture", "no known picture format") from error
         except Exception as error:  # Pillow's readers raise many kinds on hostile bytes
             raise Refused("not a picture", type(error).__name__) from error
+        if image.format == "EPS":
+            # Pillow hands it to Ghostscript: a program inside a picture would be run.
+            raise Refused("not a picture", "EPS is a program; convert it")
         if image.width * image.height > max_pixels:
             raise Refused("over the pixel limit", f"{image.width} x {image.height}")
         try:
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image), background)
+        except _TOO_LARGE as error:
+            raise Refused("over the pixel limit", str(error)) from error
         except Exception as error:  # likewise, while decoding
             raise Refused("truncated", str(error)) from error
+
+
+@contextmanager
+def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    """Let Pillow's own guard, which also looks at pictures inside others, use our limit."""
+    earlier = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = earlier
 
 
 def _to_rgb(image: Image.Image, background: Colour) -> Image.Image:
@@ -71,8 +90,13 @@ def _to_rgb(image: Image.Image, background: Colour) -> Image.Image:
 
 
 def _to_eight_bits(values: np.ndarray) -> np.ndarray:
-    """Greys of more than 8 bits to uint8: 16-bit integers by /257, others from their own range."""
+    """Greys of more than 8 bits to uint8: 16-bit integers by /257, others from their own range.
+
+    Wider integers that never pass 255 are 8-bit greys in a wider box and stay as they are.
+    """
     numbers = np.nan_to_num(values.astype(np.float64))
+    if values.dtype == np.int32 and 0 <= numbers.min() <= numbers.max() <= 255:
+        return numbers.astype(np.uint8)
     if np.issubdtype(values.dtype, np.integer) and 0 <= numbers.min() <= numbers.max() <= 65535:
         return np.round(numbers / 257).astype(np.uint8)
     if np.issubdtype(values.dtype, np.floating) and 0 <= numbers.min() <= numbers.max() <= 1:

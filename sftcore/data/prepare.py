@@ -21,7 +21,13 @@ from sftcore.data.audit import Refusal, check_limits, refuse_duplicates
 from sftcore.data.decode import Colour, Refused, decode, fit_square
 from sftcore.data.near_duplicates import near_duplicate_groups, perceptual_hash
 from sftcore.data.sources import Item, read_source
-from sftcore.data.splits import SPLIT_ORDER, assign_splits, crossing_rows, group_leaders
+from sftcore.data.splits import (
+    SPLIT_ORDER,
+    assign_splits,
+    crossing_rows,
+    group_leaders,
+    require_training,
+)
 from sftcore.data.store import CLASSES_FILE, IMAGES_FILE, SAMPLES_FILE, write_manifest
 
 _GROUP_DIGITS = 12
@@ -34,7 +40,7 @@ class Judged:
     items: list[Item]
     rows: list[int]  # in the temporary array of all pictures
     sha256s: list[str]
-    hashes: np.ndarray  # uint64 [N]
+    hashes: np.ndarray  # uint64 [N, 4]
 
     def without(self, dropped: set[int]) -> "Judged":
         """The same without some positions."""
@@ -124,7 +130,7 @@ def _judge(
         sha256s.append(sha256_bytes(content))
         hashes.append(perceptual_hash(images[row]))
     images.flush()
-    return Judged(kept, rows, sha256s, np.array(hashes, dtype=np.uint64)), refusals
+    return Judged(kept, rows, sha256s, np.array(hashes, dtype=np.uint64).reshape(-1, 4)), refusals
 
 
 def _drop_duplicates(judged: Judged, refusals: list[Refusal]) -> Judged:
@@ -147,13 +153,17 @@ def _split(
     all_labels: Sequence[str],
 ) -> tuple[Judged, list[str], list[str]]:
     """Check the limits, group, split, and leave out what the source's own splits let cross."""
-    check_limits(
-        refusals,
-        [item.label for item in judged.items],
-        all_labels,
-        max_refused_fraction=max_refused_fraction,
-        min_pictures_per_class=min_pictures_per_class,
-    )
+
+    def check(judged: Judged) -> None:
+        check_limits(
+            refusals,
+            [item.label for item in judged.items],
+            all_labels,
+            max_refused_fraction=max_refused_fraction,
+            min_pictures_per_class=min_pictures_per_class,
+        )
+
+    check(judged)
     groups = near_duplicate_groups(
         judged.hashes, near_duplicate_distance, [item.group for item in judged.items]
     )
@@ -172,7 +182,15 @@ def _split(
         detail = "the source puts a near-duplicate into another split"
         refusals.append(Refusal(item.id, item.label, "near-duplicate across splits", detail))
     kept = [i for i in range(len(splits)) if i not in crossing]
-    return judged.without(crossing), [leaders[i] for i in kept], [splits[i] for i in kept]
+    judged, leaders, splits = (
+        judged.without(crossing),
+        [leaders[i] for i in kept],
+        [splits[i] for i in kept],
+    )
+    if crossing:
+        check(judged)
+        require_training([item.label for item in judged.items], splits)
+    return judged, leaders, splits
 
 
 def _summarize(
@@ -212,9 +230,7 @@ def _write(
 ) -> None:
     everything = np.load(scratch, mmap_mode="r")
     shape = (len(judged.rows), image_size, image_size, 3)
-    images = np.lib.format.open_memmap(
-        folder / IMAGES_FILE, mode="w+", dtype=np.uint8, shape=shape
-    )
+    images = np.lib.format.open_memmap(folder / IMAGES_FILE, mode="w+", dtype=np.uint8, shape=shape)
     for position, row in enumerate(judged.rows):
         images[position] = everything[row]
     images.flush()
@@ -241,5 +257,7 @@ def _write(
     write_json(folder / CLASSES_FILE, classes)
     write_json(folder / "summary.json", summary)
     facts = {"image_size": image_size, "background": list(background), **summary}
-    write_manifest(folder, {key: facts[key] for key in
-                            ("image_size", "background", "num_pictures", "num_classes")})
+    write_manifest(
+        folder,
+        {key: facts[key] for key in ("image_size", "background", "num_pictures", "num_classes")},
+    )

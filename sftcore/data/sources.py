@@ -12,7 +12,6 @@ from sftcore.data.splits import SPLIT_ORDER
 from sftcore.errors import DataError
 
 
-
 @dataclass(frozen=True)
 class Item:
     """One picture before anyone has looked at it.
@@ -69,6 +68,8 @@ def read_source(source: str, path: Path, table: str) -> list[Item]:
             f"{path}/<class>/, or set data.path to where they are"
         )
     name, _, detail = source.partition(":")
+    if name not in SOURCES:
+        raise DataError(f"data.source: {source!r} is none of {', '.join(sorted(SOURCES))}")
     items = SOURCES[name](path, detail or table)
     classes = sorted({item.label for item in items})
     if len(classes) < 2:
@@ -85,34 +86,36 @@ def _file_reader(root: Path, path: Path) -> Callable[[], bytes]:
 
     def read() -> bytes:
         if not _is_text(str(path)):
-            raise Refused("unreadable name", "the file name is not UTF-8: rename the file")
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise Refused("outside the data folder", "a symlink or .. leads out of data.path")
-        if not path.is_file():
-            raise Refused("not a file", "missing, a broken link or a special file")
-        return path.read_bytes()
+            raise Refused("unreadable name", "not UTF-8, or control characters: rename the file")
+        try:
+            if not path.resolve().is_relative_to(root.resolve()):
+                raise Refused("outside the data folder", "a symlink or .. leads out of data.path")
+            if not path.is_file():
+                raise Refused("not a file", "missing, a broken link or a special file")
+            return path.read_bytes()
+        except OSError as error:  # no permission, a name too long, a disk that fails
+            raise Refused("cannot be read", error.strerror or type(error).__name__) from error
+        except RuntimeError as error:  # what Python before 3.13 raises for a loop of links
+            raise Refused("not a file", "a symlink that leads to itself") from error
 
     return read
 
 
 def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return _printable(name) == name
 
 
 def _printable(name: str) -> str:
-    """A name that can be written as UTF-8: undecodable bytes as ``\\xNN``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name that fits into a line of UTF-8: other bytes and control characters as ``\\xNN``."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 else c for c in text)
 
 
 @register_source("folder")
 def read_folder(path: Path, _: str) -> list[Item]:
     """Class folders: every file below ``path/<class>/`` is a picture of that class.
 
-    Hidden files, and files beside the class folders, are left out.
+    Hidden files and folders, and files beside the class folders, are left out.
 
     Raises:
         DataError: a class folder is empty.
@@ -121,7 +124,7 @@ def read_folder(path: Path, _: str) -> list[Item]:
     for folder in sorted(path.iterdir()):
         if folder.name.startswith(".") or not folder.is_dir():
             continue
-        files = [file for file in _walk(folder) if not file.name.startswith(".")]
+        files = _walk(folder)
         if not files:
             empty.append(_printable(folder.name))
         label = _printable(folder.name)
@@ -138,11 +141,11 @@ def read_folder(path: Path, _: str) -> list[Item]:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """All files below a folder; links to folders are not followed."""
+    """All files below a folder but hidden ones; links to folders are not followed."""
     found = []
     for root, folders, files in os.walk(folder):
-        folders.sort()
-        found += [Path(root) / name for name in sorted(files)]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(root) / name for name in sorted(files) if not name.startswith(".")]
         found += [Path(root) / name for name in folders if (Path(root) / name).is_symlink()]
     return found
 
@@ -165,7 +168,8 @@ def read_table(path: Path, table: str) -> list[Item]:
         if file.suffix == ".parquet":
             rows = pd.read_parquet(file).astype("string")
         else:
-            rows = pd.read_csv(file, dtype="string", encoding="utf-8")
+            # A class may well be called NA or null.
+            rows = pd.read_csv(file, dtype="string", encoding="utf-8", keep_default_na=False)
     except (ValueError, OSError) as error:
         raise DataError(f"{file} cannot be read as a table: {error}") from error
     missing = {"path", "label"} - set(rows.columns)
@@ -185,7 +189,13 @@ def read_table(path: Path, table: str) -> list[Item]:
         more = f"\n  ... and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise DataError(f"{file}:\n  " + "\n  ".join(faults[:10]) + more)
     return [
-        Item(row.path, row.label, _file_reader(path, path / row.path), row.split, row.group)
+        Item(
+            _printable(row.path),
+            _printable(row.label),
+            _file_reader(path, path / row.path),
+            row.split,
+            row.group,
+        )
         for row in rows.itertuples(index=False)
     ]
 
@@ -214,18 +224,28 @@ def read_torchvision(path: Path, name: str) -> list[Item]:
             f"data.source: torchvision has no data set {name!r}"
             + (f"; did you mean {', '.join(near)}?" if near else "")
         )
-    halves = [(half, _open_torchvision(getattr(datasets, name), path, half)) for half in
-              ("train", "test")]
+    halves = {
+        half: _open_torchvision(getattr(datasets, name), path, half) for half in ("train", "test")
+    }
     return [
-        Item(
-            f"{half}/{index:06d}",
-            str(data.classes[int(data[index][1])]),
-            _picture_reader(data, index),
-            "test" if half == "test" else "",
-        )
-        for half, data in halves
-        for index in range(len(data))
+        Item(f"{half}/{index:06d}", label, _picture_reader(data, index), given)
+        for (half, data), given in zip(halves.items(), ("", "test"), strict=True)
+        for index, label in enumerate(_torchvision_labels(data, name))
     ]
+
+
+def _torchvision_labels(data: Any, name: str) -> list[str]:
+    """The class name of every picture."""
+    try:
+        targets = getattr(data, "targets", None)
+        if targets is None:
+            targets = [data[index][1] for index in range(len(data))]
+        return [str(data.classes[int(target)]) for target in targets]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"data.source: torchvision.datasets.{name} does not name one class per picture; use "
+            "the source folder or table"
+        ) from error
 
 
 def _open_torchvision(dataset: Any, path: Path, half: str) -> Any:
@@ -236,7 +256,7 @@ def _open_torchvision(dataset: Any, path: Path, half: str) -> Any:
     which = {"train": half == "train"} if "train" in accepted else {"split": half}
     try:
         return dataset(path, download=False, **which)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise DataError(
             f"data.source: torchvision.datasets.{dataset.__name__} has no train and test half; "
             "use the source folder or table"

@@ -69,19 +69,23 @@ def open_store(folder: Path, splits: Sequence[str]) -> Store:
     """
     try:
         manifest = read_json(folder / MANIFEST_FILE)
-        samples = pd.read_csv(folder / SAMPLES_FILE, dtype={"group": "string"}, na_filter=False)
+        for name in (SAMPLES_FILE, CLASSES_FILE):
+            if sha256_file(folder / name) != manifest["files"][name]:
+                raise ValueError(f"{name} was changed")
+        texts = dict.fromkeys(("id", "label", "split", "sha256", "group"), "str")
+        samples = pd.read_csv(folder / SAMPLES_FILE, dtype=texts, na_filter=False)
+        red, green, blue = manifest["background"]
         images = np.load(folder / IMAGES_FILE, mmap_mode="r", allow_pickle=False)
         classes = read_json(folder / CLASSES_FILE)
         if len(samples) != len(images):
             raise ValueError(f"{len(samples)} samples and {len(images)} pictures")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{folder} holds no complete prepared data ({error}): run `dvc repro prepare`"
         ) from error
     labels = samples["label_index"].to_numpy(dtype=np.int64, copy=True)
     is_open = samples["split"].isin(list(splits)).to_numpy(dtype=bool)
     labels[~is_open] = -1
-    red, green, blue = manifest["background"]
     return Store(
         images=images,
         labels=labels,

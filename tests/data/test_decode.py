@@ -95,9 +95,10 @@ def test_damaged_files_are_refused_or_read_and_never_crash(
     for position, value in changes:
         content[position % len(content)] = value
     try:
-        assert read(bytes(content)).shape[2] == 3
-    except Refused as refused:
-        assert refused.reason
+        pixels = read(bytes(content))
+    except Refused:
+        return
+    assert pixels.shape[2] == 3
 
 
 def test_fit_square_keeps_the_shape_and_centres() -> None:

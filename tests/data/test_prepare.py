@@ -20,7 +20,14 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def test_output_is_complete_and_names_its_hashes(prepared: Path) -> None:
-    files = {"audit.csv", "classes.json", "images.npy", "manifest.json", "samples.csv", "summary.json"}
+    files = {
+        "audit.csv",
+        "classes.json",
+        "images.npy",
+        "manifest.json",
+        "samples.csv",
+        "summary.json",
+    }
     assert {path.name for path in prepared.iterdir()} == files
     manifest = json.loads((prepared / "manifest.json").read_text())
     assert manifest["files"] == {k: v for k, v in digest(prepared).items() if k != "manifest.json"}
@@ -99,7 +106,9 @@ def test_given_splits_that_let_twins_cross_lose_the_training_side(tmp_path: Path
     source = write_folders(tmp_path / "set", per_class=12)
     twin = draw("circle", 0).convert("L").convert("RGB")
     (source / "circle" / "twin.png").write_bytes(encode(twin))
-    rows = [(f.relative_to(source).as_posix(), f.parent.name) for f in sorted(source.rglob("*.png"))]
+    rows = [
+        (f.relative_to(source).as_posix(), f.parent.name) for f in sorted(source.rglob("*.png"))
+    ]
     table = pd.DataFrame(rows, columns=["path", "label"])
     table["split"] = ["test" if i % 3 == 0 else "train" for i in range(len(table))]
     table.loc[table["path"] == "circle/000.png", "split"] = "test"
@@ -134,7 +143,7 @@ def test_no_space_is_told_before_the_pictures_are_read(
     source = write_folders(tmp_path / "set")
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OutputError, match="the disk has 0.0 MB left"):
+    with pytest.raises(OutputError, match=r"the disk has 0\.0 MB left"):
         prepare(**PREPARE, path=source, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -21,7 +21,9 @@ def test_folder_gives_every_file_of_every_class(tmp_path: Path) -> None:
     (tmp_path / "circle" / ".hidden").write_bytes(b"")
     (tmp_path / "SOURCES.csv").write_text("beside the class folders")
     items = read_source("folder", tmp_path, "")
-    expected = sorted([f"{k}/{i:03d}.png" for k in CLASSES for i in (0, 1)] + ["circle/deeper/x.png"])
+    expected = sorted(
+        [f"{k}/{i:03d}.png" for k in CLASSES for i in (0, 1)] + ["circle/deeper/x.png"]
+    )
     assert [item.id for item in items] == expected
     assert {item.label for item in items} == set(CLASSES)
     assert items[0].read() == (tmp_path / items[0].id).read_bytes()
@@ -60,8 +62,7 @@ def test_links_out_of_the_tree_are_refused_and_inside_are_not(tmp_path: Path) ->
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes only on Linux")
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     write_folders(tmp_path, per_class=1)
-    with open(os.fsencode(tmp_path) + b"/circle/\xff\xfe.png", "wb") as file:
-        file.write(b"x")
+    (tmp_path / "circle" / os.fsdecode(b"\xff\xfe.png")).write_bytes(b"x")
     item = next(i for i in read_source("folder", tmp_path, "") if i.id.endswith("\\xff\\xfe.png"))
     item.id.encode()
     with pytest.raises(Refused, match="unreadable name"):

@@ -93,17 +93,17 @@ def test_changed_copies_have_near_hashes_and_other_pictures_far_ones() -> None:
             ImageEnhance.Brightness(image).enhance(0.8),
             image.convert("L").convert("RGB"),
         ):
-            assert np.bitwise_count(first ^ perceptual_hash(np.asarray(copy))) <= 6
+            assert np.bitwise_count(first ^ perceptual_hash(np.asarray(copy))).sum() <= 30
         other = perceptual_hash(np.asarray(draw(kind, 4, 80)))
-        assert np.bitwise_count(first ^ other) > 6
+        assert np.bitwise_count(first ^ other).sum() > 50
 
 
 def test_a_blank_picture_has_a_hash() -> None:
-    assert perceptual_hash(np.asarray(Image.new("RGB", (32, 32)))) == 0
+    assert not perceptual_hash(np.asarray(Image.new("RGB", (32, 32)))).any()
 
 
 def test_groups_are_connected_components() -> None:
-    hashes = np.array([0b0, 0b1, 0b11, 2**40 - 1, 7 << 58], dtype=np.uint64)
+    hashes = np.array([0b0, 0b1, 0b11, 2**40 - 1, 7 << 58], dtype=np.uint64)[:, None]
     groups = near_duplicate_groups(hashes, 1, ["", "", "", "", ""])
     assert groups[0] == groups[1] == groups[2]
     assert len(set(groups.tolist())) == 3
@@ -114,9 +114,9 @@ def test_groups_are_connected_components() -> None:
 
 
 def test_pairs_do_not_depend_on_the_piece_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = np.random.default_rng(0).integers(0, 2**63, 300).astype(np.uint64)
+    hashes = np.random.default_rng(0).integers(0, 2**63, (300, 4)).astype(np.uint64)
     hashes[100:200] = hashes[:100] ^ np.uint64(5)
-    whole = near_duplicate_groups(hashes, 2, [""] * 300)
+    whole = near_duplicate_groups(hashes, 8, [""] * 300)
     monkeypatch.setattr("sftcore.data.near_duplicates._CHUNK_PAIRS", 1000)
-    np.testing.assert_array_equal(whole, near_duplicate_groups(hashes, 2, [""] * 300))
+    np.testing.assert_array_equal(whole, near_duplicate_groups(hashes, 8, [""] * 300))
     assert len(set(whole.tolist())) == 200

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from sftcore.params import Params
 from tests.import_closure import ROOT, collapse, import_closure
 
 STAGES = ("check", "prepare", "finetune", "evaluate", "ablate")
@@ -45,11 +46,11 @@ def read_parameters(stage: str) -> set[str]:
         tree = ast.parse((ROOT / name).read_text())
         for node in ast.walk(tree):
             chain = attribute_chain(node)
-            if chain[:1] == ["params"] and len(chain) > 1:
+            if chain[:1] == ["params"] and len(chain) > 1 and chain[1] in Params.model_fields:
                 found.add(".".join(chain[1:3] if chain[1] == "runtime" else chain[1:2]))
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "override":
                 found |= {"model", "train"}  # rows change and resolve these two sections
-    return {name for name in found if name not in ("runtime", "model_copy", "model_dump")}
+    return found - {"runtime"}  # the inner part of a longer chain
 
 
 def attribute_chain(node: ast.AST) -> list[str]:

@@ -112,7 +112,7 @@ BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "one class only": ("check", one_class, "holds one class ('stripes')"),
     "corrupt pictures": ("prepare", corrupt, "8 of 36 pictures (22%) were refused"),
     "misspelt parameter": ("check", setting("train.learning_rat", 1), "mean 'learning_rate'"),
-    "negative rate": ("finetune", setting("train.learning_rate", -0.1), "should be greater than 0"),
+    "negative rate": ("finetune", setting("train.learning_rate", -0.1), "be greater than 0"),
     "unknown backbone": (
         "finetune",
         setting("model.backbone", "timm/test_efficientnett"),
@@ -122,7 +122,7 @@ BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "too many blocks": ("finetune", setting("model.trainable_blocks", 50), "can be cut into"),
     "no such device": ("finetune", setting("runtime.device", "cuda:7"), "CUDA devices"),
     "divergence": ("finetune", setting("train.head_learning_rate", 1000.0), "diverge"),
-    "a bad row": ("ablate", setting("ablation.base", {"train.l7": 1}), "not a parameter that a row"),
+    "a bad row": ("ablate", setting("ablation.base", {"train.l7": 1}), "not a parameter"),
 }  # fmt: skip
 
 
