@@ -101,6 +101,7 @@ class AblationParams(Section):
     """The grid of short trainings that measures what helps."""
 
     num_seeds: Annotated[int, Field(ge=2, le=100)]
+    num_seeds_learning_rates: Annotated[int, Field(ge=1, le=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     base: dict[str, Scalar]
     regularization: Annotated[dict[str, dict[str, Scalar]], Field(min_length=1)]

@@ -1,5 +1,6 @@
 """From the grid in params.yaml to the list of trainings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -62,6 +63,12 @@ def plan_rows(params: Params) -> list[Row]:
     return rows
 
 
-def plan_cells(rows: list[Row], seed: int, num_seeds: int) -> list[Cell]:
-    """Every row with every seed, ``seed``, ``seed + 1``, ..."""
-    return [Cell(row, seed + offset) for row in rows for offset in range(num_seeds)]
+def plan_cells(rows: list[Row], seed: int, num_seeds: Mapping[str, int]) -> list[Cell]:
+    """Every row with its seeds, ``seed``, ``seed + 1``, ...
+
+    Args:
+        rows: of the study.
+        seed: the first one.
+        num_seeds: repetitions by family.
+    """
+    return [Cell(row, seed + offset) for row in rows for offset in range(num_seeds[row.family])]

@@ -84,8 +84,12 @@ def run_study(params: Params) -> Study:
         SFTError: see :func:`sftcore.recipe.train`.
     """
     rows = plan_rows(params)
+    num_seeds = {
+        REGULARIZATION: params.ablation.num_seeds,
+        LEARNING_RATE: params.ablation.num_seeds_learning_rates,
+    }
     results = run_cells(
-        plan_cells(rows, params.seed, params.ablation.num_seeds),
+        plan_cells(rows, params.seed, num_seeds),
         prepared=PREPARED,
         environment=ENVIRONMENT,
         device=params.runtime.device,
@@ -109,7 +113,8 @@ def run_study(params: Params) -> Study:
         ),
     }
     intro = (
-        f"{len(rows)} settings, each trained with {params.ablation.num_seeds} seeds on "
+        f"{len(rows)} settings, each trained with {num_seeds[REGULARIZATION]} seeds (learning "
+        f"rates with {num_seeds[LEARNING_RATE]}) on "
         f"{len(store.split('train'))} pictures of {len(store.classes)} classes and compared on "
         f"{len(store.split('val'))} validation pictures. The test split was not read. "
         f"Common to all rows: {_listing(params.ablation.base)}."

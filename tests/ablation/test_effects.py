@@ -53,8 +53,8 @@ def test_the_plan_is_the_grid(params: Params) -> None:
     assert {r.train.learning_rate for r in rows if r.family == "learning_rate"} == set(
         grid.learning_rates
     )
-    cells = plan_cells(rows, 7, 3)
-    assert len(cells) == 3 * len(rows)
+    cells = plan_cells(rows, 7, {"regularization": 3, "learning_rate": 1})
+    assert len(cells) == 3 * len(grid.regularization) + len(rows) - len(grid.regularization)
     assert {cell.seed for cell in cells} == {7, 8, 9}
 
 

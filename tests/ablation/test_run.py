@@ -8,6 +8,7 @@ from sftcore.ablation.run import CellResult, code_digest, run_cells
 from sftcore.params import Params, ParamsError, override
 from tests.training.test_loop import small
 
+SEEDS = {"regularization": 2, "learning_rate": 2}
 LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
 
 
@@ -21,7 +22,7 @@ def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell
             "schedules": ["constant"],
         }
     )
-    return plan_cells(plan_rows(params.model_copy(update={"ablation": ablation})), 0, 2)
+    return plan_cells(plan_rows(params.model_copy(update={"ablation": ablation})), 0, SEEDS)
 
 
 def run(cells: list[Cell], prepared: Path, cache: Path, num_workers: int = 1) -> list[CellResult]:
@@ -74,7 +75,7 @@ def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> Non
         update={"base": {}, "regularization": {"none": {}}, "learning_rates": [500.0],
                 "schedules": ["constant"]}
     )  # fmt: skip
-    cells = plan_cells(plan_rows(params.model_copy(update={"ablation": base})), 0, 1)
+    cells = plan_cells(plan_rows(params.model_copy(update={"ablation": base})), 0, SEEDS)
     results = run(cells, prepared, tmp_path)
     assert any(r.diverged for r in results)
 

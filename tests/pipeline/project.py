@@ -27,6 +27,7 @@ SMALL: dict[str, Any] = {
     "train.batch_size": 8,
     "evaluate.num_bootstrap": 100,
     "ablation.num_seeds": 2,
+    "ablation.num_seeds_learning_rates": 1,
     "ablation.base": {"train.epochs": 1, "train.weight_decay": 0.0},
     "ablation.regularization": {"none": {}, "l1": {"train.l1": 0.001}},
     "ablation.learning_rates": [0.001, 0.1],

@@ -1,0 +1,147 @@
+"""The pipeline as its user runs it: real git, real dvc, real MLflow, in a temporary folder."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.project import digests, make_project, run_program, set_params
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    done = run_program(folder, "dvc", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that has run the pipeline once and committed its lock."""
+    folder = make_project(tmp_path_factory.mktemp("dvc"), tracking__enabled=True)
+    git(folder, "init", "-b", "main")
+    dvc(folder, "init", "-q")
+    dvc(folder, "config", "core.analytics", "false")
+    with (folder / ".gitignore").open("a") as ignored:
+        ignored.write("!/data/mine/\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-m", "project")
+    dvc(folder, "repro")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-m", "first run")
+    return folder
+
+
+def tracked_runs(folder: Path) -> list[Any]:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return [run for run in client.search_runs(ids, max_results=500)]
+
+
+def test_again_there_is_nothing_to_do(project: Path) -> None:
+    assert "Data and pipelines are up to date." in dvc(project, "repro")
+
+
+def test_forced_again_the_lock_is_the_same(project: Path) -> None:
+    before = (project / "dvc.lock").read_bytes()
+    shutil.rmtree(project / ".sft" / "cells")
+    dvc(project, "repro", "--force")
+    assert (project / "dvc.lock").read_bytes() == before
+    assert b"/tmp" not in before
+
+
+def test_metrics_and_plots_are_there(project: Path) -> None:
+    metrics = json.loads(dvc(project, "metrics", "show", "--json"))[""]["data"]
+    test = metrics["reports/evaluate/metrics.json"]["data"]["test"]
+    assert test["accuracy_low"] <= test["accuracy"] <= test["accuracy_high"]
+    assert "l1" in metrics["reports/ablation/metrics.json"]["data"]["effects"]
+    dvc(project, "plots", "show", "--out", "dvc_plots")
+    page = (project / "dvc_plots" / "index.html").read_text()
+    for name in ("Loss by epoch", "Confusion on the test split", "effects.png"):
+        assert name in page
+
+
+def test_mlflow_has_the_runs_and_a_model_that_loads_without_pickle(project: Path) -> None:
+    import mlflow
+    import numpy as np
+
+    runs = tracked_runs(project)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (main,) = [r for r in runs if r.data.tags["mlflow.runName"] == "finetune" and
+               r.info.run_id == min((x.info.start_time, x.info.run_id) for x in runs if
+                                    x.data.tags["mlflow.runName"] == "finetune")[1]]  # fmt: skip
+    assert main.data.params["train.epochs"] == "1"
+    assert {"val/loss", "test/accuracy", "gap/train_minus_test_accuracy"} <= set(main.data.metrics)
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert {run.data.tags["sft.row"] for run in children} >= {"none", "l1", "cosine 0.1"}
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    model = mlflow.pyfunc.load_model(f"runs:/{main.info.run_id}/model")
+    probabilities = model.predict(np.zeros((3, 32, 32, 3), dtype=np.uint8))
+    assert probabilities.shape == (3, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert not list((project / "mlartifacts").rglob("*.pkl"))
+    assert not list((project / "mlartifacts").rglob("*.pyc"))
+
+
+def test_experiments_of_all_kinds_land_in_one_store(project: Path) -> None:
+    lock = (project / "dvc.lock").read_bytes()
+    dvc(project, "exp", "run", "--temp", "-n", "small", "-S", "train.weight_decay=1e-5")
+    dvc(project, "exp", "run", "--queue", "-S", "train.weight_decay=1e-3,1e-2")
+    dvc(project, "queue", "start", "-j", "2")
+    for name in json.loads(dvc(project, "exp", "show", "--json"))[0]["experiments"] or []:
+        assert name
+    run_program(project, "dvc", "queue", "logs", "nothing")
+    wait_for_queue(project)
+    table = dvc(project, "exp", "show", "--csv")
+    assert "small" in table
+    decays = {
+        run.data.params["train.weight_decay"]
+        for run in tracked_runs(project)
+        if "dvc.exp_name" in run.data.tags and "train.weight_decay" in run.data.params
+        and "mlflow.parentRunId" not in run.data.tags
+    }  # fmt: skip
+    assert decays == {"1e-05", "0.001", "0.01"}
+    assert (project / "dvc.lock").read_bytes() == lock
+    assert not (project / ".dvc" / "tmp" / "exps" / "mlflow.db").exists()
+
+
+def wait_for_queue(project: Path) -> None:
+    import time
+
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        status = dvc(project, "queue", "status")
+        assert "Failed" not in status, status
+        if status.count("Success") >= 2:
+            return
+        time.sleep(2)
+    raise AssertionError(dvc(project, "queue", "status"))
+
+
+def test_a_fault_is_found_before_any_output_is_touched(project: Path) -> None:
+    dvc(project, "checkout")
+    before = digests(project)
+    shipped = (project / "params.yaml").read_text()
+    set_params(project, {"train.learning_rat": 0.1})
+    done = run_program(project, "dvc", "repro")
+    assert done.returncode != 0
+    assert "did you mean 'learning_rate'" in done.stdout + done.stderr
+    after = digests(project)
+    assert {k: v for k, v in before.items() if k != "reports/check.json"} == {
+        k: v for k, v in after.items() if k != "reports/check.json"
+    }
+    (project / "params.yaml").write_text(shipped)
+    dvc(project, "checkout")
+    assert digests(project) == before
+    assert "up to date" in dvc(project, "repro")
