@@ -19,10 +19,11 @@ install: $(INSTALLED) ## .venv from requirements.lock, hashes checked
 
 # The lock's own uv installs the lock: pip checks its hashes, and no other tool is needed.
 $(INSTALLED): requirements.lock
+	@echo "installing into $(VENV) (6 GB, a minute or two)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ .*--hash/p}' requirements.lock > $(VENV)/uv.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
-	UV_LINK_MODE=copy $(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	UV_LINK_MODE=copy $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	touch $(INSTALLED)
 
 run: $(INSTALLED) ## run what has changed; earlier outputs come back if a stage fails

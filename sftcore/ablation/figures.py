@@ -71,7 +71,8 @@ def gap_figure(cells: pd.DataFrame) -> bytes:
                      label="validation" if place == 0 else None)  # fmt: skip
     axis.set_yticks(range(len(names)), [plain_label(name) for name in names])
     axis.set(xlabel="accuracy at the chosen epoch", title="Over-fitting by method")
-    axis.legend(frameon=False, fontsize=9)
+    axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
+    axis.set_ylim(-0.6, len(names) + 0.1)
     return to_png(figure)
 
 
