@@ -23,6 +23,8 @@ SMALL = {
     "train.head_epochs": 0,
     "train.batch_size": 8,
     "train.learning_rate": 0.01,
+    "train.augmentation": 0.0,
+    "train.label_smoothing": 0.0,
 }
 
 
