@@ -14,6 +14,7 @@ from sftcore.evaluation.drawing import (
     ORANGE,
     RED,
     new_figure,
+    own_style,
     plain_label,
     to_png,
 )
@@ -26,6 +27,7 @@ _TITLES = {
 _VERDICT_COLOURS = {"better": GREEN, "worse": RED, "within noise": GREY}
 
 
+@own_style()
 def effects_figure(effects: pd.DataFrame) -> bytes:
     """Differences from the baseline with their intervals, a panel per metric.
 
@@ -52,6 +54,7 @@ def effects_figure(effects: pd.DataFrame) -> bytes:
     return to_png(figure)
 
 
+@own_style()
 def gap_figure(cells: pd.DataFrame) -> bytes:
     """Training and validation accuracy by regularization row: points are seeds, lines the gap.
 
@@ -76,6 +79,7 @@ def gap_figure(cells: pd.DataFrame) -> bytes:
     return to_png(figure)
 
 
+@own_style()
 def curves_figure(results: Sequence[CellResult]) -> bytes:
     """Training and validation loss of the baseline by epoch, a line per seed.
 
@@ -98,6 +102,7 @@ def curves_figure(results: Sequence[CellResult]) -> bytes:
     return to_png(figure)
 
 
+@own_style()
 def learning_rate_figure(cells: pd.DataFrame, num_classes: int) -> bytes:
     """Last validation loss by learning rate and schedule; crosses are failed seeds.
 

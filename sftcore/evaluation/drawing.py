@@ -1,16 +1,33 @@
 """What all figures share: a canvas, colours, and PNG bytes that are the same on every run."""
 
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from typing import Any
 
+import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 # Okabe and Ito's palette, told apart by colour-blind readers.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
 SPLIT_COLOURS = {"train": BLUE, "val": ORANGE, "test": GREEN}
 _LABEL_LENGTH = 22
 _DPI = 110
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw by matplotlib's defaults and not by the matplotlibrc of whoever runs it.
+
+    Usable as a decorator; a figure must be made and saved inside it to be the same everywhere.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
@@ -34,6 +51,13 @@ def to_png(figure: Figure) -> bytes:
 
 def plain_label(name: str) -> str:
     """A name that can stand beside an axis: shortened, drawable, never read as mathematics."""
-    drawable = "".join(c if c.isprintable() and ord(c) < 0x250 else "?" for c in name)
+    composed = unicodedata.normalize("NFC", name)  # some systems store é as e and an accent
+    drawable = "".join(c if c.isprintable() and ord(c) in _glyphs() else "?" for c in composed)
     cut = drawable if len(drawable) <= _LABEL_LENGTH else f"{drawable[: _LABEL_LENGTH - 1]}…"
     return cut.replace("$", r"\$")
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Code points of the font that matplotlib brings along."""
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())

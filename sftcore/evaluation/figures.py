@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from sftcore.evaluation.drawing import (
     BLUE,
@@ -9,6 +10,7 @@ from sftcore.evaluation.drawing import (
     ORANGE,
     SPLIT_COLOURS,
     new_figure,
+    own_style,
     plain_label,
     to_png,
 )
@@ -17,6 +19,7 @@ _MAX_NUMBERED_CLASSES = 30  # more cells than this leave no room for numbers
 _COLUMNS = 4
 
 
+@own_style()
 def confusion_figure(matrix: np.ndarray, classes: list[str]) -> bytes:
     """Counts by true and predicted class, coloured by the part of the true class.
 
@@ -46,6 +49,7 @@ def confusion_figure(matrix: np.ndarray, classes: list[str]) -> bytes:
     return to_png(figure)
 
 
+@own_style()
 def per_class_figure(per_class: pd.DataFrame) -> bytes:
     """F1 of every class with its interval, best on top.
 
@@ -67,6 +71,7 @@ def per_class_figure(per_class: pd.DataFrame) -> bytes:
     return to_png(figure)
 
 
+@own_style()
 def reliability_figure(reliability: pd.DataFrame, ece: float) -> bytes:
     """Accuracy against confidence, with the number of pictures in every bin.
 
@@ -81,15 +86,17 @@ def reliability_figure(reliability: pd.DataFrame, ece: float) -> bytes:
     upper.bar(centre, reliability["accuracy"], width, color=BLUE, label="accuracy")
     upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
     upper.plot(reliability["confidence"], reliability["accuracy"], "o", color=ORANGE,
-               label="mean confidence", markersize=4)  # fmt: skip
+               label="at mean confidence", markersize=4)  # fmt: skip
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
     upper.set_title(f"Reliability on the test split (ECE {ece:.3f})")
     upper.legend(frameon=False, fontsize=9, loc="upper left")
     lower.bar(centre, reliability["num_pictures"], width, color=GREY)
     lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pictures")
+    lower.yaxis.set_major_locator(MaxNLocator(integer=True))
     return to_png(figure)
 
 
+@own_style()
 def gap_figure(gap: pd.DataFrame) -> bytes:
     """The generalisation gap: accuracy and loss on train, val and test with intervals.
 
@@ -115,6 +122,7 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
     return to_png(figure)
 
 
+@own_style()
 def most_wrong_figure(wrong: pd.DataFrame, images: np.ndarray) -> bytes:
     """The test pictures whose true class got the least probability.
 

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from sftcore.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, RED, new_figure, to_png
+from sftcore.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, RED, new_figure, own_style, to_png
 
 
+@own_style()
 def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     """Loss, accuracy, rate with gradient, and weight norms by epoch, as PNG.
 
@@ -18,21 +19,24 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     for axis, name in ((loss, "loss"), (accuracy, "accuracy")):
         axis.plot(epoch, history[f"train_{name}"], color=BLUE, label="train")
         axis.plot(epoch, history[f"val_{name}"], color=ORANGE, label="validation")
-        axis.set_title(f"{name} (nats)" if name == "loss" else name)
-    rate.plot(epoch, history["learning_rate"], color=GREEN, label="learning rate, at its end")
+        axis.set_title(f"{name} (nats)" if name == "loss" else name, loc="left")
+    rate.plot(epoch, history["learning_rate"], color=GREEN, label="learning rate, end")
     rate.plot(epoch, history["gradient_norm"], color=RED, label="gradient norm, mean")
     if (history[["learning_rate", "gradient_norm"]] > 0).all(axis=None):
         rate.set_yscale("log")
-    rate.set_title("optimization")
+    rate.set_title("optimization", loc="left")
     weights.plot(epoch, history["weight_norm"], color=BLUE, label="‖w‖")
     weights.plot(epoch, history["weight_distance"], color=ORANGE, label="‖w − w₀‖")
     weights.set_yscale("symlog", linthresh=0.1)
-    weights.set_title("weights")
+    weights.set_title("weights", loc="left")
     head = epoch[history["phase"] == "head"]
     for axis in axes.flat:
         if len(head) and len(head) < len(history):
             axis.axvspan(head.min(), head.max() + 0.5, color="#f0f0f0", zorder=0)
         axis.axvline(best_epoch, color=GREY, linestyle=":", linewidth=1.2)
         axis.set_xlabel("epoch (shaded: head alone; dotted: chosen)")
-        axis.legend(frameon=False, fontsize=9)
+        axis.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9,
+            borderaxespad=0.1, columnspacing=1, handlelength=1.5,
+        )  # fmt: skip
     return to_png(figure)

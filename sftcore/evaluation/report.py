@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json
+from sftcore.errors import DataError
 from sftcore.evaluation import figures
 from sftcore.metrics.calibration import reliability_table
 from sftcore.metrics.classification import (
@@ -50,8 +51,12 @@ def write_report(
         The content of ``metrics.json``.
 
     Raises:
+        DataError: a split is empty, a label is not a class, a probability is not finite, or the
+            pictures are not one per row.
         OutputError: the disk is full or the folder cannot be written.
     """
+    _check(table, classes, images)
+    table = table.reset_index(drop=True)  # pictures are found by row, whatever the index was
     index_of = {name: index for index, name in enumerate(classes)}
     labels = table["label"].map(index_of).to_numpy(dtype=np.int64)
     probability = table[[f"p_{k}" for k in range(len(classes))]].to_numpy(dtype=float)
@@ -91,6 +96,26 @@ def write_report(
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
     return metrics
+
+
+def _check(table: pd.DataFrame, classes: list[str], images: np.ndarray) -> None:
+    if len(images) != len(table):
+        raise DataError(f"{len(table)} predictions and {len(images)} pictures: give one per row")
+    if empty := [split for split in SPLITS if not (table["split"] == split).any()]:
+        raise DataError(
+            f"no picture in split {', '.join(empty)}, so there is nothing to report: add pictures, "
+            "or raise data.val_fraction and data.test_fraction"
+        )
+    if unknown := sorted(set(table["label"]) - set(classes)):
+        raise DataError(
+            f"label {', '.join(map(repr, unknown))} is not a class of the model: run `dvc repro`"
+        )
+    probability = table[[f"p_{k}" for k in range(len(classes))]].to_numpy(dtype=float)
+    if num_bad := int((~np.isfinite(probability)).any(axis=1).sum()):
+        raise DataError(
+            f"the model gives no finite probability for {num_bad} of {len(table)} pictures: it "
+            "diverged, so lower train.learning_rate and train again"
+        )
 
 
 def _resample(
@@ -158,7 +183,23 @@ def _per_class(
         "class": classes,
         "support": np.bincount(labels, minlength=len(classes)),
     }
-    for name in ("precision", "recall", "f1"):
-        low, high = percentile_interval(getattr(many, name), confidence)
+    defined = {"precision": many.is_predicted, "recall": many.occurs, "f1": many.occurs}
+    for name, is_defined in defined.items():
+        low, high = _interval_where(getattr(many, name), is_defined, confidence)
         columns |= {name: getattr(value, name)[0], f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
+
+
+def _interval_where(
+    values: np.ndarray, is_defined: np.ndarray, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval per class [C] over the resamples [W, C] in which its value is defined.
+
+    A resample may miss a small class altogether; its recall there is unknown and not 0. A class
+    that is defined in no resample gets NaN bounds, an empty cell.
+    """
+    bounds = np.full((2, values.shape[1]), np.nan)
+    for column in np.flatnonzero(is_defined.any(axis=0)):
+        defined = values[is_defined[:, column], column]
+        bounds[:, column] = percentile_interval(defined, confidence)
+    return bounds[0], bounds[1]

@@ -26,6 +26,8 @@ class Metrics:
         precision: [W, C]; 0 where the class is never predicted.
         recall: [W, C]; 0 where the class does not occur.
         f1: [W, C]; 0 where both are 0.
+        is_predicted: whether the class is predicted, so that precision means something, [W, C].
+        occurs: whether the class occurs, so that recall and F1 mean something, [W, C].
     """
 
     accuracy: np.ndarray
@@ -37,6 +39,8 @@ class Metrics:
     precision: np.ndarray
     recall: np.ndarray
     f1: np.ndarray
+    is_predicted: np.ndarray
+    occurs: np.ndarray
 
 
 SCALARS = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
@@ -82,6 +86,8 @@ def classification_metrics(
         precision=precision,
         recall=recall,
         f1=f1,
+        is_predicted=claimed > 0,
+        occurs=occurs,
     )
 
 

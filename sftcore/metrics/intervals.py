@@ -9,6 +9,7 @@ from scipy import stats
 from sftcore.randomness import numpy_stream
 
 _CHUNK_ELEMENTS = 1 << 22
+_ROUNDING = 1e-12
 
 
 def bootstrap_weights(
@@ -76,7 +77,7 @@ def paired_interval(differences: Sequence[float], confidence: float) -> Paired:
     if count < 2:
         return Paired(mean, float("nan"), float("nan"), float("nan"), count)
     error = float(values.std(ddof=1)) / count**0.5
-    if error == 0:
+    if error <= _ROUNDING * float(np.abs(values).max()):  # equal but for the last digits
         return Paired(mean, mean, mean, float(mean == 0), count)
     reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
     p_value = float(2 * stats.t.sf(abs(mean) / error, count - 1))

@@ -12,7 +12,7 @@ from sftcore.data.augment import augment, epoch_uniforms
 from sftcore.data.loader import normalize, split_batches, to_unit_range
 from sftcore.models.network import Network
 
-FEATURE_BATCH_SIZE = 64
+FEATURE_BATCH_SIZE = 32  # more only needs more memory: a CPU is busy with this
 FEATURE_BUDGET_BYTES = 512 << 20
 Reader = Callable[[np.ndarray], Tensor]
 

@@ -112,6 +112,8 @@ def test_paired_interval_of_few_or_equal_differences() -> None:
     equal = paired_interval([0.5, 0.5, 0.5], 0.95)
     assert (equal.low, equal.high, equal.p_value) == (0.5, 0.5, 0.0)
     assert paired_interval([0.0, 0.0], 0.95).p_value == 1.0
+    nearly = paired_interval([0.3 - 0.2, 0.2 - 0.1, 0.7 - 0.6], 0.95)  # equal but for rounding
+    assert nearly.low == nearly.high
 
 
 def test_paired_interval_covers_what_it_claims() -> None:
