@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CSV_FLOAT_FORMAT = "%.9g"  # enough digits to tell any two float32 apart
 _CHUNK_BYTES = 1 << 20
+_ENDINGS = ("tmp", "old")  # of what is being written: .<name>.<process>.<ending>
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -72,10 +73,41 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
         raise output_error(path, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in this folder outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what writers of this module that were killed left half-written in a folder."""
+    for path in folder.glob(".*.*.*"):
+        *_, pid, ending = path.name.split(".")
+        if ending in _ENDINGS and pid.isdigit() and not _is_alive(int(pid)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -141,6 +173,7 @@ def output_folder(folder: Path) -> Iterator[Path]:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     previous = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
+        remove_abandoned(folder.parent)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary

@@ -1,5 +1,6 @@
 """Errors that a user can mend: the message says what is wrong and what to do next."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ class DeviceError(SFTError):
     """The requested device is not there."""
 
 
+class ResourceError(SFTError):
+    """A process was ended from outside, most likely for want of memory."""
+
+
 class OutputError(SFTError):
     """An output cannot be written: no space or no permission."""
 
@@ -49,7 +54,7 @@ class DivergedError(SFTError):
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn an :class:`SFTError` into its message on stderr and exit code 2.
+    """Turn an :class:`SFTError` into its message on stderr and exit code 2, Ctrl-C into 130.
 
     Any other exception is a defect of the project and keeps its traceback.
     """
@@ -58,3 +63,6 @@ def exit_on_error() -> Iterator[None]:
     except SFTError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(EXIT_CODE) from error
+    except KeyboardInterrupt as error:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from error

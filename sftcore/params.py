@@ -124,6 +124,7 @@ class RuntimeParams(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
     num_threads: Annotated[int, Field(ge=1, le=1024)]
     num_workers: Annotated[int, Field(ge=1, le=1024)]
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class TrackingParams(Section):

@@ -2,18 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 
-from sftcore.artifacts import sha256_json
+from sftcore.artifacts import sha256_file, sha256_json
 from sftcore.data.store import Store
 from sftcore.errors import ParamsError
 from sftcore.models.network import Start, build_start
 from sftcore.models.parameter_groups import claim_parameters, format_claims
 from sftcore.params import ModelParams, TrainParams
+from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache, Pictures
-from sftcore.training.loop import EpochRecord, FitResult, Rows, fit
+from sftcore.training.loop import Rows, fit
 from sftcore.training.settings import Phase, Update
+from sftcore.training.state import EpochRecord, FitResult
+
+# What a training's numbers depend on: a change in these files makes another training.
+_CODE = (
+    "artifacts.py", "params.py", "randomness.py", "recipe.py", "runtime.py", "data/augment.py",
+    "data/loader.py", "data/store.py", "models", "optimization", "regularization", "stability",
+    "tasks", "training",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ def train(
     device: torch.device,
     cache: FeatureCache,
     on_epoch: Callable[[EpochRecord], None],
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Fine-tune one network as the parameters say.
 
@@ -45,6 +57,7 @@ def train(
         device: where to compute.
         cache: features of frozen blocks; pass the same one to trainings that share them.
         on_epoch: called with every epoch's record.
+        checkpoints: of the training that :func:`training_key` names.
 
     Raises:
         WeightsError: unknown backbone, or weights that do not fit.
@@ -87,8 +100,51 @@ def train(
         ),
         cache=cache,
         on_epoch=on_epoch,
+        checkpoints=checkpoints,
     )
     return Trained(start, result, format_claims(claims))
+
+
+def training_key(
+    model: ModelParams,
+    train: TrainParams,
+    *,
+    seed: int,
+    data: str,
+    device: torch.device,
+    num_threads: int,
+    environment: Path,
+) -> str:
+    """Hash of all that a training's numbers depend on: equal keys, equal numbers.
+
+    Args:
+        model: backbone, weights, head; a weights file counts by its content.
+        train: the recipe.
+        seed: of the training.
+        data: digest of the prepared data.
+        device: where it is computed; CUDA and CPU give different last digits.
+        num_threads: of one CPU operation, likewise.
+        environment: lock file of the installed packages.
+    """
+    file = Path(model.weights)
+    weights = sha256_file(file) if file.is_file() else model.weights
+    place = [device.type, num_threads if device.type == "cpu" else 0]
+    return sha256_json(
+        [model.model_dump(), weights, train.model_dump(), seed, data, place,
+         sha256_file(environment), code_digest()]
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Hash of the source files that a training's numbers depend on."""
+    package = Path(__file__).parent
+    files = [
+        path
+        for name in _CODE
+        for path in ([package / name] if name.endswith(".py") else (package / name).rglob("*.py"))
+    ]
+    return sha256_json({str(path.relative_to(package)): sha256_file(path) for path in files})
 
 
 def plan_phases(model: ModelParams, train: TrainParams, num_blocks: int) -> list[Phase]:

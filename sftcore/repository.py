@@ -20,12 +20,22 @@ def repository_root() -> Path:
     return _main_worktree(root)
 
 
+def scratch_folder() -> Path:
+    """Where unfinished work is kept: ``SFT_SCRATCH``, or ``.sft`` in the main checkout.
+
+    It lies outside of what DVC deletes and of temporary workspaces. On machines that may be taken
+    away, ``SFT_SCRATCH`` names a disk that stays.
+    """
+    named = os.environ.get("SFT_SCRATCH")
+    return Path(named) if named else repository_root() / ".sft"
+
+
 def _main_worktree(root: Path) -> Path:
     """The main checkout of a linked git worktree, whose ``.git`` is a file that names it."""
     pointer = root / ".git"
     if not pointer.is_file():
         return root
-    target = Path(pointer.read_text().removeprefix("gitdir:").strip())
+    target = (root / pointer.read_text().removeprefix("gitdir:").strip()).resolve()
     if target.parent.name != "worktrees":
         return root
     return target.parents[2]  # <main>/.git/worktrees/<name>

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import re
-import signal
 import ssl
 import subprocess
 import time
@@ -17,13 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
 from sftcore.errors import TrackingError
+from sftcore.interruption import leave_on_signals
 from sftcore.repository import repository_root
 
 if TYPE_CHECKING:
@@ -241,7 +240,7 @@ def open_run(
     if not enabled:
         yield Run(None, "", "")
         return
-    with _exit_on_sigterm():
+    with leave_on_signals():
         run = _start(experiment, name, tags, resume)
         try:
             yield run
@@ -249,20 +248,6 @@ def open_run(
             run.end("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
         run.end("FINISHED")
-
-
-@contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the stack; by default it ends the process on the spot."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    previous = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _start(

@@ -4,6 +4,7 @@ Writes reports/check.json.
 """
 
 from sftcore.errors import exit_on_error
+from sftcore.interruption import leave_on_signals
 from sftcore.params import load_params
 from sftcore.pipeline.check import check
 
@@ -14,5 +15,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_error():
+    with exit_on_error(), leave_on_signals():
         main()

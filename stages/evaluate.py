@@ -4,6 +4,7 @@ Writes reports/evaluate. The only stage that reads the test split.
 """
 
 from sftcore.errors import exit_on_error
+from sftcore.interruption import leave_on_signals
 from sftcore.params import load_params
 from sftcore.pipeline.evaluate import evaluate
 
@@ -16,5 +17,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_error():
+    with exit_on_error(), leave_on_signals():
         main()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sftcore.data.prepare import prepare
 from sftcore.errors import exit_on_error
+from sftcore.interruption import leave_on_signals
 from sftcore.params import load_params
 from sftcore.pipeline.paths import PREPARED
 
@@ -35,5 +36,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_error():
+    with exit_on_error(), leave_on_signals():
         main()

@@ -1,6 +1,7 @@
 """Say in five lines what the last run found: ``python -m stages.summary``. Writes nothing."""
 
 from sftcore.errors import exit_on_error
+from sftcore.interruption import leave_on_signals
 from sftcore.pipeline.summary import summarize
 
 
@@ -10,5 +11,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_error():
+    with exit_on_error(), leave_on_signals():
         main()

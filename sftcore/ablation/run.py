@@ -1,27 +1,27 @@
 """Train the cells of a study side by side, each only once for its content."""
 
 import json
-from collections.abc import Sequence
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sftcore.ablation.plan import Cell
-from sftcore.artifacts import read_json, sha256_file, sha256_json, write_json
+from sftcore.artifacts import read_json, remove_abandoned, write_json
 from sftcore.data.store import Store, open_store
-from sftcore.params import ModelParams, TrainParams
-from sftcore.recipe import train
+from sftcore.errors import ResourceError
+from sftcore.interruption import leave_on_signals_for_good
+from sftcore.recipe import train, training_key
 from sftcore.runtime import set_up
+from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.loop import EpochRecord
+from sftcore.training.state import EpochRecord
 
-# What a cell's numbers depend on: a change in these files makes new cells.
-_CODE = (
-    "artifacts.py", "params.py", "randomness.py", "recipe.py", "runtime.py", "data/augment.py",
-    "data/loader.py", "data/store.py", "models", "optimization", "regularization", "stability",
-    "tasks", "training",
-)  # fmt: skip
 _CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 
 
@@ -56,12 +56,13 @@ def run_cells(
     environment: Path,
     device: str,
     num_workers: int,
-    cache_folder: Path,
+    scratch: Path,
+    checkpoint_seconds: float,
 ) -> list[CellResult]:
     """Results of all cells, in their order.
 
-    A finished cell is kept in ``cache_folder`` at once, so a killed study goes on where it was, and
-    cells with the same content are trained once.
+    A finished cell is kept in ``scratch/cells`` at once and one under way leaves checkpoints, so a
+    killed study goes on where it was. Cells with the same content are trained once.
 
     Args:
         cells: to train.
@@ -69,19 +70,36 @@ def run_cells(
         environment: lock file of the installed packages, part of every key.
         device: where to compute.
         num_workers: processes of one thread each; changes no number.
-        cache_folder: one JSON file per finished cell.
+        scratch: keeps one JSON file per finished cell, and checkpoints.
+        checkpoint_seconds: least time between two checkpoints of a cell.
+
+    Raises:
+        ResourceError: a worker process was ended from outside.
     """
+    work = _Work(prepared, device, scratch, checkpoint_seconds)
     digest = open_store(prepared, ("train", "val")).digest
-    common = [digest, str(set_up(device, _CELL_THREADS)), sha256_file(environment), code_digest()]
-    keys = [_cell_key(cell, common) for cell in cells]
+    place = set_up(device, _CELL_THREADS)
+    keys = [
+        training_key(
+            cell.row.model,
+            cell.row.train,
+            seed=cell.seed,
+            data=digest,
+            device=place,
+            num_threads=_CELL_THREADS,
+            environment=environment,
+        )
+        for cell in cells
+    ]
+    remove_abandoned(work.results)
     missing: dict[str, Cell] = {}
     for key, cell in zip(keys, cells, strict=True):
-        if _read_result(cache_folder, key) is None:
+        if _read_result(work.results, key) is None:
             missing.setdefault(key, cell)
-    _train_missing(missing, prepared, device, num_workers, cache_folder)
+    _train_missing(missing, num_workers, work)
     results = []
     for key, cell in zip(keys, cells, strict=True):
-        found = _read_result(cache_folder, key)
+        found = _read_result(work.results, key)
         if found is None:
             raise RuntimeError(f"cell {cell.row.name} with seed {cell.seed} left no result")
         history = [EpochRecord(**_with_nan(record)) for record in found["history"]]
@@ -89,36 +107,61 @@ def run_cells(
     return results
 
 
-def _cell_key(cell: Cell, common: list[str]) -> str:
-    row = cell.row
-    return sha256_json([row.model.model_dump(), row.train.model_dump(), cell.seed, *common])
+@dataclass(frozen=True)
+class _Work:
+    """How cells are trained; sent to the worker processes."""
+
+    prepared: Path
+    device: str
+    scratch: Path
+    checkpoint_seconds: float
+
+    @property
+    def results(self) -> Path:
+        return self.scratch / "cells"
 
 
-def code_digest() -> str:
-    """Hash of the source files that a cell's numbers depend on."""
-    package = Path(__file__).parent.parent
-    files = [
-        path
-        for name in _CODE
-        for path in ([package / name] if name.endswith(".py") else (package / name).rglob("*.py"))
-    ]
-    return sha256_json({str(path.relative_to(package)): sha256_file(path) for path in files})
-
-
-def _train_missing(
-    missing: dict[str, Cell], prepared: Path, device: str, num_workers: int, cache_folder: Path
-) -> None:
-    from joblib import Parallel, delayed
+def _train_missing(missing: dict[str, Cell], num_workers: int, work: _Work) -> None:
     from tqdm import tqdm
 
     groups = group_cells(missing)
-    jobs = (delayed(_train_group)(group, prepared, device, cache_folder) for group in groups)
-    workers = Parallel(
-        n_jobs=max(1, min(num_workers, len(groups))), return_as="generator_unordered", batch_size=1
-    )
     with tqdm(total=len(missing), desc="cells", disable=None) as progress:
-        for count in workers(jobs):
-            progress.update(count)
+        if min(num_workers, len(groups)) <= 1:
+            for group in groups:
+                progress.update(_train_group(group, work))
+        else:
+            for count in _in_processes(groups, num_workers, work):
+                progress.update(count)
+
+
+def _in_processes(groups: list[dict[str, Cell]], num_workers: int, work: _Work) -> Iterator[int]:
+    """Train groups side by side; if this process has to leave, its workers do so in order."""
+    with ProcessPoolExecutor(
+        min(num_workers, len(groups)),
+        multiprocessing.get_context("spawn"),
+        initializer=leave_on_signals_for_good,
+    ) as workers:
+        try:
+            for job in as_completed([workers.submit(_train_or_end, g, work) for g in groups]):
+                yield job.result()
+        except BrokenProcessPool as error:
+            raise ResourceError(
+                "a process that trained ablation cells was ended, most likely for want of memory: "
+                "lower runtime.num_workers and run again; finished cells are kept"
+            ) from error
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # it writes a checkpoint first
+            raise
+
+
+def _train_or_end(group: dict[str, Cell], work: _Work) -> int:
+    """Train a group in a worker process, which would take up the next one after a signal."""
+    try:
+        return _train_group(group, work)
+    except (KeyboardInterrupt, SystemExit):
+        os._exit(1)
 
 
 def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
@@ -135,38 +178,35 @@ def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
     return [groups[shared] for shared in sorted(groups, key=lambda s: (s[0] == 0, str(s)))]
 
 
-def _train_group(group: dict[str, Cell], prepared: Path, device: str, cache_folder: Path) -> int:
+def _train_group(group: dict[str, Cell], work: _Work) -> int:
     for key, cell in group.items():
-        row = cell.row
-        _train_cell(key, row.model, row.train, cell.seed, prepared, device, cache_folder)
+        _train_cell(key, cell, work)
     return len(group)
 
 
-def _train_cell(
-    key: str,
-    model: ModelParams,
-    train_params: TrainParams,
-    seed: int,
-    prepared: Path,
-    device: str,
-    cache_folder: Path,
-) -> None:
-    store, cache = _worker_state(prepared)
-    result = train(
-        store,
-        model,
-        train_params,
-        seed=seed,
-        device=set_up(device, _CELL_THREADS),
-        cache=cache,
-        on_epoch=lambda record: None,
-    ).result
-    content = {
-        "history": [asdict(record) for record in result.history],
-        "best_epoch": result.best_epoch,
-        "diverged": result.diverged,
-    }
-    write_json(cache_folder / f"{key}.json", content)
+def _train_cell(key: str, cell: Cell, work: _Work) -> None:
+    store, cache = _worker_state(work.prepared)
+    checkpoints = Checkpoints(work.scratch / "checkpoints" / key, work.checkpoint_seconds)
+    with checkpoints.locked():
+        if _read_result(work.results, key) is not None:  # another study has just trained it
+            return
+        result = train(
+            store,
+            cell.row.model,
+            cell.row.train,
+            seed=cell.seed,
+            device=set_up(work.device, _CELL_THREADS),
+            cache=cache,
+            on_epoch=lambda record: None,
+            checkpoints=checkpoints,
+        ).result
+        content = {
+            "history": [asdict(record) for record in result.history],
+            "best_epoch": result.best_epoch,
+            "diverged": result.diverged,
+        }
+        write_json(work.results / f"{key}.json", content)
+        checkpoints.discard()
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,7 @@ from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json,
 from sftcore.data.store import open_store
 from sftcore.params import Params, flatten
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
-from sftcore.repository import repository_root
+from sftcore.repository import scratch_folder
 from sftcore.tables import safe_cells
 from sftcore.tracking import RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.loop import epoch_metrics
@@ -94,7 +94,8 @@ def run_study(params: Params) -> Study:
         environment=ENVIRONMENT,
         device=params.runtime.device,
         num_workers=params.runtime.num_workers,
-        cache_folder=repository_root() / ".sft" / "cells",
+        scratch=scratch_folder(),
+        checkpoint_seconds=params.runtime.checkpoint_seconds,
     )
     store = open_store(PREPARED, ("train", "val"))
     confidence = params.ablation.confidence

@@ -11,8 +11,10 @@ from sftcore.evaluation.predict import load_model, predict_probabilities, predic
 from sftcore.evaluation.report import write_report
 from sftcore.params import Params
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
+from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
 from sftcore.tracking import MODEL_TAG, check_store, open_run
+from sftcore.training.checkpoints import discard_finished
 
 
 def evaluate(params: Params) -> dict[str, Any]:
@@ -33,6 +35,8 @@ def evaluate(params: Params) -> dict[str, Any]:
     network, record = load_model(MODEL, device)
     if (record.classes, record.image_size) != (store.classes, store.image_size):
         raise WeightsError(f"{MODEL} was trained on other data: run `dvc repro finetune`")
+    # DVC has put this model away, so that its training need not be continued any more.
+    discard_finished(scratch_folder() / "checkpoints", record.model_sha256)
     with open_run(
         enabled=params.tracking.enabled,
         experiment=params.tracking.experiment,

@@ -10,7 +10,6 @@ from tqdm import tqdm
 from sftcore.artifacts import (
     output_folder,
     sha256_file,
-    sha256_json,
     write_bytes,
     write_csv,
     write_json,
@@ -20,12 +19,15 @@ from sftcore.errors import DivergedError
 from sftcore.evaluation.history_figure import history_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
 from sftcore.params import ModelParams, Params, flatten
-from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
-from sftcore.recipe import Trained, train
+from sftcore.pipeline.paths import ENVIRONMENT, FINETUNE_REPORT, MODEL, PREPARED
+from sftcore.recipe import Trained, train, training_key
+from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
 from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
+from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.loop import EpochRecord, FitResult, epoch_metrics
+from sftcore.training.loop import epoch_metrics
+from sftcore.training.state import EpochRecord, FitResult
 
 if TYPE_CHECKING:
     import torch
@@ -52,24 +54,43 @@ def finetune(params: Params) -> Trained:
             "runtime.num_threads": params.runtime.num_threads,
         }
     )
-    with open_run(
-        enabled=params.tracking.enabled,
-        experiment=params.tracking.experiment,
-        name=os.environ.get("DVC_EXP_NAME", "finetune"),
-        tags={RUN_KEY_TAG: sha256_json([settings, store.digest])},
-    ) as run:
+    key = training_key(
+        params.model,
+        params.train,
+        seed=params.seed,
+        data=store.digest,
+        device=device,
+        num_threads=params.runtime.num_threads,
+        environment=ENVIRONMENT,
+    )
+    checkpoints = Checkpoints(
+        scratch_folder() / "checkpoints" / key, params.runtime.checkpoint_seconds
+    )
+    with (
+        checkpoints.locked(),
+        open_run(
+            enabled=params.tracking.enabled,
+            experiment=params.tracking.experiment,
+            name=os.environ.get("DVC_EXP_NAME", "finetune"),
+            tags={RUN_KEY_TAG: key},
+        ) as run,
+    ):
         run.log_params(settings)
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
-        trained = _train(params, store, device, run)
+        trained = _train(params, store, device, run, checkpoints)
         write_model(trained, store, params.model)
         write_history(trained.result)
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL, store.image_size, len(store.classes))
-        run.set_tags({MODEL_TAG: sha256_file(MODEL / WEIGHTS_FILE)})
+        model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
+        run.set_tags({MODEL_TAG: model_sha256})
+        checkpoints.mark_finished(model_sha256)
     return trained
 
 
-def _train(params: Params, store: Store, device: "torch.device", run: Run) -> Trained:
+def _train(
+    params: Params, store: Store, device: "torch.device", run: Run, checkpoints: Checkpoints
+) -> Trained:
     """Train with a progress bar, and stop with advice if it diverges."""
     num_epochs = params.train.head_epochs + params.train.epochs
     with tqdm(total=num_epochs, unit="epoch", disable=None) as progress:
@@ -87,6 +108,7 @@ def _train(params: Params, store: Store, device: "torch.device", run: Run) -> Tr
             device=device,
             cache=FeatureCache(FEATURE_BUDGET_BYTES),
             on_epoch=on_epoch,
+            checkpoints=checkpoints,
         )
     if trained.result.diverged:
         raise DivergedError(

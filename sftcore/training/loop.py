@@ -1,8 +1,8 @@
 """The one training loop: phases of epochs, measured on plain pictures, best epoch by validation."""
 
-import copy
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sftcore.data.loader import epoch_order, split_batches
 from sftcore.errors import DivergedError
+from sftcore.interruption import uninterrupted
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim, claim_parameters, freeze_unclaimed
 from sftcore.optimization.optimizers import build_optimizer, trained_parameters
@@ -17,54 +18,15 @@ from sftcore.optimization.schedules import learning_rate_at
 from sftcore.randomness import numpy_stream, seed_global
 from sftcore.stability.batch_norm import set_training_mode
 from sftcore.tasks.classification import measure
+from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache, Inputs, Pictures, Reader
 from sftcore.training.settings import Phase, Update
+from sftcore.training.state import EpochRecord, FitResult, TrainingState
 from sftcore.training.step import train_step
 
+LOGGER = logging.getLogger("sftcore")
 MEASURED_BATCH_SIZE = 64
 MAX_TRAIN_MEASURED = 5000  # training pictures measured after every epoch: bounds the cost
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One row of the history.
-
-    Losses are plain cross-entropy in nats of plain pictures in evaluation mode: no smoothing, no
-    penalty, no augmentation, so that train and validation can be compared.
-    """
-
-    epoch: int
-    phase: str
-    train_loss: float
-    val_loss: float
-    train_accuracy: float
-    val_accuracy: float
-    learning_rate: float
-    weight_norm: float
-    weight_distance: float
-    gradient_norm: float
-
-
-@dataclass
-class FitResult:
-    """What a training leaves.
-
-    Attributes:
-        history: one record per finished epoch.
-        best_epoch: the record's epoch that validation chose; -1 if none finished.
-        diverged: why training stopped early, empty if it did not leave the finite numbers.
-        best_state: parameters and buffers at the best epoch.
-    """
-
-    history: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int = -1
-    diverged: str = ""
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def best(self) -> EpochRecord:
-        """The record of the best epoch."""
-        return self.history[self.best_epoch]
 
 
 @dataclass(frozen=True)
@@ -74,6 +36,22 @@ class Rows:
     train: np.ndarray
     val: np.ndarray
     labels: Tensor
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What stays as it is over a whole training; see :func:`fit`."""
+
+    pictures: Pictures
+    rows: Rows
+    update: Update
+    selection_metric: str
+    seed: int
+    frozen_identity: str
+    cache: FeatureCache
+    on_epoch: Callable[[EpochRecord], None]
+    checkpoints: Checkpoints | None
+    start: dict[str, Tensor]
 
 
 def fit(
@@ -88,6 +66,7 @@ def fit(
     frozen_identity: str,
     cache: FeatureCache,
     on_epoch: Callable[[EpochRecord], None],
+    checkpoints: Checkpoints | None = None,
 ) -> FitResult:
     """Train the network phase by phase and remember its best epoch.
 
@@ -101,50 +80,61 @@ def fit(
         seed: decides order, augmentation and dropout.
         frozen_identity: names the starting parameters, as a key of ``cache``.
         cache: features of frozen blocks.
-        on_epoch: called with every new record.
+        on_epoch: called with every record, those of the part done earlier among them.
+        checkpoints: of this very training. It goes on from the newest, and leaves one where it
+            ends or where a signal ends it; a divergence removes them.
 
     Returns:
         The history and the best state. A divergence ends the training and is part of the result.
     """
-    result = FitResult()
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    for phase in phases:
-        try:
-            _run_phase(
-                network,
-                pictures,
-                rows,
-                phase=phase,
-                update=update,
-                selection_metric=selection_metric,
-                seed=seed,
-                frozen_identity=frozen_identity,
-                cache=cache,
-                on_epoch=on_epoch,
-                start=start,
-                result=result,
-            )
-        except DivergedError as error:
-            result.diverged = f"{phase.name} phase, epoch {len(result.history)}: {error}"
-            break
-    return result
+    setting = _Setting(
+        pictures, rows, update, selection_metric, seed, frozen_identity, cache, on_epoch,
+        checkpoints, start,
+    )  # fmt: skip
+    state = _begin(network, setting)
+    for record in state.result.history:
+        on_epoch(record)
+    try:
+        for phase in phases[state.position.phase :]:
+            _run_phase(state, phase, setting)
+    except DivergedError as error:
+        name, epoch = phases[state.position.phase].name, len(state.result.history)
+        state.result.diverged = f"{name} phase, epoch {epoch}: {error}"
+        if checkpoints is not None:
+            checkpoints.discard()
+        return state.result
+    except (KeyboardInterrupt, SystemExit):
+        _save(state, checkpoints)
+        raise
+    _save(state, checkpoints)
+    return state.result
 
 
-def _run_phase(
-    network: Network,
-    pictures: Pictures,
-    rows: Rows,
-    *,
-    phase: Phase,
-    update: Update,
-    selection_metric: str,
-    seed: int,
-    frozen_identity: str,
-    cache: FeatureCache,
-    on_epoch: Callable[[EpochRecord], None],
-    start: dict[str, Tensor],
-    result: FitResult,
-) -> None:
+def _begin(network: Network, setting: _Setting) -> TrainingState:
+    """The state of the newest checkpoint that fits, or of the beginning."""
+    if setting.checkpoints is not None:
+        for saved in setting.checkpoints.load(setting.rows.labels.device):
+            state = TrainingState(network)
+            try:
+                state.load_state_dict(saved)
+            except (KeyError, TypeError, RuntimeError) as error:
+                LOGGER.warning("a checkpoint does not fit and is skipped: %s", error)
+                network.load_state_dict(setting.start)
+                continue
+            LOGGER.warning("going on from epoch %d, update %d of it", *state.num_updates)
+            return state
+    return TrainingState(network)
+
+
+def _save(state: TrainingState, checkpoints: Checkpoints | None) -> None:
+    if checkpoints is not None:
+        checkpoints.save(state.num_updates, state.state_dict())
+
+
+def _run_phase(state: TrainingState, phase: Phase, setting: _Setting) -> None:
+    """Train one phase from where the state is to its end."""
+    network, rows, update = state.network, setting.rows, setting.update
     claims = claim_parameters(
         network,
         first_block=phase.first_block,
@@ -155,24 +145,22 @@ def _run_phase(
     optimizer = build_optimizer(
         update.optimizer, claims, momentum=update.momentum, weight_decay=update.weight_decay
     )
+    state.begin_phase(optimizer)
     set_training_mode(network, batch_norm=update.batch_norm, first_block=phase.first_block)
     inputs = Inputs(
         network,
-        pictures,
+        setting.pictures,
         first_block=phase.first_block,
-        frozen_identity=frozen_identity,
-        cache=cache,
+        frozen_identity=setting.frozen_identity,
+        cache=setting.cache,
     )
-    measured = measured_rows(rows.train, seed)
+    measured = measured_rows(rows.train, setting.seed)
     plain_train, plain_val = inputs.reader(measured), inputs.reader(rows.val)
-    first_epoch, best_in_phase = len(result.history), len(result.history)
-    for index in range(phase.num_epochs):
-        epoch = first_epoch + index
+    while not _is_over(phase, state):
+        epoch = len(state.result.history)
         reader = inputs.reader(rows.train, augmentation=phase.augmentation, epoch=epoch)
         set_training_mode(network, batch_norm=update.batch_norm, first_block=phase.first_block)
-        gradient_norm, learning_rate = _run_epoch(
-            network, reader, rows, claims, optimizer, phase, update, seed, epoch, index
-        )
+        learning_rate = _run_epoch(state, optimizer, reader, claims, phase, setting)
         network.eval()
         train = evaluate_rows(network, plain_train, measured, rows.labels, phase.first_block)
         val = evaluate_rows(network, plain_val, rows.val, rows.labels, phase.first_block)
@@ -184,70 +172,70 @@ def _run_phase(
             train_accuracy=train[1],
             val_accuracy=val[1],
             learning_rate=learning_rate,
-            gradient_norm=gradient_norm,
-            **weight_norms(claims, start),
+            gradient_norm=float(np.mean(state.position.gradient_norms)),
+            **weight_norms(claims, setting.start),
         )
-        result.history.append(record)
-        on_epoch(record)
-        if result.best_epoch < 0 or is_better(record, result.best, selection_metric):
-            result.best_epoch = epoch
-            result.best_state = copy.deepcopy(network.state_dict())
-        if epoch == first_epoch or is_better(
-            record, result.history[best_in_phase], selection_metric
-        ):
-            best_in_phase = epoch
-        if 0 < phase.early_stopping_patience <= epoch - best_in_phase:
-            break
+        with uninterrupted():
+            state.add_epoch(record, setting.selection_metric)
+        setting.on_epoch(record)
+    with uninterrupted():
+        state.end_phase()
+
+
+def _is_over(phase: Phase, state: TrainingState) -> bool:
+    """Whether the phase has had its epochs, or too many of them brought nothing better."""
+    position = state.position
+    waited = len(state.result.history) - 1 - position.best_in_phase
+    has_waited = position.epoch > 0 and 0 < phase.early_stopping_patience <= waited
+    return position.epoch >= phase.num_epochs or has_waited
 
 
 def _run_epoch(
-    network: Network,
-    reader: Reader,
-    rows: Rows,
-    claims: Sequence[Claim],
+    state: TrainingState,
     optimizer: torch.optim.Optimizer,
+    reader: Reader,
+    claims: Sequence[Claim],
     phase: Phase,
-    update: Update,
-    seed: int,
-    epoch: int,
-    index: int,
-) -> tuple[float, float]:
-    """One pass over the training rows; mean gradient norm and the last learning rate."""
+    setting: _Setting,
+) -> float:
+    """What is left of a pass over the training rows; gives the last learning rate."""
+    rows, update, seed, position = setting.rows, setting.update, setting.seed, state.position
+    epoch = len(state.result.history)
     batches = split_batches(epoch_order(rows.train, seed, epoch), update.batch_size)
     trained = trained_parameters(claims)
     penalized = [claim.parameter for claim in claims if claim.is_penalized]
-    norms, learning_rate = [], 0.0
-    for position, batch in enumerate(batches):
-        step = index * len(batches) + position
-        seed_global(seed, "step", epoch, position)  # dropout is a function of the step
-        learning_rate = learning_rate_at(
+
+    def rate_at(step: int) -> float:
+        return learning_rate_at(
             step,
             phase.num_epochs * len(batches),
             peak=phase.learning_rate,
             schedule=phase.schedule,
             warmup_fraction=phase.warmup_fraction,
         )
-        report = train_step(
-            network,
-            reader(batch),
-            rows.labels[torch.from_numpy(batch).to(rows.labels.device)],
-            optimizer,
-            first_block=phase.first_block,
-            learning_rate=learning_rate,
-            trained=trained,
-            penalized=penalized,
-            update=update,
-            step=step,
-        )
-        norms.append(report.gradient_norm)
-    return float(np.mean(norms)), learning_rate
 
-
-def is_better(record: EpochRecord, best: EpochRecord, selection_metric: str) -> bool:
-    """Whether validation prefers ``record``; an equal one does not replace an earlier one."""
-    if selection_metric == "val_loss":
-        return record.val_loss < best.val_loss
-    return (record.val_accuracy, -record.val_loss) > (best.val_accuracy, -best.val_loss)
+    first_step = position.epoch * len(batches)
+    for index in range(position.batch, len(batches)):
+        batch, step = batches[index], first_step + index
+        targets = rows.labels[torch.from_numpy(batch).to(rows.labels.device)]
+        with uninterrupted():
+            seed_global(seed, "step", epoch, index)  # dropout is a function of the step
+            report = train_step(
+                state.network,
+                reader(batch),
+                targets,
+                optimizer,
+                first_block=phase.first_block,
+                learning_rate=rate_at(step),
+                trained=trained,
+                penalized=penalized,
+                update=update,
+                step=step,
+            )
+            state.add_update(report.gradient_norm)
+        if setting.checkpoints is not None:
+            setting.checkpoints.save_if_due(state.num_updates, state.state_dict)
+    return rate_at(first_step + len(batches) - 1)
 
 
 def measured_rows(train: np.ndarray, seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from sftcore.ablation.report import render_html, render_markdown, section
 from sftcore.ablation.run import CellResult
 from sftcore.ablation.verdict import write_verdict
 from sftcore.params import Params
-from sftcore.training.loop import EpochRecord
+from sftcore.training.state import EpochRecord
 from tests.training.test_loop import small
 
 

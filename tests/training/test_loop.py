@@ -12,7 +12,7 @@ from sftcore.params import Params, load_params, override
 from sftcore.recipe import plan_phases, train
 from sftcore.runtime import set_up
 from sftcore.training.inputs import FeatureCache
-from sftcore.training.loop import EpochRecord, FitResult, is_better
+from sftcore.training.state import EpochRecord, FitResult, is_better
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
