@@ -19,8 +19,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, _ORPHANED)
 class _Waiting:
     """The signals of this process; Python runs their handlers in the main thread alone."""
 
-    depth = 0
+    depth = 0  # of blocks that put signals off
     number: int | None = None
+    callers = 0  # that have asked to leave on signals
+    is_leaving = False  # a second signal must not cut off what the first one lets be put away
 
 
 @contextmanager
@@ -32,10 +34,14 @@ def leave_on_signals() -> Iterator[None]:
     """
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
     leave_on_signals_for_good()
+    _Waiting.callers += 1
     try:
         yield
     finally:
-        _ask_for_signal(0)
+        _Waiting.callers -= 1
+        if not _Waiting.callers:
+            _Waiting.is_leaving = False
+            _ask_for_signal(0)
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -47,6 +53,8 @@ def leave_on_signals_for_good() -> None:
     def leave(number: int, _: FrameType | None) -> None:
         # The kernel also tells of the end of the parent's thread that started this process.
         if number == _ORPHANED and os.getppid() == parent:
+            return
+        if _Waiting.is_leaving:
             return
         if _Waiting.depth:
             _Waiting.number = number
@@ -72,6 +80,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def _leave(number: int) -> None:
+    _Waiting.is_leaving = True
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + (signal.SIGTERM if number == _ORPHANED else number))

@@ -58,6 +58,23 @@ def test_a_signal_is_told_once() -> None:
         pass
 
 
+def test_a_second_signal_does_not_cut_off_the_last_words() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+            done.append("last words")
+
+    for _ in range(2):
+        with pytest.raises(SystemExit), leave_on_signals():
+            work()
+    assert done == ["last words", "last words"]
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

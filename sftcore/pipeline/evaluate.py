@@ -68,9 +68,12 @@ def evaluate(params: Params) -> dict[str, Any]:
 
 
 def flat_metrics(metrics: dict[str, Any]) -> dict[str, float]:
-    """The report's numbers under the names that MLflow groups its charts by."""
+    """The report's numbers under the names that MLflow groups its charts by.
+
+    Those of train and val are called ``final_``: without it they are numbers of an epoch.
+    """
     return {
-        f"{split}/{name}": float(value)
-        for split, numbers in metrics.items()
+        f"{group}/{'final_' if group in ('train', 'val') else ''}{name}": float(value)
+        for group, numbers in metrics.items()
         for name, value in numbers.items()
     }

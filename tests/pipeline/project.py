@@ -92,3 +92,16 @@ def digests(folder: Path) -> dict[str, str]:
         for path in sorted((folder / output).rglob("*"))
         if path.is_file()
     }
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    """What ``dvc`` prints; it must succeed."""
+    done = run_program(folder, "dvc", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git under a name of its own; it must succeed."""
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)

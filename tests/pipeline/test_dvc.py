@@ -2,43 +2,19 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipeline.project import digests, make_project, run_program, set_params
+from tests.pipeline.project import digests, dvc, run_program, set_params
 
 pytestmark = pytest.mark.timeout(600)
 
 
-def dvc(folder: Path, *arguments: str) -> str:
-    done = run_program(folder, "dvc", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository that has run the pipeline once and committed its lock."""
-    folder = make_project(tmp_path_factory.mktemp("dvc"), tracking__enabled=True)
-    git(folder, "init", "-b", "main")
-    dvc(folder, "init", "-q")
-    dvc(folder, "config", "core.analytics", "false")
-    with (folder / ".gitignore").open("a") as ignored:
-        ignored.write("!/data/mine/\n")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-m", "project")
-    dvc(folder, "repro")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-m", "first run")
-    return folder
+def project(finished_project: Path) -> Path:
+    return finished_project
 
 
 def tracked_runs(folder: Path) -> list[Any]:

@@ -1,0 +1,85 @@
+"""Worker processes of a study: nothing they have done is lost, and none outlives the study."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.import_closure import ROOT
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from sftcore.errors import exit_on_error
+from sftcore.interruption import leave_on_signals
+from tests.ablation.test_run import LOCK, SEEDS, tiny_study
+from sftcore.ablation.run import run_cells
+
+if __name__ == "__main__":
+    cells = tiny_study(rates=[0.001], train__batch_size=2)[:4]
+    long = [type(c)(type(c.row)(c.row.family, c.row.name, c.row.changes, c.row.model,
+            c.row.train.model_copy(update={"epochs": 100_000})), c.seed) for c in cells]
+    with exit_on_error(), leave_on_signals():
+        run_cells(long, prepared=Path(sys.argv[1]), environment=LOCK, device="cpu",
+                  num_workers=2, scratch=Path(sys.argv[2]), checkpoint_seconds=3)
+"""
+
+
+@pytest.fixture
+def study(prepared: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A study of endless cells, two of which are being trained."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(prepared), str(tmp_path)],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(lambda: len(newest(tmp_path)) == 2)
+    yield process
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    process.communicate()
+
+
+def newest(scratch: Path) -> dict[str, str]:
+    """The newest checkpoint of every training."""
+    files = sorted(scratch.glob("checkpoints/*/*.checkpoint"))
+    return {file.parent.name: file.name for file in files}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def workers_of(study: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [p for p in psutil.Process(study.pid).children() if "spawn_main" in str(p.cmdline())]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_workers_leave_a_checkpoint_and_end_with_the_study(
+    number: signal.Signals, study: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    workers = workers_of(study)
+    assert len(workers) == 2
+    before = newest(tmp_path)
+    study.send_signal(number)
+    expected = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
+    assert study.wait(60) == expected[number]
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    after = newest(tmp_path)
+    assert all(after[training] > before[training] for training in before)
+
+
+def test_a_worker_that_is_ended_is_explained(study: subprocess.Popen[str]) -> None:
+    workers_of(study)[0].kill()
+    _, said = study.communicate(timeout=60)
+    assert study.returncode == 2
+    assert "lower runtime.num_workers" in said
+    assert "Traceback" not in said

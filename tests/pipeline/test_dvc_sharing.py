@@ -1,0 +1,86 @@
+"""What several people and several branches do with DVC: share, go back, apply, change the grid."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.project import digests, dvc, git, run_program, set_params
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def project(finished_project: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil, without the scratch folder that would save it work."""
+    ignore = shutil.ignore_patterns(".sft", "mlflow.db", "mlartifacts", ".git/hooks")
+    shutil.copytree(finished_project, tmp_path / "project", ignore=ignore, symlinks=True)
+    dvc(tmp_path / "project", "checkout")
+    return tmp_path / "project"
+
+
+def test_a_fresh_clone_pulls_what_another_has_computed(project: Path, tmp_path: Path) -> None:
+    remote, clone = tmp_path / "remote", tmp_path / "somewhere" / "clone"
+    dvc(project, "remote", "add", "-d", "local", str(remote))
+    dvc(project, "push", "--run-cache")
+    git(project, "add", "-A")
+    git(project, "commit", "-m", "remote")
+    subprocess.run(["git", "clone", "-q", str(project), str(clone)], check=True)
+    said = dvc(clone, "repro", "--pull")
+    assert "Running stage" not in said
+    assert digests(clone) == digests(project)
+    assert (clone / "dvc.lock").read_bytes() == (project / "dvc.lock").read_bytes()
+    assert "up to date" in dvc(clone, "repro")
+
+
+def test_an_earlier_commit_comes_from_the_run_cache(project: Path) -> None:
+    first = digests(project)
+    set_params(project, {"evaluate.num_bootstrap": 150})
+    said = dvc(project, "repro")
+    assert "Running stage 'evaluate'" in said
+    assert "Running stage 'finetune'" not in said
+    second = digests(project)
+    assert second != first
+    git(project, "commit", "-am", "second run")
+    git(project, "checkout", "HEAD~1", "--", "params.yaml")
+    assert "Running stage" not in dvc(project, "repro").replace("Running stage 'check'", "")
+    assert digests(project) == first
+
+
+def test_an_experiment_is_applied_whole(project: Path) -> None:
+    before = digests(project)
+    dvc(project, "exp", "run", "--temp", "-n", "longer", "-S", "evaluate.num_bootstrap=170")
+    assert digests(project) == before
+    dvc(project, "exp", "apply", "longer")
+    assert digests(project) != before
+    assert "num_bootstrap: 170" in (project / "params.yaml").read_text()
+    assert "up to date" in dvc(project, "repro")
+
+
+def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project: Path) -> None:
+    study = json.loads((project / "reports" / "ablation" / "metrics.json").read_text())
+    assert list(study["effects"]) == ["l1"]
+    rows = {"none": {}, "l1": {"train.l1": 0.001}, "decay": {"train.weight_decay": 0.1}}
+    set_params(project, {"ablation.regularization": rows})
+    dvc(project, "repro", "ablate")
+    kept = {path.name: path.stat().st_mtime_ns for path in (project / ".sft/cells").iterdir()}
+    del rows["l1"]
+    set_params(project, {"ablation.regularization": rows})
+    dvc(project, "repro", "ablate")
+    study = json.loads((project / "reports" / "ablation" / "metrics.json").read_text())
+    assert list(study["effects"]) == ["decay"]
+    for name in ("report.md", "cells.csv", "effects.csv"):
+        assert "l1" not in (project / "reports" / "ablation" / name).read_text()
+    after = {path.name: path.stat().st_mtime_ns for path in (project / ".sft/cells").iterdir()}
+    assert after == kept
+
+
+def test_a_failed_stage_leaves_earlier_outputs_in_reach(project: Path) -> None:
+    before = digests(project)
+    set_params(project, {"runtime.device": "cuda:7"})
+    assert run_program(project, "dvc", "repro").returncode != 0
+    git(project, "checkout", "--", "params.yaml")
+    dvc(project, "checkout")
+    assert digests(project) == before
