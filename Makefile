@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all run install test lint ui lock evidence clean help
+.PHONY: all run install test lint ui sync verify reproduce reference chaos lock evidence clean help
 
 all: install run ## install everything, run the pipeline, say what it found
 
@@ -45,6 +45,21 @@ ui: $(INSTALLED) ## MLflow on http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	  mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
 	  --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
+
+sync: $(INSTALLED) ## tell MLflow what it missed: a server that was away, results from DVC's cache
+	@python -m sftcore sync
+
+verify: $(INSTALLED) ## compare every file with the hash that was written down for it
+	@python -m sftcore verify
+
+reproduce: $(INSTALLED) ## run twice from nothing in unlike places, and compare dvc.lock
+	python -m reliability.reproduce
+
+reference: $(INSTALLED) ## keep this run's hashes for machines of its kind; for maintainers
+	@python -m sftcore reference
+
+chaos: $(INSTALLED) ## kill a small pipeline at random moments, and compare the bytes
+	python -m reliability.chaos
 
 evidence: $(INSTALLED) ## pretrained against from-scratch and linear probe, on test; for docs/evidence.md
 	python -m benchmarks.starting_points

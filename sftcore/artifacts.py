@@ -93,14 +93,15 @@ def remove_abandoned(folder: Path) -> None:
     """Remove what writers of this module that were killed left half-written in a folder."""
     for path in folder.glob(".*.*.*"):
         *_, pid, ending = path.name.split(".")
-        if ending in _ENDINGS and pid.isdigit() and not _is_alive(int(pid)):
+        if ending in _ENDINGS and pid.isdigit() and not is_alive(int(pid)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -122,6 +122,7 @@ class RuntimeParams(Section):
     """Where the numbers are computed."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+    mode: Literal["portable", "native"]
     num_threads: Annotated[int, Field(ge=1, le=1024)]
     num_workers: Annotated[int, Field(ge=1, le=1024)]
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -155,18 +156,29 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     Raises:
         ParamsError: one message that lists every fault with what is allowed.
     """
+    try:
+        tree = read_yaml(path)
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path} is not here: run from the folder that holds dvc.yaml") from error
+    params = check_params(tree, str(path))
+    check_ablation(params)
+    return params
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain values of a YAML 1.2 file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ParamsError: it is not YAML.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        tree = YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path} is not here: run from the folder that holds dvc.yaml") from error
+        return YAML(typ="safe", pure=True).load(path)
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not YAML: {error}") from error
-    params = check_params(tree, str(path))
-    check_ablation(params)
-    return params
 
 
 def check_params(tree: Any, origin: str) -> Params:

@@ -53,6 +53,7 @@ def make_deterministic() -> None:
     An operation that has no deterministic form raises an error instead of giving other numbers.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # whatever a library asks for
     import torch
 
     torch.use_deterministic_algorithms(True)

@@ -113,6 +113,7 @@ def training_key(
     data: str,
     device: torch.device,
     num_threads: int,
+    mode: str,
     environment: Path,
 ) -> str:
     """Hash of all that a training's numbers depend on: equal keys, equal numbers.
@@ -124,11 +125,12 @@ def training_key(
         data: digest of the prepared data.
         device: where it is computed; CUDA and CPU give different last digits.
         num_threads: of one CPU operation, likewise.
+        mode: ``portable`` or ``native``, likewise.
         environment: lock file of the installed packages.
     """
     file = Path(model.weights)
     weights = sha256_file(file) if file.is_file() else model.weights
-    place = [device.type, num_threads if device.type == "cpu" else 0]
+    place = [device.type, mode, num_threads]
     return sha256_json(
         [model.model_dump(), weights, train.model_dump(), seed, data, place,
          sha256_file(environment), code_digest()]

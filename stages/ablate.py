@@ -4,14 +4,18 @@ Writes reports/ablation. Finished cells are kept in .sft/cells and are not train
 """
 
 from sftcore.errors import exit_on_error
+from sftcore.instruction_set import choose_instruction_set
 from sftcore.interruption import leave_on_signals
 from sftcore.params import load_params
-from sftcore.pipeline.ablate import ablate
 
 
 def main() -> None:
     """Run the stage."""
-    study = ablate(load_params())
+    params = load_params()
+    choose_instruction_set(params.runtime.mode)
+    from sftcore.pipeline.ablate import ablate
+
+    study = ablate(params)
     print(f"{len(study.results)} cells; {study.verdict['set']}")
 
 

@@ -4,14 +4,18 @@ Writes reports/evaluate. The only stage that reads the test split.
 """
 
 from sftcore.errors import exit_on_error
+from sftcore.instruction_set import choose_instruction_set
 from sftcore.interruption import leave_on_signals
 from sftcore.params import load_params
-from sftcore.pipeline.evaluate import evaluate
 
 
 def main() -> None:
     """Run the stage."""
-    metrics = evaluate(load_params())
+    params = load_params()
+    choose_instruction_set(params.runtime.mode)
+    from sftcore.pipeline.evaluate import evaluate
+
+    metrics = evaluate(params)
     test = metrics["test"]
     print(f"test accuracy {test['accuracy']:.3f} on {test['num_pictures']} pictures")
 

@@ -4,14 +4,18 @@ Writes models/finetuned and reports/finetune.
 """
 
 from sftcore.errors import exit_on_error
+from sftcore.instruction_set import choose_instruction_set
 from sftcore.interruption import leave_on_signals
 from sftcore.params import load_params
-from sftcore.pipeline.finetune import finetune
 
 
 def main() -> None:
     """Run the stage."""
-    trained = finetune(load_params())
+    params = load_params()
+    choose_instruction_set(params.runtime.mode)
+    from sftcore.pipeline.finetune import finetune
+
+    trained = finetune(params)
     print(trained.claims)
     print(f"chosen on validation: epoch {trained.result.best_epoch}")
 

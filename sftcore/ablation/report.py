@@ -18,6 +18,8 @@ _QUESTIONS = (
     ("set", "What to set?"),
 )
 
+CELLS_FILE = "cells.csv"
+
 
 @dataclass(frozen=True)
 class Section:

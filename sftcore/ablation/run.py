@@ -55,6 +55,7 @@ def run_cells(
     prepared: Path,
     environment: Path,
     device: str,
+    mode: str,
     num_workers: int,
     scratch: Path,
     checkpoint_seconds: float,
@@ -69,6 +70,7 @@ def run_cells(
         prepared: folder of the prepared data.
         environment: lock file of the installed packages, part of every key.
         device: where to compute.
+        mode: ``portable`` or ``native``, as the process was started; part of every key.
         num_workers: processes of one thread each; changes no number.
         scratch: keeps one JSON file per finished cell, and checkpoints.
         checkpoint_seconds: least time between two checkpoints of a cell.
@@ -87,6 +89,7 @@ def run_cells(
             data=digest,
             device=place,
             num_threads=_CELL_THREADS,
+            mode=mode,
             environment=environment,
         )
         for cell in cells

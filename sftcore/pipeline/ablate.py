@@ -15,16 +15,24 @@ from sftcore.ablation.effects import (
     regularization_effects,
 )
 from sftcore.ablation.plan import LEARNING_RATE, REGULARIZATION, plan_cells, plan_rows
-from sftcore.ablation.report import render_html, render_markdown, section
+from sftcore.ablation.report import CELLS_FILE, render_html, render_markdown, section
 from sftcore.ablation.run import CellResult, run_cells
 from sftcore.ablation.verdict import write_verdict
-from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json, write_text
+from sftcore.artifacts import (
+    output_folder,
+    sha256_file,
+    sha256_json,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
 from sftcore.data.store import open_store
 from sftcore.params import Params, flatten
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
 from sftcore.repository import scratch_folder
 from sftcore.tables import safe_cells
-from sftcore.tracking import RUN_KEY_TAG, Run, check_store, open_run
+from sftcore.tracking import ABLATION_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.loop import epoch_metrics
 
 
@@ -47,14 +55,19 @@ def ablate(params: Params) -> Study:
         SFTError: see :func:`run_study`.
     """
     check_store(enabled=params.tracking.enabled)
+    settings = flatten({"seed": params.seed, "ablation": params.ablation.model_dump()})
+    content = [params.model.model_dump(), params.train.model_dump(), settings]
+    digest = open_store(PREPARED, ("train", "val")).digest
     with open_run(
         enabled=params.tracking.enabled,
         experiment=params.tracking.experiment,
         name=f"ablation {os.environ.get('DVC_EXP_NAME', '')}".strip(),
         tags={},
+        key=(RUN_KEY_TAG, sha256_json(["ablation", *content, digest])),
     ) as run:
+        run.log_params(settings)
         study = run_study(params)
-        run.log_params(flatten({"seed": params.seed, "ablation": params.ablation.model_dump()}))
+        run.set_tags({ABLATION_TAG: sha256_file(ABLATION_REPORT / CELLS_FILE)})
         run.log_artifacts(ABLATION_REPORT, "ablation")
         for result in study.results:
             _log_cell(run, result)
@@ -93,6 +106,7 @@ def run_study(params: Params) -> Study:
         prepared=PREPARED,
         environment=ENVIRONMENT,
         device=params.runtime.device,
+        mode=params.runtime.mode,
         num_workers=params.runtime.num_workers,
         scratch=scratch_folder(),
         checkpoint_seconds=params.runtime.checkpoint_seconds,
@@ -144,7 +158,7 @@ def run_study(params: Params) -> Study:
         ),
     ]
     with output_folder(ABLATION_REPORT) as folder:
-        write_csv(folder / "cells.csv", safe_cells(cells))
+        write_csv(folder / CELLS_FILE, safe_cells(cells))
         write_csv(folder / "effects.csv", safe_cells(effects))
         write_csv(folder / "learning_rates.csv", stability)
         write_json(folder / "verdict.json", verdict)

@@ -41,8 +41,8 @@ def evaluate(params: Params) -> dict[str, Any]:
         enabled=params.tracking.enabled,
         experiment=params.tracking.experiment,
         name=os.environ.get("DVC_EXP_NAME", "evaluate"),
-        tags={MODEL_TAG: record.model_sha256},
-        resume=(MODEL_TAG, record.model_sha256),
+        tags={},
+        key=(MODEL_TAG, record.model_sha256),
     ) as run:
         probability = predict_probabilities(
             network, store.images, mean=record.mean, std=record.std, device=device

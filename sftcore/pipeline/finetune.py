@@ -61,6 +61,7 @@ def finetune(params: Params) -> Trained:
         data=store.digest,
         device=device,
         num_threads=params.runtime.num_threads,
+        mode=params.runtime.mode,
         environment=ENVIRONMENT,
     )
     checkpoints = Checkpoints(
@@ -72,7 +73,8 @@ def finetune(params: Params) -> Trained:
             enabled=params.tracking.enabled,
             experiment=params.tracking.experiment,
             name=os.environ.get("DVC_EXP_NAME", "finetune"),
-            tags={RUN_KEY_TAG: key},
+            tags={},
+            key=(RUN_KEY_TAG, key),
         ) as run,
     ):
         run.log_params(settings)

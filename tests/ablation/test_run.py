@@ -31,6 +31,7 @@ def run(cells: list[Cell], prepared: Path, scratch: Path, num_workers: int = 1) 
         prepared=prepared,
         environment=LOCK,
         device="cpu",
+        mode="native",
         num_workers=num_workers,
         scratch=scratch,
         checkpoint_seconds=60,

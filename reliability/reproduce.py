@@ -1,0 +1,109 @@
+"""Run twice in two places and compare: ``python -m reliability.reproduce [--small]``.
+
+Two fresh copies of the repository, in folders of other names and depths, run ``dvc repro`` from
+nothing, under another locale, time zone, umask, hash seed, order of directory listings, and number
+of worker processes. Their dvc.lock must be byte-identical, and equal to the committed one. With
+``--small``, a small project instead of the shipped one. Exit code 1 if a byte differs.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sftcore.params import read_yaml
+from tests.pipeline.project import environment, make_project, set_params
+
+ROOT = Path(__file__).parent.parent
+SHUFFLE = '''
+"""Directory listings in another order than the file system's."""
+import os, random
+_listdir, _scandir = os.listdir, os.scandir
+def listdir(*arguments):
+    names = _listdir(*arguments)
+    random.Random(len(names)).shuffle(names)
+    return names
+class scandir:
+    def __init__(self, *arguments):
+        self._real = _scandir(*arguments)
+        self._left = list(self._real)
+        random.Random(len(self._left)).shuffle(self._left)
+    def __iter__(self): return self
+    def __next__(self):
+        if not self._left: raise StopIteration
+        return self._left.pop()
+    def __enter__(self): return self
+    def __exit__(self, *_): self.close()
+    def close(self): self._real.close()
+os.listdir, os.scandir = listdir, scandir
+'''
+PLACES = {
+    "a": ({"LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "0"}, 0o022, 2),
+    "another/and deeper/b": (
+        {"LC_ALL": "C.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4711"}, 0o077, 1,
+    ),
+}  # fmt: skip
+
+
+def reproduce(root: Path, *, is_small: bool) -> list[str]:
+    """Run in both places under ``root``; a line for every difference."""
+    (root / "shuffle").mkdir()
+    (root / "shuffle" / "sitecustomize.py").write_text(SHUFFLE)
+    locks = []
+    for name, (variables, mask, num_workers) in PLACES.items():
+        folder = lay_out(root / name, is_small)
+        set_params(folder, {"runtime.num_workers": num_workers})
+        shuffled = {"PYTHONPATH": str(root / "shuffle")} if num_workers == 1 else {}
+        subprocess.run(
+            ["dvc", "repro"], cwd=folder, env=environment(**variables, **shuffled), check=True,
+            umask=mask, stdout=sys.stderr,
+        )  # fmt: skip
+        locks.append(folder / "dvc.lock")
+    if not is_small:
+        locks.append(ROOT / "dvc.lock")
+    return [line for lock in locks[1:] for line in differences(locks[0], lock)]
+
+
+def lay_out(folder: Path, is_small: bool) -> Path:
+    """A copy that has never run."""
+    if is_small:
+        make_project(folder)
+        for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+            subprocess.run(command, cwd=folder, env=environment(), check=True)
+        return folder
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+    (folder / "dvc.lock").unlink()
+    return folder
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """What two lock files say differently; nothing if they are byte-identical."""
+    if first.read_bytes() == second.read_bytes():
+        return []
+    lines = []
+    stages = [read_yaml(lock)["stages"] for lock in (first, second)]
+    for name in stages[0].keys() | stages[1].keys():
+        entries = [stage.get(name, {}) for stage in stages]
+        for part in ("deps", "outs"):
+            hashes = [{e["path"]: e["md5"] for e in entry.get(part, ())} for entry in entries]
+            differing = {path for path, _ in hashes[0].items() ^ hashes[1].items()}
+            lines += [f"{name}: {path} differs" for path in sorted(differing)]
+        if entries[0].get("params") != entries[1].get("params"):
+            lines.append(f"{name}: parameters differ")
+    return lines or [f"{first} and {second} differ in form"]
+
+
+def main() -> None:
+    """Run in a temporary folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true")
+    with tempfile.TemporaryDirectory(prefix="reproduce-") as temporary:
+        found = reproduce(Path(temporary), is_small=parser.parse_args().small)
+    if found:
+        sys.exit("\n".join(found))
+    print(f"dvc.lock is byte-identical in {len(PLACES)} places")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Commands beside the stages: ``python -m sftcore sync`` and ``python -m sftcore verify``."""
+
+import argparse
+import sys
+
+from sftcore.errors import exit_on_error
+from sftcore.interruption import leave_on_signals
+
+
+def main() -> int:
+    """Run the command that the user names; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sftcore", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("sync", help="tell MLflow what it has missed")
+    commands.add_parser("verify", help="compare every file with the hash that was written down")
+    commands.add_parser("reference", help="keep this run's hashes for machines of its kind")
+    command = parser.parse_args().command
+    if command == "sync":
+        from sftcore.pipeline.sync import sync
+
+        has_said = False
+        for line in sync():
+            print(line, flush=True)
+            has_said = True
+        if not has_said:
+            print("MLflow has everything")
+        return 0
+    from sftcore.pipeline import verify
+
+    if command == "reference":
+        print(f"wrote {verify.write_reference()}")
+        return 0
+    findings, num_files, num_bytes = verify.verify()
+    print("\n".join(findings) or "no file differs from the hash that was written down for it")
+    print(f"looked at {num_files} files, {num_bytes / 1e6:.1f} MB; {verify.compare_reference()}")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    with exit_on_error(), leave_on_signals():
+        sys.exit(main())

@@ -1,0 +1,49 @@
+"""Which kernels a CPU gets, fixed before the libraries choose for themselves.
+
+They pick kernels by what the CPU can do, and each kernel adds in an order of its own: AVX-512 and
+AVX2 give other last digits. This file is imported before NumPy and torch, so it imports neither.
+"""
+
+import os
+import platform
+import sys
+
+from sftcore.errors import DeviceError
+
+# ATen (aten/src/ATen/cpu) and oneDNN ("CPU dispatcher control") at AVX2, which x86-64 CPUs have had
+# since about 2015; MKL ("Conditional numerical reproducibility") at the only path that CPUs of all
+# makers share; NumPy ("Runtime dispatch") and OpenBLAS without AVX-512.
+PORTABLE = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "COMPATIBLE",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
+
+
+def choose_instruction_set(mode: str) -> None:
+    """Hold the libraries to one level; worker processes inherit it.
+
+    On other architectures than x86-64, and with ``native``, it does nothing.
+
+    Args:
+        mode: ``portable`` or ``native``.
+
+    Raises:
+        DeviceError: the CPU has no AVX2.
+        RuntimeError: NumPy or torch has been imported and has chosen already.
+    """
+    if mode == "native" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return
+    if too_early := {"numpy", "torch"} & sys.modules.keys():
+        raise RuntimeError(f"choose the instruction set before {too_early} is imported")
+    os.environ.update(PORTABLE)
+    import torch
+
+    chosen = torch.backends.cpu.get_cpu_capability()
+    if chosen != "AVX2":
+        raise DeviceError(
+            f"runtime.mode is 'portable' and torch can compute with {chosen} alone, not with AVX2: "
+            "set runtime.mode to 'native', whose numbers hold on CPUs like this one"
+        )

@@ -1,0 +1,32 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from reliability.instruction_sets import OUTSIDE, digest_elsewhere
+from sftcore.instruction_set import choose_instruction_set
+
+x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="levels of x86-64")
+
+
+@x86
+def test_portable_numbers_do_not_depend_on_the_level_and_native_ones_do() -> None:
+    levels = ("as it is", "ATen at its lowest", "OpenBLAS and NumPy at their lowest",
+              "eight threads asked for")  # fmt: skip
+    assert len({digest_elsewhere("portable", OUTSIDE[level]) for level in levels}) == 1
+    lowest = OUTSIDE["ATen at its lowest"]
+    assert digest_elsewhere("native", {}) != digest_elsewhere("native", lowest)
+
+
+@x86
+def test_it_must_come_before_the_libraries_have_chosen() -> None:
+    with pytest.raises(RuntimeError, match="before"):
+        choose_instruction_set("portable")
+    choose_instruction_set("native")
+
+
+@pytest.mark.parametrize("stage", ["finetune", "evaluate", "ablate"])
+def test_stages_come_before(stage: str) -> None:
+    code = f"import sys, stages.{stage}; assert not {{'numpy', 'torch'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
