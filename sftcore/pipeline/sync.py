@@ -104,8 +104,8 @@ def _backfill(version: Version) -> Iterator[str]:
         yield from _backfill_model(version, tree, experiment)
         yield from _backfill_study(version, tree, experiment)
     except FileNotFoundError as error:
-        missing = Path(str(error.filename)).relative_to(version.folder)
-        yield f"{version.title}: {missing} is not in DVC's cache"
+        missing = Path(str(error.filename)).relative_to(version.folder).as_posix()
+        yield f"{version.title}: {missing} is not there"
 
 
 def _options(version: Version, experiment: str, key: tuple[str, str]) -> dict[str, Any]:

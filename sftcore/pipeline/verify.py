@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sftcore.artifacts import read_json, sha256_file, sha256_json, write_json
-from sftcore.data.store import MANIFEST_FILE
+from sftcore.data.store import MANIFEST_FILE, SAMPLES_FILE
 from sftcore.errors import DataError
 from sftcore.params import Params, load_params, read_yaml
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
@@ -64,6 +66,7 @@ def _own_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
     if (PREPARED / MANIFEST_FILE).is_file():
         for name, digest in read_json(PREPARED / MANIFEST_FILE)["files"].items():
             yield PREPARED / name, ("sha256", digest)
+        yield from _source_hashes()
     if (MODEL / "model.json").is_file():
         yield (
             MODEL / "model.safetensors",
@@ -72,6 +75,14 @@ def _own_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
                 read_json(MODEL / "model.json")["model_sha256"],
             ),
         )
+
+
+def _source_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
+    """The hashes of the source pictures, which the table of samples keeps."""
+    data = load_params().data
+    if data.source in ("folder", "table") and (PREPARED / SAMPLES_FILE).is_file():
+        for sample in pd.read_csv(PREPARED / SAMPLES_FILE, dtype=str, na_filter=False).itertuples():
+            yield Path(data.path) / str(sample.id), ("sha256", str(sample.sha256))
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -50,6 +50,10 @@ def add(path: Path) -> None:
     path.with_name("extra.txt").write_text("not of the pipeline")
 
 
+def comment(path: Path) -> None:
+    path.write_text(path.read_text() + "# changed\n")
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "named"),
     [
@@ -58,8 +62,8 @@ def add(path: Path) -> None:
         ("reports/evaluate/metrics.json", flip, "metrics.json: md5 is"),
         ("reports/ablation/cells.csv", Path.unlink, "cells.csv: missing"),
         ("reports/ablation/cells.csv", add, "extra.txt: was not written by the pipeline"),
-        ("data/mine/circle/000.png", flip, "000.png: md5 is"),
-        ("sftcore/errors.py", flip, "errors.py: md5 is"),
+        ("data/mine/circle/000.png", flip, "000.png: sha256 is"),
+        ("sftcore/errors.py", comment, "errors.py: md5 is"),
     ],
 )
 def test_what_was_changed_is_named(

@@ -1,0 +1,79 @@
+"""MLflow is told of what DVC took from its cache, once."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.project import dvc, run_program
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def project(finished_project: Path, tmp_path: Path) -> Path:
+    """A copy whose MLflow store was lost; the results are still there."""
+    ignore = shutil.ignore_patterns(".sft", "mlflow.db", "mlartifacts")
+    shutil.copytree(finished_project, tmp_path / "project", ignore=ignore)
+    return tmp_path / "project"
+
+
+def sync(project: Path, **environment: str) -> list[str]:
+    done = run_program(project, "python", "-m", "sftcore", "sync", env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def runs(folder: Path) -> list[Any]:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(ids, max_results=500))
+
+
+def test_what_dvc_took_from_its_cache_is_told_once(project: Path, finished_project: Path) -> None:
+    import mlflow
+
+    said = dvc(project, "exp", "run", "--temp", "-n", "again", "-S", "seed=0")
+    assert "Running stage" not in said  # all of it comes from the cache
+    told = sync(project)
+    assert [line.partition(" told")[0] for line in told] == [
+        "workspace:", "workspace:", "experiment again:", "experiment again:",
+    ]  # fmt: skip
+    assert sync(project) == ["MLflow has everything"]
+    model = [run for run in runs(project) if "sft.model_sha256" in run.data.tags]
+    assert {run.data.tags.get("dvc.exp_name") for run in model} == {None, "again"}
+    (original,) = [
+        run
+        for run in runs(finished_project)
+        if "sft.model_sha256" in run.data.tags and "dvc.exp_name" not in run.data.tags
+    ]
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    for run in model:
+        assert run.info.status == "FINISHED"
+        assert run.data.params == original.data.params
+        assert set(run.data.metrics) == set(original.data.metrics)
+        history = client.get_metric_history(run.info.run_id, "val/loss")
+        assert [metric.step for metric in history] == [0, 1]
+        names = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert {"finetune", "evaluate"} <= names
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    assert mlflow.pyfunc.load_model(f"runs:/{model[0].info.run_id}/model")
+    children = [run for run in runs(project) if "mlflow.parentRunId" in run.data.tags]
+    assert len(children) == 2 * 6  # cells of the workspace and of the experiment
+
+
+def test_what_is_not_in_the_cache_is_named(project: Path) -> None:
+    shutil.rmtree(project / "reports" / "evaluate")
+    assert "workspace: reports/evaluate/metrics.json is not there" in sync(project)
+
+
+def test_without_its_server_it_says_so(project: Path) -> None:
+    uri = "http://127.0.0.1:9"
+    env = {"MLFLOW_TRACKING_URI": uri}
+    done = run_program(project, "python", "-m", "sftcore", "sync", env=env)
+    assert done.returncode == 2
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
