@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all run install test lint ui sync verify reproduce reference chaos lock evidence clean help
+.PHONY: all run install test lint ui sync verify reproduce reference chaos fuzz lock evidence clean help
 
 all: install run ## install everything, run the pipeline, say what it found
 
@@ -51,6 +51,9 @@ sync: $(INSTALLED) ## tell MLflow what it missed: a server that was away, result
 
 verify: $(INSTALLED) ## compare every file with the hash that was written down for it
 	@python -m sftcore verify
+
+fuzz: $(INSTALLED) ## feed the readers with damaged input for a minute
+	python -m reliability.fuzz
 
 reproduce: $(INSTALLED) ## run twice from nothing in unlike places, and compare dvc.lock
 	python -m reliability.reproduce

@@ -5,6 +5,7 @@ Nothing here knows what a name does; :mod:`sftcore.recipe` turns names into obje
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +15,9 @@ from sftcore.errors import ParamsError
 
 PARAMS_FILE = Path("params.yaml")
 BASELINE_ROW = "none"
+_MAX_YAML_LENGTH = 1_000_000
+_SHORT = Repr()  # of what was given: a few lines of YAML can stand for gigabytes
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 80, 80
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -173,12 +177,19 @@ def read_yaml(path: Path) -> Any:
         ParamsError: it is not YAML.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(path)
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path} is not YAML: {error}") from error
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not a file of UTF-8 text: {error}") from error
+    if len(text) > _MAX_YAML_LENGTH:
+        raise ParamsError(f"{path} has {len(text)} characters, {_MAX_YAML_LENGTH} are allowed")
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except Exception as error:  # the reader raises many kinds on hostile text
+        raise ParamsError(f"{path} is not YAML: {str(error) or type(error).__name__}") from error
 
 
 def check_params(tree: Any, origin: str) -> Params:
@@ -264,8 +275,14 @@ def _describe(fault: ErrorDetails) -> str:
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not place:
         return text
-    shown = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:80]}..."
-    return f"{place}: {text}; given {shown}"
+    return f"{place}: {text}; given {_shown(given)}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a number of too many digits"
 
 
 def _is_union_tag(part: int | str) -> bool:

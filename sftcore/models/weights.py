@@ -157,6 +157,16 @@ def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -
             + _listing("only in the weights", extra)
             + _listing("of another shape", shapes)
         )
+    infinite = [
+        name
+        for name, tensor in offered.items()
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all()
+    ]
+    if infinite:
+        raise WeightsError(
+            f"the weights ({origin}) hold numbers that are not finite, as a training that diverged "
+            "leaves them:" + _listing("in", infinite)
+        )
     backbone.module.load_state_dict(offered)
 
 

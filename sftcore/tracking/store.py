@@ -5,11 +5,13 @@ import os
 import re
 import ssl
 from http.client import HTTPException
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
+from sftcore.artifacts import remove_abandoned
 from sftcore.errors import TrackingError
 from sftcore.repository import repository_root
 
@@ -84,9 +86,30 @@ def connect(experiment: str, uri: str) -> tuple["MlflowClient", str]:
     root = repository_root()
     (root / ".sft").mkdir(exist_ok=True)
     with FileLock(root / ".sft" / "mlflow.lock", timeout=_LOCK_TIMEOUT_S):
+        _create_sqlite(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         known = client.get_experiment_by_name(experiment)
         if known is not None:
             return client, known.experiment_id
         local = (root / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
         return client, client.create_experiment(experiment, artifact_location=local)
+
+
+def _create_sqlite(uri: str) -> None:
+    """Make a sqlite store aside and put it in place when it is whole.
+
+    A process that is killed while it creates the tables would leave a file that MLflow can neither
+    use nor finish.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy import make_url
+
+    address = make_url(uri) if uri.startswith("sqlite") else None
+    if address is None or not address.database or Path(address.database).exists():
+        return
+    path = Path(address.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    MlflowClient(f"sqlite:///{temporary.absolute()}").search_experiments(max_results=1)
+    temporary.replace(path)

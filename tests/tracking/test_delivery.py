@@ -200,6 +200,24 @@ def test_a_killed_run_is_continued_and_no_step_is_logged_twice(
     assert stored(uri, key) == ("FINISHED", EPOCHS, {"p": "1"})
 
 
+def test_a_store_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process killed while it creates the tables leaves nothing that stops the next one."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    env = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": uri}
+    command = [sys.executable, "-c", KILLED, "half", "none", "9"]
+    first = subprocess.Popen(command, env=env, cwd=tmp_path)
+    while not list(tmp_path.glob(".mlflow.db.*.tmp")):
+        assert first.poll() is None, "the store was not made aside"
+        time.sleep(0.001)
+    first.kill()
+    first.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    subprocess.run(command, env=env, cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    assert stored(uri, "half")[:2] == ("FINISHED", EPOCHS)
+    assert not list(tmp_path.glob(".mlflow.db.*.tmp"))
+
+
 @pytest.mark.parametrize("store", ["server", "sqlite"])
 def test_several_at_once_lose_no_run(store: str, root: Path, server: Server) -> None:
     uri = server.uri if store == "server" else f"sqlite:///{root}/mlflow.db"
