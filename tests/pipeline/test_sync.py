@@ -16,6 +16,7 @@ def project(finished_project: Path, tmp_path: Path) -> Path:
     """A copy whose MLflow store was lost; the results are still there."""
     ignore = shutil.ignore_patterns(".sft", "mlflow.db", "mlartifacts")
     shutil.copytree(finished_project, tmp_path / "project", ignore=ignore)
+    dvc(tmp_path / "project", "exp", "remove", "--all-commits")  # of tests before this one
     return tmp_path / "project"
 
 
