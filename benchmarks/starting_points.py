@@ -15,10 +15,11 @@ import torch
 from sftcore.data.store import Store, open_store
 from sftcore.evaluation.predict import predict_probabilities
 from sftcore.metrics.intervals import paired_interval
-from sftcore.params import Scalar, load_params, override
+from sftcore.params import load_params, override
 from sftcore.pipeline.paths import PREPARED
 from sftcore.recipe import train
 from sftcore.runtime import set_up
+from sftcore.sections import Scalar
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 CONFIDENCE = 0.95
@@ -73,7 +74,7 @@ def accuracy(
     trained = train(store, params.model, params.train, seed=seed, device=device, cache=cache,
                     on_epoch=lambda record: None)  # fmt: skip
     network, record = trained.start.network, trained.start.record
-    network.load_state_dict(trained.result.best_state)
+    network.load_state_dict(trained.result.chosen_state)
     test = store.split("test")
     probability = predict_probabilities(
         network.eval(), store.images[test], mean=record.mean, std=record.std, device=str(device)

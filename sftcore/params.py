@@ -1,155 +1,20 @@
-"""The typed tree of params.yaml: every parameter, its type, its range and its meaning.
-
-Nothing here knows what a name does; :mod:`sftcore.recipe` turns names into objects.
-"""
+"""Reading params.yaml: one message for all faults, before any work starts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from reprlib import Repr
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sftcore.errors import ParamsError
+from sftcore.sections import Params, Scalar
 
 PARAMS_FILE = Path("params.yaml")
-BASELINE_ROW = "none"
 _MAX_YAML_LENGTH = 1_000_000
 _SHORT = Repr()  # of what was given: a few lines of YAML can stand for gigabytes
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 80, 80
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=0)]
-PositiveCount = Annotated[int, Field(ge=1)]
-Channel = Annotated[int, Field(ge=0, le=255)]
-Coefficient = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
-Optimizer = Literal["sgd", "adam", "adamw"]
-Schedule = Literal["constant", "linear", "cosine", "step", "exponential"]
-Scalar = bool | int | float | str | None
-
-
-class Section(BaseModel):
-    """A group of parameters that refuses unknown keys and silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class DataParams(Section):
-    """Where the pictures come from and how they are split."""
-
-    source: Annotated[str, Field(pattern=r"^(folder|table|torchvision:[A-Za-z0-9]+)$")]
-    path: Annotated[str, Field(min_length=1)]
-    table: Annotated[str, Field(min_length=1)]
-    image_size: Annotated[int, Field(ge=16, le=1024)]
-    background: Annotated[list[Channel], Field(min_length=3, max_length=3)]
-    max_pixels: PositiveCount
-    max_refused_fraction: Fraction
-    min_pictures_per_class: Annotated[int, Field(ge=3)]
-    near_duplicate_distance: Annotated[int, Field(ge=-1, le=256)]
-    val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
-    test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class ModelParams(Section):
-    """The pretrained network and what of it is trained."""
-
-    backbone: Annotated[str, Field(pattern=r"^(torchvision|timm)/[A-Za-z0-9_.\-]+$")]
-    weights: Annotated[str, Field(min_length=1)]
-    trainable_blocks: Literal["all"] | Count
-    dropout: Fraction
-
-
-class TrainParams(Section):
-    """The recipe of gradient descent."""
-
-    epochs: Count
-    head_epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    optimizer: Optimizer
-    learning_rate: Rate
-    head_learning_rate: Rate
-    momentum: Fraction
-    schedule: Schedule
-    warmup_fraction: Fraction
-    clip_norm: Coefficient
-    batch_norm: Literal["train", "freeze_statistics", "freeze_all"]
-    weight_decay: Coefficient
-    l1: Coefficient
-    l2: Coefficient
-    penalize_norm_and_bias: bool
-    label_smoothing: Fraction
-    augmentation: Annotated[float, Field(ge=0, le=1)]
-    early_stopping_patience: Count
-    selection_metric: Literal["val_loss", "val_accuracy"]
-
-    @model_validator(mode="after")
-    def _some_epochs(self) -> "TrainParams":
-        if self.epochs + self.head_epochs == 0:
-            raise ValueError("train.epochs and train.head_epochs are both 0: nothing would train")
-        return self
-
-
-class EvaluateParams(Section):
-    """How the finished model is measured."""
-
-    num_bootstrap: Annotated[int, Field(ge=100, le=100_000)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    num_calibration_bins: Annotated[int, Field(ge=2, le=100)]
-    num_most_wrong: Annotated[int, Field(ge=1, le=100)]
-
-
-class AblationParams(Section):
-    """The grid of short trainings that measures what helps."""
-
-    num_seeds: Annotated[int, Field(ge=2, le=100)]
-    num_seeds_learning_rates: Annotated[int, Field(ge=1, le=100)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    base: dict[str, Scalar]
-    regularization: Annotated[dict[str, dict[str, Scalar]], Field(min_length=1)]
-    learning_rates: Annotated[list[Rate], Field(min_length=1)]
-    schedules: Annotated[list[Schedule], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _has_baseline(self) -> "AblationParams":
-        if self.regularization.get(BASELINE_ROW) != {}:
-            raise ValueError(
-                f"ablation.regularization needs the row `{BASELINE_ROW}: {{}}`: every other row is "
-                "compared with it"
-            )
-        return self
-
-
-class RuntimeParams(Section):
-    """Where the numbers are computed."""
-
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
-    mode: Literal["portable", "native"]
-    num_threads: Annotated[int, Field(ge=1, le=1024)]
-    num_workers: Annotated[int, Field(ge=1, le=1024)]
-    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class TrackingParams(Section):
-    """Where the runs are recorded; changes no output."""
-
-    enabled: bool
-    experiment: Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Params(Section):
-    """The whole of params.yaml."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    data: DataParams
-    model: ModelParams
-    train: TrainParams
-    evaluate: EvaluateParams
-    ablation: AblationParams
-    runtime: RuntimeParams
-    tracking: TrackingParams
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -1,27 +1,31 @@
 """From params.yaml to objects: the only place where names and sections become plain arguments."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from sftcore.artifacts import sha256_file, sha256_json
+from sftcore.data.augment import Augmentation
 from sftcore.data.store import Store
 from sftcore.errors import ParamsError
 from sftcore.models.network import Start, build_start
-from sftcore.models.parameter_groups import claim_parameters, format_claims
-from sftcore.params import ModelParams, TrainParams
+from sftcore.models.parameter_groups import format_claims
+from sftcore.regularization.penalties import Coefficients
+from sftcore.sections import ModelParams, TrainParams
 from sftcore.training.checkpoints import Checkpoints
-from sftcore.training.inputs import FeatureCache, Pictures
-from sftcore.training.loop import Rows, fit
-from sftcore.training.settings import Phase, Update
+from sftcore.training.inputs import FeatureCache
+from sftcore.training.loop import fit
+from sftcore.training.plan import Plan, Rows
+from sftcore.training.settings import Averaging, Phase, Update
 from sftcore.training.state import EpochRecord, FitResult
+from sftcore.training.views import Pictures
 
 # What a training's numbers depend on: a change in these files makes another training.
 _CODE = (
-    "artifacts.py", "params.py", "randomness.py", "recipe.py", "runtime.py", "data/augment.py",
+    "artifacts.py", "sections.py", "randomness.py", "recipe.py", "runtime.py", "data/augment.py",
     "data/loader.py", "data/store.py", "models", "optimization", "regularization", "stability",
     "tasks", "training",
 )  # fmt: skip
@@ -71,38 +75,36 @@ def train(
         dropout=model.dropout,
         seed=seed,
         device=device,
-    )
-    phases = plan_phases(model, train, len(start.network.blocks))
-    claims = claim_parameters(
-        start.network,
-        first_block=phases[-1].first_block,
-        freeze_norm=train.batch_norm == "freeze_all",
-        penalize_norm_and_bias=train.penalize_norm_and_bias,
+        stochastic_depth=model.stochastic_depth,
+        with_source_head=train.co_tuning > 0,
     )
     random_part = seed if model.weights == "none" else 0  # random blocks differ by seed
-    result = fit(
-        start.network,
-        Pictures(
+    plan = Plan(
+        pictures=Pictures(
             images=store.images,
             mean=start.record.mean,
             std=start.record.std,
             background=store.background,
-            seed=seed,
             device=device,
         ),
-        Rows(store.split("train"), store.split("val"), torch.from_numpy(store.labels).to(device)),
-        phases=phases,
+        rows=Rows(
+            store.split("train"),
+            store.split("val"),
+            torch.from_numpy(store.labels).to(device),
+            len(store.classes),
+        ),
+        phases=plan_phases(model, train, len(start.network.blocks)),
         update=plan_update(train),
+        averaging=plan_averaging(train),
         selection_metric=train.selection_metric,
         seed=seed,
         frozen_identity=sha256_json(
             [model.backbone, model.weights, start.record.sha256, random_part, store.digest]
         ),
-        cache=cache,
-        on_epoch=on_epoch,
-        checkpoints=checkpoints,
     )
-    return Trained(start, result, format_claims(claims))
+    claims = format_claims(plan.claim(start.network, plan.phases[-1].first_block))
+    result = fit(start.network, plan, cache=cache, on_epoch=on_epoch, checkpoints=checkpoints)
+    return Trained(start, result, claims)
 
 
 def training_key(
@@ -167,23 +169,35 @@ def plan_phases(model: ModelParams, train: TrainParams, num_blocks: int) -> list
         name="head",
         num_epochs=train.head_epochs,
         first_block=num_blocks,
+        unfreeze_every_epochs=0,
         learning_rate=train.head_learning_rate,
         schedule=train.schedule,
         warmup_fraction=train.warmup_fraction,
-        augmentation=0.0,
+        augmentation=Augmentation(),
         early_stopping_patience=train.early_stopping_patience,
+        early_stopping_min_change=train.early_stopping_min_change,
     )
-    full = Phase(
+    full = replace(
+        head,
         name="full",
         num_epochs=train.epochs,
         first_block=num_blocks - wanted,
+        unfreeze_every_epochs=train.unfreeze_every_epochs,
         learning_rate=train.learning_rate,
-        schedule=train.schedule,
-        warmup_fraction=train.warmup_fraction,
-        augmentation=train.augmentation,
-        early_stopping_patience=train.early_stopping_patience,
+        augmentation=changed_pictures(train),
     )
     return [phase for phase in (head, full) if phase.num_epochs > 0]
+
+
+def changed_pictures(train: TrainParams) -> Augmentation:
+    """How the training pictures of the full phase are changed."""
+    return Augmentation(
+        policy=train.augmentation_policy,
+        strength=train.augmentation,
+        erasing=train.random_erasing,
+        mixup=train.mixup,
+        cutmix=train.cutmix,
+    )
 
 
 def plan_update(train: TrainParams) -> Update:
@@ -192,11 +206,31 @@ def plan_update(train: TrainParams) -> Update:
         optimizer=train.optimizer,
         momentum=train.momentum,
         weight_decay=train.weight_decay,
-        l1=train.l1,
-        l2=train.l2,
+        penalties=Coefficients(train.l1, train.l2, train.l1_sp, train.l2_sp),
+        penalty_form=train.penalty_form,
+        head_penalty_factor=train.head_penalty_factor,
         penalize_norm_and_bias=train.penalize_norm_and_bias,
+        layer_rate_decay=train.layer_rate_decay,
+        delta=train.delta,
+        bss=train.bss,
+        co_tuning=train.co_tuning,
         label_smoothing=train.label_smoothing,
+        class_weighting=train.class_weighting,
+        balanced_sampling=train.balanced_sampling,
+        logit_adjustment=train.logit_adjustment,
+        sam_rho=train.sam_rho,
+        sam_every=train.sam_every,
         clip_norm=train.clip_norm,
         batch_norm=train.batch_norm,
         batch_size=train.batch_size,
+    )
+
+
+def plan_averaging(train: TrainParams) -> Averaging:
+    """Which averages of parameters are tried."""
+    return Averaging(
+        ema_decay=train.ema_decay,
+        swa_fraction=train.swa_fraction,
+        soup_size=train.soup_size,
+        wise_ft=train.wise_ft,
     )

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from sftcore.errors import ParamsError
-from sftcore.params import Params, check_params, flatten, load_params, override
+from sftcore.params import check_params, flatten, load_params, override
+from sftcore.sections import Params
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ import pandas as pd
 from sftcore.ablation.plan import LEARNING_RATE, REGULARIZATION
 from sftcore.ablation.run import CellResult
 from sftcore.metrics.intervals import bonferroni, holm, paired_interval
-from sftcore.params import BASELINE_ROW
+from sftcore.sections import BASELINE_ROW
 
 MAX_SWING_NATS = 0.5  # a larger rise of validation loss within one epoch counts as unstable
 COMPARED = ("val_loss", "val_accuracy", "gap")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from sftcore.params import BASELINE_ROW, ModelParams, Params, Scalar, TrainParams, override
+from sftcore.params import override
+from sftcore.sections import BASELINE_ROW, ModelParams, Params, Scalar, TrainParams
 
 REGULARIZATION = "regularization"
 LEARNING_RATE = "learning_rate"

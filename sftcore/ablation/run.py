@@ -13,14 +13,15 @@ from typing import Any
 
 from sftcore.ablation.plan import Cell
 from sftcore.artifacts import read_json, remove_abandoned, write_json
+from sftcore.data.augment import Augmentation
 from sftcore.data.store import Store, open_store
 from sftcore.errors import ResourceError
 from sftcore.interruption import leave_on_signals_for_good
-from sftcore.recipe import train, training_key
+from sftcore.recipe import changed_pictures, train, training_key
 from sftcore.runtime import set_up
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.state import EpochRecord
+from sftcore.training.state import Candidate, EpochRecord
 
 _CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 
@@ -35,6 +36,8 @@ class CellResult:
         history: one record per finished epoch.
         best_epoch: chosen on validation; -1 if no epoch finished.
         diverged: why it stopped early; empty if it did not.
+        candidates: parameters that it could end with.
+        chosen: position among them of what validation chose; -1 if no epoch finished.
     """
 
     cell: Cell
@@ -42,11 +45,13 @@ class CellResult:
     history: list[EpochRecord]
     best_epoch: int
     diverged: str
+    candidates: list[Candidate]
+    chosen: int
 
     @property
-    def best(self) -> EpochRecord | None:
-        """The chosen epoch's record."""
-        return self.history[self.best_epoch] if self.best_epoch >= 0 else None
+    def best(self) -> Candidate | None:
+        """What validation chose: the best epoch, or an average of parameters."""
+        return self.candidates[self.chosen] if self.chosen >= 0 else None
 
 
 def run_cells(
@@ -105,8 +110,17 @@ def run_cells(
         found = _read_result(work.results, key)
         if found is None:
             raise RuntimeError(f"cell {cell.row.name} with seed {cell.seed} left no result")
-        history = [EpochRecord(**_with_nan(record)) for record in found["history"]]
-        results.append(CellResult(cell, key, history, found["best_epoch"], found["diverged"]))
+        results.append(
+            CellResult(
+                cell=cell,
+                key=key,
+                history=[EpochRecord(**_with_nan(record)) for record in found["history"]],
+                best_epoch=found["best_epoch"],
+                diverged=found["diverged"],
+                candidates=[Candidate(**_with_nan(each)) for each in found["candidates"]],
+                chosen=found["chosen"],
+            )
+        )
     return results
 
 
@@ -173,12 +187,12 @@ def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
     The shared features are computed once if one process trains the group. Augmented cells take
     longest, so they come first: no worker is idle at the end.
     """
-    groups: dict[tuple[object, ...], dict[str, Cell]] = {}
+    groups: dict[tuple[Augmentation, int | str], dict[str, Cell]] = {}
     for key, cell in missing.items():
-        strength = cell.row.train.augmentation
-        shared = (strength, cell.seed) if strength > 0 else (0.0, key)
+        look = changed_pictures(cell.row.train)
+        shared = (look, cell.seed) if not look.is_off else (look, key)
         groups.setdefault(shared, {})[key] = cell
-    return [groups[shared] for shared in sorted(groups, key=lambda s: (s[0] == 0, str(s)))]
+    return [groups[s] for s in sorted(groups, key=lambda s: (s[0].is_off, str(s)))]
 
 
 def _train_group(group: dict[str, Cell], work: _Work) -> int:
@@ -207,6 +221,8 @@ def _train_cell(key: str, cell: Cell, work: _Work) -> None:
             "history": [asdict(record) for record in result.history],
             "best_epoch": result.best_epoch,
             "diverged": result.diverged,
+            "candidates": [asdict(candidate) for candidate in result.candidates],
+            "chosen": result.chosen,
         }
         write_json(work.results / f"{key}.json", content)
         checkpoints.discard()

@@ -1,11 +1,12 @@
-"""Basic augmentation as a pure function of the pictures and uniform random numbers."""
+"""Augmentation of pictures, each by random numbers of its own: a function of (seed, epoch, row)."""
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sftcore.randomness import numpy_stream
+from sftcore.randomness import derive_seed, numpy_stream
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +16,36 @@ MAX_ANGLE_DEGREES = 20.0
 MAX_SCALE_CHANGE = 0.25
 MAX_SHIFT_FRACTION = 0.15
 MAX_COLOUR_CHANGE = 0.4
+RANDAUGMENT_MAX_MAGNITUDE = 30
+RANDAUGMENT_NUM_OPERATIONS = 2
+ERASED_AREA = (0.02, 0.4)  # of the picture
+MIN_ERASED_ASPECT = 0.3  # its reciprocal is the greatest
+NUM_ERASE_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training pictures are changed.
+
+    Attributes:
+        policy: ``basic`` (:func:`augment`), ``randaugment`` or ``trivialaugment``
+            (:func:`augment_by_policy`).
+        strength: of the policy, one dial from 0 (off) to 1.
+        erasing: probability that a rectangle is erased, see :func:`erase`.
+        mixup: α of mixup; 0 is off. See :mod:`sftcore.regularization.mixing`.
+        cutmix: α of CutMix; 0 is off.
+    """
+
+    policy: str = "basic"
+    strength: float = 0.0
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    @property
+    def is_off(self) -> bool:
+        """Whether pictures stay as they are."""
+        return max(self.strength, self.erasing, self.mixup, self.cutmix) == 0
 
 
 def epoch_uniforms(num_samples: int, seed: int, epoch: int) -> np.ndarray:
@@ -81,3 +112,95 @@ def _recolour(images: "torch.Tensor", factors: "torch.Tensor") -> "torch.Tensor"
     images = mean + (images - mean) * contrast
     grey = images.mean(dim=1, keepdim=True)
     return (grey + (images - grey) * saturation).clamp(0, 1)
+
+
+def augment_by_policy(
+    images: "torch.Tensor",
+    rows: np.ndarray,
+    augmentation: Augmentation,
+    seed: int,
+    epoch: int,
+    background: tuple[int, int, int],
+) -> "torch.Tensor":
+    """RandAugment or TrivialAugment as torchvision has them, each picture by its own draw.
+
+    RandAugment applies two operations of magnitude 30·s (Cubuk et al., 2020). TrivialAugment
+    applies one of random magnitude (Müller and Hutter, 2021); it has no strength, so s is the
+    chance that a picture gets it.
+
+    Args:
+        images: uint8 [B, 3, S, S].
+        rows: of the store [B]; a row's draw depends on (seed, epoch, row) alone.
+        augmentation: names the policy and its strength s.
+        seed: of the training.
+        epoch: counted from 0.
+        background: colour in [0, 255] that fills what is uncovered.
+
+    Returns:
+        uint8 [B, 3, S, S].
+    """
+    import torch
+    from torchvision.transforms import v2
+
+    fill = list(background)
+    if augmentation.policy == "randaugment":
+        magnitude = round(augmentation.strength * RANDAUGMENT_MAX_MAGNITUDE)
+        policy = v2.RandAugment(RANDAUGMENT_NUM_OPERATIONS, magnitude, fill=fill)
+        chance = 1.0
+    else:
+        policy, chance = v2.TrivialAugmentWide(fill=fill), augmentation.strength
+    changed = []
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from the global stream
+        for image, row in zip(images, rows.tolist(), strict=True):
+            torch.manual_seed(derive_seed(seed, "policy", epoch, row))
+            is_chosen = bool(torch.rand(()) < chance)
+            changed.append(policy(image) if is_chosen else image)
+    return torch.stack(changed)
+
+
+def draw_erasing(
+    num_samples: int, side: int, probability: float, seed: int, epoch: int
+) -> np.ndarray:
+    """The rectangle of every row of the store in one epoch: top, bottom, left, right in pixels.
+
+    The area is uniform in 2 to 40 % of the picture and the aspect ratio log-uniform in 0.3 to 3.3
+    (Zhong et al., 2020, Random erasing data augmentation, algorithm 1); a rectangle that does not
+    fit is drawn again, ten times at most.
+
+    Returns:
+        Integers [num_samples, 4]; an empty rectangle where nothing is erased.
+    """
+    stream = numpy_stream(seed, "erasing", epoch)
+    is_erased = stream.random(num_samples) < probability
+    shape = (num_samples, NUM_ERASE_TRIES)
+    area = stream.uniform(*ERASED_AREA, size=shape) * side**2
+    reach = -math.log(MIN_ERASED_ASPECT)
+    aspect = np.exp(stream.uniform(-reach, reach, size=shape))
+    place = stream.random((num_samples, 2))
+    height = np.rint(np.sqrt(area * aspect)).astype(np.int64)
+    width = np.rint(np.sqrt(area / aspect)).astype(np.int64)
+    fits = (height < side) & (width < side)
+    first = fits.argmax(axis=1)
+    index = np.arange(num_samples)
+    is_erased &= fits[index, first]
+    height, width = height[index, first], width[index, first]
+    top = np.floor(place[:, 0] * (side - height + 1)).astype(np.int64)
+    left = np.floor(place[:, 1] * (side - width + 1)).astype(np.int64)
+    return np.stack([top, top + height, left, left + width], axis=1) * is_erased[:, None]
+
+
+def erase(images: "torch.Tensor", boxes: "torch.Tensor", colour: "torch.Tensor") -> "torch.Tensor":
+    """Paint a rectangle of each picture in one colour (random erasing's form RE-M).
+
+    Args:
+        images: [B, 3, S, S].
+        boxes: top, bottom, left, right [B, 4] in pixels.
+        colour: [3], in the pictures' range; the paper's is the mean of the source's pictures.
+    """
+    import torch
+
+    side = torch.arange(images.shape[-1], device=images.device)
+    top, bottom, left, right = boxes.T[:, :, None]
+    vertical, horizontal = (side >= top) & (side < bottom), (side >= left) & (side < right)
+    inside = (vertical[:, :, None] & horizontal[:, None, :])[:, None]
+    return torch.where(inside, colour.view(1, 3, 1, 1), images)

@@ -10,9 +10,21 @@ if TYPE_CHECKING:
     import torch
 
 
-def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """The rows of one training epoch in random order, a function of (seed, epoch)."""
-    return numpy_stream(seed, "order", epoch).permutation(rows)
+def epoch_order(
+    rows: np.ndarray, seed: int, epoch: int, chances: np.ndarray | None = None
+) -> np.ndarray:
+    """The rows of one training epoch in random order, a function of (seed, epoch).
+
+    Args:
+        rows: of the training split.
+        seed: of the training.
+        epoch: counted from 0.
+        chances: of each row to be drawn, with replacement; without them every row comes once.
+    """
+    stream = numpy_stream(seed, "order", epoch)
+    if chances is None:
+        return stream.permutation(rows)
+    return stream.choice(rows, size=len(rows), p=chances)
 
 
 def split_batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:

@@ -26,45 +26,83 @@ class Backbone:
     classifier: str
 
 
-def build_backbone(name: str, image_size: int) -> Backbone:
+def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) -> Backbone:
     """Build a backbone with random parameters from torch's global stream.
+
+    With stochastic depth p the residual branch l of L is dropped with probability ``p·l/L``, for
+    each picture by itself (Huang et al., 2016, Deep networks with stochastic depth, eq. 4; here
+    the last branch is at most dropped with p), and what remains is scaled up in training.
 
     Args:
         name: ``torchvision/<model>`` or ``timm/<model>``.
         image_size: side of the pictures in pixels; transformers size their position table by it.
+        stochastic_depth: p in [0, 1).
 
     Raises:
-        WeightsError: the library has no such model, or the picture size does not fit it.
+        WeightsError: the library has no such model, the picture size does not fit it, or it has no
+            residual branch that can be dropped.
     """
     library, _, model = name.partition("/")
     builders = {"torchvision": _build_torchvision, "timm": _build_timm}
     if library not in builders:
         raise WeightsError(f"backbone {name!r}: the library is one of {', '.join(builders)}")
-    return builders[library](name, model, image_size)
+    built = builders[library](name, model, image_size, stochastic_depth)
+    _set_stochastic_depth(built, stochastic_depth)
+    return built
 
 
-def _build_timm(name: str, model: str, image_size: int) -> Backbone:
+def _set_stochastic_depth(backbone: Backbone, probability: float) -> None:
+    """Let the drop probability of the branches rise evenly from the first to the last."""
+    from timm.layers import DropPath
+    from torchvision.ops import StochasticDepth
+
+    branches: list[Any] = [
+        module
+        for module in backbone.module.modules()
+        if isinstance(module, DropPath | StochasticDepth)
+    ]
+    if probability > 0 and not branches:
+        raise WeightsError(
+            f"{backbone.name} has no residual branch that can be dropped: set "
+            "model.stochastic_depth to 0, or choose another backbone"
+        )
+    for number, branch in enumerate(branches, start=1):
+        setattr(
+            branch,
+            "drop_prob" if isinstance(branch, DropPath) else "p",
+            probability * number / len(branches),
+        )
+
+
+def _build_timm(name: str, model: str, image_size: int, stochastic_depth: float) -> Backbone:
     import timm
 
     architecture = model.partition(".")[0]
     if not timm.is_model(architecture):
         raise WeightsError(_unknown(name, architecture, "timm", timm.list_models()))
-    module = _create_timm(model, image_size)
+    module = _create_timm(model, image_size, stochastic_depth)
     classifier = module.pretrained_cfg["classifier"]
     module.reset_classifier(num_classes=0)
     num_features = getattr(module, "head_hidden_size", module.num_features)
     return Backbone(name, module, num_features, classifier)
 
 
-def _create_timm(model: str, image_size: int) -> Any:
+def _create_timm(model: str, image_size: int, stochastic_depth: float) -> Any:
     """A timm network; ``img_size`` goes only to those whose weights depend on it."""
     import timm
 
     fixed = timm.get_pretrained_cfg(model.partition(".")[0])
+    options: dict[str, Any] = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
+    if fixed is not None and fixed.fixed_input_size:
+        options["img_size"] = image_size
     try:
-        if fixed is not None and fixed.fixed_input_size:
-            return timm.create_model(model, img_size=image_size)
-        return timm.create_model(model)
+        return timm.create_model(model, **options)
+    except TypeError as error:
+        if not stochastic_depth:
+            raise
+        raise WeightsError(
+            f"timm/{model} does not know stochastic depth: set model.stochastic_depth to 0"
+        ) from error
     except (AssertionError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"timm cannot build {model!r} for {image_size} pixels: {error}"
@@ -89,7 +127,7 @@ _TORCHVISION_CLASSIFIERS = {
 }
 
 
-def _build_torchvision(name: str, model: str, image_size: int) -> Backbone:
+def _build_torchvision(name: str, model: str, image_size: int, _: float) -> Backbone:
     from torchvision import models
 
     known = models.list_models(module=models)

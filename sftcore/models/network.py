@@ -1,13 +1,15 @@
 """The network that is fine-tuned: a backbone cut into blocks, and a new linear head."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from sftcore.errors import WeightsError
 from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.blocks import split_blocks
-from sftcore.models.weights import WeightsRecord, load_weights
+from sftcore.models.weights import State, WeightsRecord, load_weights
 from sftcore.randomness import seed_global
 
 
@@ -30,6 +32,7 @@ class Network(nn.Module):
     Attributes:
         backbone: the pretrained part.
         head: the part for this task's classes.
+        source_head: the classifier that the weights came with, where Co-Tuning trains it on.
         blocks: the backbone as a sequence; ``len(blocks)`` as a position means "only the head".
     """
 
@@ -37,6 +40,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone.module
         self.head = Head(backbone.num_features, num_classes, dropout)
+        self.source_head: nn.Linear | None = None
         self.blocks = split_blocks(backbone.module)
 
     def forward(self, inputs: Tensor, first_block: int = 0) -> Tensor:
@@ -49,13 +53,35 @@ class Network(nn.Module):
             inputs = block.forward(inputs)
         return inputs
 
+    def block_outputs(self, inputs: Tensor, first_block: int) -> list[Tensor]:
+        """What each block from ``first_block`` on gives, as :meth:`run_blocks` computes it."""
+        outputs = []
+        for block in self.blocks[first_block:]:
+            inputs = block.forward(inputs)
+            outputs.append(inputs)
+        return outputs
+
+    def frozen_copy(self) -> "Network":
+        """This network as it is now, in evaluation mode and without gradients."""
+        twin = Network.__new__(Network)
+        nn.Module.__init__(twin)
+        twin.backbone, twin.head = copy.deepcopy(self.backbone), copy.deepcopy(self.head)
+        twin.source_head = None
+        twin.blocks = split_blocks(twin.backbone)
+        return twin.requires_grad_(False).eval()
+
+    def model_state(self) -> State:
+        """The tensors of backbone and head, which are the model; not copied."""
+        state = self.state_dict()
+        return {name: state[name] for name in state if not name.startswith("source_head.")}
+
     def block_of(self, name: str) -> int:
         """Position of the block that owns a parameter, buffer or module of this network.
 
-        The head's position is ``len(blocks)``.
+        The heads' position is ``len(blocks)``.
         """
         part, _, inner = name.partition(".")
-        if part == "head":
+        if part in ("head", "source_head"):
             return len(self.blocks)
         return next(i for i, block in enumerate(self.blocks) if block.owns(inner))
 
@@ -77,6 +103,8 @@ def build_start(
     dropout: float,
     seed: int,
     device: torch.device,
+    stochastic_depth: float = 0.0,
+    with_source_head: bool = False,
 ) -> Start:
     """Pretrained parameters in the backbone, a random head for ``num_classes``.
 
@@ -88,14 +116,37 @@ def build_start(
         dropout: probability of zeroing a feature before the head.
         seed: decides the head, and the backbone where ``weights`` is ``none``.
         device: where the network is put.
+        stochastic_depth: see :func:`sftcore.models.backbones.build_backbone`.
+        with_source_head: whether the classifier that the weights came with is kept beside.
 
     Raises:
-        WeightsError: unknown backbone, or weights that do not fit.
+        WeightsError: unknown backbone, weights that do not fit or lack a classifier, or no residual
+            branch to drop.
     """
     seed_global(seed, "initialisation", "backbone")
-    built = build_backbone(backbone, image_size)
-    record = load_weights(built, weights)
+    built = build_backbone(backbone, image_size, stochastic_depth)
+    record, classifier = load_weights(built, weights)
     seed_global(seed, "initialisation", "head")
     network = Network(built, num_classes, dropout)
+    if with_source_head:
+        network.source_head = _source_head(classifier, built, record.origin)
     # Channels last: a training step of EfficientNet-Lite0 takes 2/3 of the time on CPU.
     return Start(network.to(device, memory_format=torch.channels_last), record)  # type: ignore[call-overload]
+
+
+def _source_head(classifier: State, backbone: Backbone, origin: str) -> nn.Linear:
+    """The linear layer of these tensors.
+
+    Raises:
+        WeightsError: there are none, or they are of another shape.
+    """
+    tensors = {name.rpartition(".")[2]: tensor for name, tensor in classifier.items()}
+    weight, bias = tensors.get("weight"), tensors.get("bias")
+    if weight is None or bias is None or weight.shape != (len(bias), backbone.num_features):
+        raise WeightsError(
+            f"Co-Tuning needs the classifier of the source's classes, and these weights ({origin}) "
+            "hold none: set train.co_tuning to 0, or choose other weights"
+        )
+    head = nn.Linear(backbone.num_features, len(bias))
+    head.load_state_dict({"weight": weight, "bias": bias})
+    return head

@@ -1,5 +1,6 @@
 """Which parameters are trained and which are penalised; each tensor is claimed exactly once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -21,7 +22,9 @@ class Claim:
     Attributes:
         name: in the network.
         parameter: the tensor.
-        block: name of its block, or ``head``.
+        block: name of its block, ``head`` or ``source_head``.
+        depth: position of its block; that of the head is the number of blocks.
+        rate_factor: on the learning rate.
         is_trained: whether gradient descent changes it.
         is_penalized: whether L1, L2 and weight decay apply to it.
     """
@@ -29,6 +32,8 @@ class Claim:
     name: str
     parameter: nn.Parameter
     block: str
+    depth: int
+    rate_factor: float
     is_trained: bool
     is_penalized: bool
 
@@ -39,6 +44,7 @@ def claim_parameters(
     first_block: int,
     freeze_norm: bool,
     penalize_norm_and_bias: bool,
+    layer_rate_decay: float = 1.0,
 ) -> list[Claim]:
     """One claim for every parameter tensor of the network, in its order.
 
@@ -47,6 +53,8 @@ def claim_parameters(
         first_block: blocks before this position are frozen.
         freeze_norm: whether the scale and shift of batch norms are frozen too.
         penalize_norm_and_bias: whether penalties also apply to norms' parameters and to biases.
+        layer_rate_decay: factor on the learning rate from each block to the one before; the head
+            has the full rate (Howard and Ruder, 2018, ULMFiT, section 3.2).
     """
     norms = {
         parameter
@@ -69,7 +77,9 @@ def claim_parameters(
             Claim(
                 name=name,
                 parameter=parameter,
-                block="head" if position == len(network.blocks) else network.blocks[position].name,
+                block=_block_name(network, name, position),
+                depth=position,
+                rate_factor=layer_rate_decay ** (len(network.blocks) - position),
                 is_trained=is_trained,
                 is_penalized=is_trained and (penalize_norm_and_bias or is_plain),
             )
@@ -77,15 +87,26 @@ def claim_parameters(
     return claims
 
 
-def freeze_unclaimed(claims: list[Claim]) -> None:
-    """Let gradients flow to the trained tensors and to no others."""
+def _block_name(network: Network, name: str, position: int) -> str:
+    is_head = position == len(network.blocks)
+    return name.partition(".")[0] if is_head else network.blocks[position].name
+
+
+def freeze_all_but(claims: Sequence[Claim], first_block: int) -> list[Claim]:
+    """Let gradients flow to the trained tensors from ``first_block`` on, and give their claims."""
+    active = [claim for claim in claims if claim.is_trained and claim.depth >= first_block]
     for claim in claims:
-        claim.parameter.requires_grad_(claim.is_trained)
+        claim.parameter.requires_grad_(False)
+    for claim in active:
+        claim.parameter.requires_grad_(True)
+    return active
 
 
 def format_claims(claims: list[Claim]) -> str:
     """The claims by block, as a table for the terminal."""
-    lines = [f"{'block':<24}{'tensors':>8}{'parameters':>12}{'trained':>12}{'penalized':>12}"]
+    lines = [
+        f"{'block':<24}{'tensors':>8}{'parameters':>12}{'trained':>12}{'penalized':>12}{'rate':>9}"
+    ]
     for block in dict.fromkeys(claim.block for claim in claims):
         inside = [claim for claim in claims if claim.block == block]
         counts = [
@@ -93,5 +114,6 @@ def format_claims(claims: list[Claim]) -> str:
             sum(claim.parameter.numel() for claim in inside if claim.is_trained),
             sum(claim.parameter.numel() for claim in inside if claim.is_penalized),
         ]
-        lines.append(f"{block:<24}{len(inside):>8}" + "".join(f"{count:>12}" for count in counts))
+        numbers = "".join(f"{count:>12}" for count in counts)
+        lines.append(f"{block:<24}{len(inside):>8}{numbers}{inside[0].rate_factor:>9.3g}")
     return "\n".join(lines)

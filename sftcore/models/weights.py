@@ -104,7 +104,7 @@ PACKAGED: dict[str, PackagedWeights] = {
 }
 
 
-def load_weights(backbone: Backbone, weights: str) -> WeightsRecord:
+def load_weights(backbone: Backbone, weights: str) -> tuple[WeightsRecord, State]:
     """Put pretrained parameters into a backbone.
 
     Args:
@@ -114,13 +114,17 @@ def load_weights(backbone: Backbone, weights: str) -> WeightsRecord:
             (.safetensors, .pt, .pth), whose mean, std and input size may stand in a JSON file of
             the same stem beside it.
 
+    Returns:
+        What is known of the weights, and their classifier's tensors, which the backbone does not
+        take; none where they have no classifier.
+
     Raises:
         WeightsError: not to be had, or a tensor is missing, left over or of another shape; the
             message lists both sides.
     """
     source, _, tag = weights.partition(":")
     if weights == "none":
-        return _library_record(backbone, "none: random initialisation", None)
+        return _library_record(backbone, "none: random initialisation", None), {}
     if weights == "package":
         state, record = _read_package(backbone)
     elif source == "pretrained":
@@ -128,7 +132,7 @@ def load_weights(backbone: Backbone, weights: str) -> WeightsRecord:
     else:
         state, record = _read_file(backbone, Path(weights))
     load_exactly(backbone, state, record.origin)
-    return record
+    return record, {name: t for name, t in state.items() if _is_classifier(backbone, name)}
 
 
 def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -> None:
@@ -138,11 +142,7 @@ def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -
         WeightsError: lists what the backbone wants and what the weights hold where they differ.
     """
     wanted = backbone.module.state_dict()
-    offered = {
-        name: tensor
-        for name, tensor in state.items()
-        if not name.startswith(f"{backbone.classifier}.")
-    }
+    offered = {name: tensor for name, tensor in state.items() if not _is_classifier(backbone, name)}
     missing = [f"{name} {list(wanted[name].shape)}" for name in wanted if name not in offered]
     extra = [f"{name} {list(offered[name].shape)}" for name in offered if name not in wanted]
     shapes = [
@@ -168,6 +168,10 @@ def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -
             "leaves them:" + _listing("in", infinite)
         )
     backbone.module.load_state_dict(offered)
+
+
+def _is_classifier(backbone: Backbone, name: str) -> bool:
+    return name.startswith(f"{backbone.classifier}.")
 
 
 def _listing(title: str, names: list[str], limit: int = 8) -> str:

@@ -27,13 +27,18 @@ def build_optimizer(
     Raises:
         ValueError: no such optimizer, or nothing to train.
     """
-    penalized = [claim.parameter for claim in claims if claim.is_penalized]
-    others = [claim.parameter for claim in claims if claim.is_trained and not claim.is_penalized]
-    groups = [
-        {"params": penalized, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    trained = [claim for claim in claims if claim.is_trained]
+    groups = []
+    for rate_factor in dict.fromkeys(claim.rate_factor for claim in trained):
+        for is_penalized in (True, False):
+            parameters = [
+                claim.parameter
+                for claim in trained
+                if (claim.rate_factor, claim.is_penalized) == (rate_factor, is_penalized)
+            ]
+            decay = weight_decay if is_penalized else 0.0
+            group = {"params": parameters, "weight_decay": decay, "rate_factor": rate_factor}
+            groups += [group] * bool(parameters)
     if name == "sgd":
         return torch.optim.SGD(groups, lr=0.0, momentum=momentum, foreach=True)
     if name == "adam":
@@ -44,9 +49,9 @@ def build_optimizer(
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every group of the optimizer this learning rate."""
+    """Give every group of the optimizer this learning rate, times the group's own factor."""
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group["rate_factor"]
 
 
 def trained_parameters(claims: Sequence[Claim]) -> list[nn.Parameter]:

@@ -28,12 +28,13 @@ from sftcore.artifacts import (
     write_text,
 )
 from sftcore.data.store import open_store
-from sftcore.params import Params, flatten
+from sftcore.params import flatten
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
 from sftcore.repository import scratch_folder
+from sftcore.sections import Params
 from sftcore.tables import safe_cells
 from sftcore.tracking import ABLATION_TAG, RUN_KEY_TAG, Run, check_store, open_run
-from sftcore.training.loop import epoch_metrics
+from sftcore.training.measure import epoch_metrics
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from sftcore.artifacts import write_json
 from sftcore.data.sources import read_source
-from sftcore.params import Params
 from sftcore.pipeline.paths import CHECK_REPORT
+from sftcore.sections import Params
 
 
 def check(params: Params) -> None:

@@ -9,10 +9,10 @@ from sftcore.data.store import open_store
 from sftcore.errors import WeightsError
 from sftcore.evaluation.predict import load_model, predict_probabilities, predictions_table
 from sftcore.evaluation.report import write_report
-from sftcore.params import Params
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
+from sftcore.sections import Params
 from sftcore.tracking import MODEL_TAG, check_store, open_run
 from sftcore.training.checkpoints import discard_finished
 

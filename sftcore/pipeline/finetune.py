@@ -18,15 +18,16 @@ from sftcore.data.store import Store, open_store
 from sftcore.errors import DivergedError
 from sftcore.evaluation.history_figure import history_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
-from sftcore.params import ModelParams, Params, flatten
+from sftcore.params import flatten
 from sftcore.pipeline.paths import ENVIRONMENT, FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.recipe import Trained, train, training_key
 from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
+from sftcore.sections import ModelParams, Params
 from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.loop import epoch_metrics
+from sftcore.training.measure import epoch_metrics
 from sftcore.training.state import EpochRecord, FitResult
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def write_model(trained: Trained, store: Store, model: ModelParams) -> None:
         "background": store.background,
         "pretrained": asdict(trained.start.record),
     }
-    save_model(MODEL, trained.result.best_state, record)
+    save_model(MODEL, trained.result.chosen_state, record)
 
 
 def write_history(result: FitResult) -> None:

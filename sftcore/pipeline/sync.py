@@ -24,7 +24,7 @@ from sftcore.tracking import (
     open_run,
     replay_pending,
 )
-from sftcore.training.loop import epoch_metrics
+from sftcore.training.measure import epoch_metrics
 from sftcore.training.state import EpochRecord
 
 _WANTED = (PARAMS_FILE, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT)

@@ -11,8 +11,9 @@ import pandas as pd
 from sftcore.artifacts import read_json, sha256_file, sha256_json, write_json
 from sftcore.data.store import MANIFEST_FILE, SAMPLES_FILE
 from sftcore.errors import DataError
-from sftcore.params import Params, load_params, read_yaml
+from sftcore.params import load_params, read_yaml
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
+from sftcore.sections import Params
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")

@@ -1,9 +1,27 @@
-"""Penalties on the size of the parameters, added to the loss."""
+"""Penalties on the parameters: added to the loss, or as a proximal step after the update."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Penalized:
+    """A parameter tensor that penalties apply to.
+
+    Attributes:
+        parameter: θ.
+        origin: θ₀, where the tensor began; zeros for a new head, which began nowhere.
+        factor: on every coefficient; other than 1 for the head only.
+        rate_factor: on the learning rate.
+    """
+
+    parameter: Tensor
+    origin: Tensor
+    factor: float
+    rate_factor: float
 
 
 def l1_penalty(parameters: Iterable[Tensor]) -> Tensor:
@@ -34,6 +52,112 @@ def l2_penalty(parameters: Iterable[Tensor]) -> Tensor:
         A scalar; zero for no parameters.
     """
     return _total(parameter.square().sum() for parameter in parameters)
+
+
+def l1_sp_penalty(parameters: Iterable[Tensor], origins: Iterable[Tensor]) -> Tensor:
+    """``‖θ − θ₀‖₁``: the parameters may leave their pretrained values only for a reason.
+
+    (Li, Grandvalet and Davoine, 2018, Explicit inductive bias for transfer learning, eq. 5.)
+
+    Args:
+        parameters: tensors of any shape.
+        origins: of the same shapes.
+
+    Returns:
+        A scalar; zero for no parameters.
+    """
+    return l1_penalty(p - origin for p, origin in zip(parameters, origins, strict=True))
+
+
+def l2_sp_penalty(parameters: Iterable[Tensor], origins: Iterable[Tensor]) -> Tensor:
+    """``‖θ − θ₀‖₂²``: a pull towards the pretrained values instead of towards zero.
+
+    (Li, Grandvalet and Davoine, 2018, Explicit inductive bias for transfer learning, eq. 3.) The
+    paper halves the coefficient.
+
+    Args:
+        parameters: tensors of any shape.
+        origins: of the same shapes.
+
+    Returns:
+        A scalar; zero for no parameters.
+    """
+    return l2_penalty(p - origin for p, origin in zip(parameters, origins, strict=True))
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """λ of each penalty; zero is off."""
+
+    l1: float
+    l2: float
+    l1_sp: float
+    l2_sp: float
+
+
+def total_penalty(penalized: Sequence[Penalized], coefficients: Coefficients) -> Tensor:
+    """``Σ_f f·(λ₁‖θ‖₁ + λ₂‖θ‖₂² + λ₁ₛₚ‖θ − θ₀‖₁ + λ₂ₛₚ‖θ − θ₀‖₂²)`` over groups of one factor f.
+
+    Args:
+        penalized: what the penalties apply to.
+        coefficients: λ of each.
+
+    Returns:
+        A scalar; zero if all are off.
+    """
+    total = torch.zeros(())
+    for factor in dict.fromkeys(item.factor for item in penalized):
+        group = [item for item in penalized if item.factor == factor]
+        tensors, origins = [i.parameter for i in group], [i.origin for i in group]
+        total = total.to(tensors[0].device)
+        if coefficients.l1 > 0:
+            total = total + factor * coefficients.l1 * l1_penalty(tensors)
+        if coefficients.l2 > 0:
+            total = total + factor * coefficients.l2 * l2_penalty(tensors)
+        if coefficients.l1_sp > 0:
+            total = total + factor * coefficients.l1_sp * l1_sp_penalty(tensors, origins)
+        if coefficients.l2_sp > 0:
+            total = total + factor * coefficients.l2_sp * l2_sp_penalty(tensors, origins)
+    return total
+
+
+def soft_threshold(tensor: Tensor, threshold: float) -> Tensor:
+    """``sign(x)·max(|x| − t, 0)``: the proximal map of ``t‖x‖₁``, which gives exact zeros.
+
+    (Donoho, 1995, De-noising by soft-thresholding; Parikh and Boyd, 2014, Proximal algorithms,
+    section 6.5.2.)
+    """
+    return tensor.sign() * (tensor.abs() - threshold).clamp(min=0)
+
+
+def shrink(tensor: Tensor, amount: float) -> Tensor:
+    """``x / (1 + 2t)``: the proximal map of ``t‖x‖₂²`` (Parikh and Boyd, 2014, section 6.1.1)."""
+    return tensor / (1 + 2 * amount)
+
+
+@torch.no_grad()
+def proximal_step(
+    penalized: Iterable[Penalized], coefficients: Coefficients, learning_rate: float
+) -> None:
+    """Apply the penalties apart from the gradient: the proximal map of each at ``η·f·λ``.
+
+    First those towards zero, L1 before L2, which together are the exact map of the elastic net;
+    then, likewise, those towards θ₀. To first order in η, L2 here is the decoupled decay of 2λ
+    (Loshchilov and Hutter, 2019).
+
+    Args:
+        penalized: changed in place.
+        coefficients: λ of each.
+        learning_rate: η of the update that was just made.
+    """
+    for item in penalized:
+        reach = learning_rate * item.rate_factor * item.factor
+        moved = soft_threshold(item.parameter, reach * coefficients.l1)
+        moved = shrink(moved, reach * coefficients.l2)
+        if coefficients.l1_sp > 0 or coefficients.l2_sp > 0:
+            away = soft_threshold(moved - item.origin, reach * coefficients.l1_sp)
+            moved = item.origin + shrink(away, reach * coefficients.l2_sp)
+        item.parameter.copy_(moved)
 
 
 def _total(terms: Iterable[Tensor]) -> Tensor:

@@ -5,21 +5,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def classification_loss(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross-entropy against smoothed targets.
+def classification_loss(
+    logits: Tensor,
+    targets: Tensor,
+    label_smoothing: float,
+    class_weights: Tensor | None = None,
+) -> Tensor:
+    """Mean cross-entropy against smoothed targets, ``−(1/B) Σᵢ Σ_k w_k t_ik log p_ik``.
 
-    With smoothing ε the target of class k is ``(1 - ε)·[k = y] + ε/C`` (Szegedy et al., 2016,
+    With smoothing ε the target t of class k is ``(1 - ε)·[k = y] + ε/C`` (Szegedy et al., 2016,
     Rethinking the Inception architecture, section 7).
 
     Args:
         logits: [B, C].
-        targets: class indices [B].
+        targets: class indices [B], or probabilities [B, C] where labels are mixed.
         label_smoothing: ε in [0, 1).
+        class_weights: w [C]; all one without them.
 
     Returns:
         A scalar in nats.
     """
-    return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    if class_weights is None:
+        return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    total = F.cross_entropy(
+        logits, targets, class_weights, label_smoothing=label_smoothing, reduction="sum"
+    )
+    return total / len(logits)
 
 
 def measure(logits: Tensor, targets: Tensor) -> tuple[float, float]:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from sftcore.data.augment import Augmentation
+from sftcore.regularization.penalties import Coefficients
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -11,21 +14,33 @@ class Phase:
         name: ``head`` or ``full``.
         num_epochs: passes over the training rows; 0 skips the phase.
         first_block: position of the first trained block; ``len(blocks)`` trains the head alone.
+        unfreeze_every_epochs: epochs after which one block more is trained, from the last one
+            back to ``first_block`` (Howard and Ruder, 2018, ULMFiT, section 3.3); 0 trains them
+            all at once.
         learning_rate: peak.
         schedule: a name in :data:`sftcore.optimization.schedules.SCHEDULES`.
         warmup_fraction: part of the phase's steps spent on warm-up.
-        augmentation: strength from 0 (off) to 1.
+        augmentation: how its training pictures are changed.
         early_stopping_patience: epochs without a better one before the phase ends; 0 never ends it.
+        early_stopping_min_change: by how much the metric must improve to count as better.
     """
 
     name: str
     num_epochs: int
     first_block: int
+    unfreeze_every_epochs: int
     learning_rate: float
     schedule: str
     warmup_fraction: float
-    augmentation: float
+    augmentation: Augmentation
     early_stopping_patience: int
+    early_stopping_min_change: float
+
+    def first_block_at(self, epoch: int, num_blocks: int) -> int:
+        """Position of the first block that is trained in an epoch of the phase, from 0."""
+        if self.unfreeze_every_epochs == 0:
+            return self.first_block
+        return max(self.first_block, num_blocks - 1 - epoch // self.unfreeze_every_epochs)
 
 
 @dataclass(frozen=True)
@@ -36,10 +51,20 @@ class Update:
         optimizer: a name known to :func:`sftcore.optimization.optimizers.build_optimizer`.
         momentum: in [0, 1).
         weight_decay: λ of the optimizer's decay.
-        l1: λ of ``λ‖θ‖₁``.
-        l2: λ of ``λ‖θ‖₂²``.
-        penalize_norm_and_bias: whether these three also apply to norms and biases.
+        penalties: λ of each penalty on the parameters.
+        penalty_form: ``loss`` adds them to the loss, ``proximal`` applies them after the update.
+        head_penalty_factor: on the penalties of the head.
+        penalize_norm_and_bias: whether all these also apply to norms and biases.
+        layer_rate_decay: see :func:`sftcore.models.parameter_groups.claim_parameters`.
+        delta: λ of :func:`sftcore.regularization.features.delta_penalty`.
+        bss: λ of :func:`sftcore.regularization.features.bss_penalty`.
+        co_tuning: λ of :func:`sftcore.regularization.co_tuning.co_tuning_loss`.
         label_smoothing: ε in [0, 1).
+        class_weighting: see :func:`sftcore.regularization.imbalance.class_weights`.
+        balanced_sampling: see :func:`sftcore.regularization.imbalance.sampling_probabilities`.
+        logit_adjustment: see :func:`sftcore.regularization.imbalance.logit_offsets`.
+        sam_rho: see :func:`sftcore.regularization.sharpness.moved_uphill`; 0 is off.
+        sam_every: updates from one with SAM to the next.
         clip_norm: largest norm of the whole gradient; 0 never clips.
         batch_norm: see :mod:`sftcore.stability.batch_norm`.
         batch_size: pictures per update.
@@ -48,10 +73,43 @@ class Update:
     optimizer: str
     momentum: float
     weight_decay: float
-    l1: float
-    l2: float
+    penalties: Coefficients
+    penalty_form: str
+    head_penalty_factor: float
     penalize_norm_and_bias: bool
+    layer_rate_decay: float
+    delta: float
+    bss: float
+    co_tuning: float
     label_smoothing: float
+    class_weighting: float
+    balanced_sampling: float
+    logit_adjustment: float
+    sam_rho: float
+    sam_every: int
     clip_norm: float
     batch_norm: str
     batch_size: int
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """Which averages of parameters are kept while training, and tried at its end.
+
+    Attributes:
+        ema_decay: of the average that is measured instead of the newest parameters; 0 is off.
+        swa_fraction: last part of all epochs whose parameters are averaged; 0 is off.
+        soup_size: best epochs that are offered to a greedy soup; 0 is off.
+        wise_ft: whether the line from the start of the last phase to its result is tried.
+    """
+
+    ema_decay: float
+    swa_fraction: float
+    soup_size: int
+    wise_ft: bool
+
+    def is_in_swa(self, epoch: int, num_epochs: int) -> bool:
+        """Whether an epoch, counted from 0 over the whole training, is averaged by SWA."""
+        return self.swa_fraction > 0 and epoch >= num_epochs - max(
+            1, round(self.swa_fraction * num_epochs)
+        )

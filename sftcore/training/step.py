@@ -1,6 +1,6 @@
 """One update of gradient descent, whole, in the order in which it happens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from sftcore.errors import DivergedError
 from sftcore.models.network import Network
 from sftcore.optimization.optimizers import set_learning_rate
-from sftcore.regularization.penalties import l1_penalty, l2_penalty
-from sftcore.tasks.classification import classification_loss
+from sftcore.regularization.penalties import proximal_step
+from sftcore.regularization.sharpness import moved_uphill
+from sftcore.stability.batch_norm import statistics_at_rest
+from sftcore.training.objective import Objective
 from sftcore.training.settings import Update
 
 
@@ -28,48 +30,58 @@ def train_step(
     targets: Tensor,
     optimizer: torch.optim.Optimizer,
     *,
-    first_block: int,
+    objective: Objective,
     learning_rate: float,
     trained: Sequence[nn.Parameter],
-    penalized: Sequence[nn.Parameter],
     update: Update,
     step: int,
+    seed_draws: Callable[[], None],
 ) -> StepReport:
     """Change the trained parameters once.
 
     Args:
         network: in training mode.
-        inputs: what block ``first_block`` takes, [B, ...].
-        targets: class indices [B].
+        inputs: what block ``objective.first_block`` takes, [B, ...].
+        targets: class indices [B], or probabilities [B, C].
         optimizer: over ``trained``.
-        first_block: position at which ``inputs`` enter.
+        objective: the loss.
         learning_rate: of this update.
         trained: parameters that change.
-        penalized: parameters that L1 and L2 apply to.
-        update: smoothing, penalties and clipping.
-        step: counted from 0 over the phase, for messages.
+        update: penalties' form, SAM and clipping.
+        step: counted from 0 over the phase.
+        seed_draws: makes the network's random draws (dropout, stochastic depth) those of this step.
 
     Raises:
         DivergedError: the loss or the gradient is not finite; the parameters are unchanged.
     """
-    optimizer.zero_grad(set_to_none=True)
-    logits = network(inputs, first_block)
-    loss = classification_loss(logits, targets, update.label_smoothing)
-    if update.l1 > 0:
-        loss = loss + update.l1 * l1_penalty(penalized)
-    if update.l2 > 0:
-        loss = loss + update.l2 * l2_penalty(penalized)
-    loss.backward()
-    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-    gradient_norm = nn.utils.get_total_norm(gradients)
-    if not (torch.isfinite(loss) and torch.isfinite(gradient_norm)):
-        raise DivergedError(
-            f"the loss is {float(loss.detach()):g} and the gradient's norm {float(gradient_norm):g}"
-            f" at update {step} with learning rate {learning_rate:g}",
-            step,
-        )
+
+    def descend() -> tuple[Tensor, Tensor]:
+        """Loss and norm of its gradient, which is left in the parameters."""
+        seed_draws()
+        optimizer.zero_grad(set_to_none=True)
+        loss = objective.loss(network, inputs, targets)
+        loss.backward()
+        gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise DivergedError(
+                f"the loss is {float(loss.detach()):g} and the gradient's norm {float(norm):g}"
+                f" at update {step} with learning rate {learning_rate:g}",
+                step,
+            )
+        return loss.detach(), norm
+
+    loss, gradient_norm = descend()
+    if update.sam_rho > 0 and step % update.sam_every == 0:
+        with (
+            moved_uphill(trained, update.sam_rho, gradient_norm),
+            statistics_at_rest(network),
+        ):
+            _, gradient_norm = descend()
     if update.clip_norm > 0:
         nn.utils.clip_grads_with_norm_(trained, update.clip_norm, gradient_norm)
     set_learning_rate(optimizer, learning_rate)
     optimizer.step()
-    return StepReport(float(loss.detach()), float(gradient_norm))
+    if update.penalty_form == "proximal":
+        proximal_step(objective.penalized, update.penalties, learning_rate)
+    return StepReport(float(loss), float(gradient_norm))

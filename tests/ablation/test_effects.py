@@ -14,8 +14,8 @@ from sftcore.ablation.plan import Cell, Row, plan_cells, plan_rows
 from sftcore.ablation.report import render_html, render_markdown, section
 from sftcore.ablation.run import CellResult
 from sftcore.ablation.verdict import write_verdict
-from sftcore.params import Params
-from sftcore.training.state import EpochRecord
+from sftcore.sections import Params
+from sftcore.training.state import EpochRecord, candidate_of
 from tests.training.test_loop import small
 
 
@@ -32,7 +32,10 @@ def result(
         for i, loss in enumerate(val)
     ]
     best = int(np.argmin(val)) if val else -1
-    return CellResult(Cell(row, seed), f"{row.name}{seed}", history, best, diverged)
+    chosen = [candidate_of(history[best])] if history else []
+    return CellResult(
+        Cell(row, seed), f"{row.name}{seed}", history, best, diverged, chosen, len(chosen) - 1
+    )
 
 
 def row(params: Params, family: str, name: str, **changes: object) -> Row:

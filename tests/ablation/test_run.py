@@ -5,7 +5,9 @@ import pytest
 from sftcore.ablation import run as engine
 from sftcore.ablation.plan import Cell, plan_cells, plan_rows
 from sftcore.ablation.run import CellResult, run_cells
-from sftcore.params import Params, ParamsError, override
+from sftcore.errors import ParamsError
+from sftcore.params import override
+from sftcore.sections import Params
 from tests.training.test_loop import small
 
 SEEDS = {"regularization": 2, "learning_rate": 2}

@@ -13,7 +13,8 @@ from PIL import Image
 
 from sftcore.data.decode import Refused, decode
 from sftcore.errors import ParamsError
-from sftcore.params import Params, load_params
+from sftcore.params import load_params
+from sftcore.sections import Params
 from tests.hostile.inputs import PICTURES, damaged, damaged_params, write_params
 from tests.pictures import encode
 

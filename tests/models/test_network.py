@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from sftcore.models.network import Network, build_start
-from sftcore.models.parameter_groups import claim_parameters, format_claims, freeze_unclaimed
+from sftcore.models.parameter_groups import claim_parameters, format_claims, freeze_all_but
 from sftcore.stability.batch_norm import set_training_mode
 
 
@@ -35,7 +35,7 @@ def test_every_tensor_is_claimed_once(backbone: str) -> None:
         position = net.block_of(claim.name)
         assert claim.is_trained == (position >= 2)
         assert not (claim.is_penalized and claim.parameter.ndim < 2 and "token" not in claim.name)
-    freeze_unclaimed(claims)
+    freeze_all_but(claims, 0)
     assert all(claim.parameter.requires_grad == claim.is_trained for claim in claims)
     assert "head" in format_claims(claims).splitlines()[-1]
 

@@ -52,7 +52,7 @@ def test_the_packaged_weights_know_palaces_and_daisies() -> None:
 def test_package_weights_fill_the_backbone_and_carry_their_record() -> None:
     backbone = build_backbone("timm/tf_efficientnet_lite0", 64)
     before = backbone.module.state_dict()["conv_stem.weight"].clone()
-    record = load_weights(backbone, "package")
+    record, _ = load_weights(backbone, "package")
     assert not torch.equal(before, backbone.module.state_dict()["conv_stem.weight"])
     assert (record.mean, record.std, record.input_size) == ((0.5,) * 3, (0.5,) * 3, 224)
     with pytest.raises(WeightsError, match="no pip package carries weights"):
@@ -67,7 +67,7 @@ def test_a_file_is_loaded_exactly(tmp_path: Path, suffix: str) -> None:
         save_file(state, path)
     else:
         torch.save({"state_dict": state} if "wrapped" in suffix else state, path)
-    record = load_weights(backbone, str(path))
+    record, _ = load_weights(backbone, str(path))
     assert holds(backbone, state)
     assert record.origin == f"file {path.name}"
     assert len(record.sha256) == 64
@@ -78,7 +78,7 @@ def test_a_record_beside_the_file_wins(tmp_path: Path) -> None:
     save_file(state, tmp_path / "w.safetensors")
     given = {"mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "input_size": 96, "licence": "CC0"}
     (tmp_path / "w.json").write_text(json.dumps(given))
-    record = load_weights(backbone, str(tmp_path / "w.safetensors"))
+    record, _ = load_weights(backbone, str(tmp_path / "w.safetensors"))
     assert (record.mean, record.input_size, record.licence) == ((0.1, 0.2, 0.3), 96, "CC0")
     (tmp_path / "w.json").write_text('{"means": [0, 0, 0]}')
     with pytest.raises(WeightsError, match=r"unknown keys means; allowed: .*mean"):
@@ -128,7 +128,7 @@ def test_torchvision_weights_come_by_its_own_download_and_cache(
     file = tmp_path / "hub" / "checkpoints" / Path(ResNet18_Weights.DEFAULT.url).name
     torch.save(state, file)
     backbone = build_backbone("torchvision/resnet18", 64)
-    record = load_weights(backbone, "pretrained:IMAGENET1K_V1")
+    record, _ = load_weights(backbone, "pretrained:IMAGENET1K_V1")
     assert holds(backbone, state)
     assert record.mean == (0.485, 0.456, 0.406)
     with pytest.raises(WeightsError, match="IMAGENET1K_V1"):
@@ -166,7 +166,7 @@ def test_timm_weights_come_by_its_own_cache(
     save_file(state, root / "snapshots" / commit / "model.safetensors")
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
-    record = load_weights(backbone, "pretrained")
+    record, _ = load_weights(backbone, "pretrained")
     assert holds(backbone, state)
     assert record.origin == "timm download default"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from sftcore.params import Params, RuntimeParams
+from sftcore.sections import Params, RuntimeParams
 from tests.import_closure import ROOT, collapse, import_closure
 
 STAGES = ("check", "prepare", "finetune", "evaluate", "ablate")

@@ -14,9 +14,9 @@ import torch
 from sftcore.artifacts import sha256_bytes
 from sftcore.data.store import Store
 from sftcore.interruption import leave_on_signals
-from sftcore.params import Params
 from sftcore.recipe import train
-from sftcore.training import loop
+from sftcore.sections import Params
+from sftcore.training import epoch, loop
 from sftcore.training.checkpoints import NUM_KEPT, Checkpoints, discard_finished
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.state import EpochRecord, FitResult
@@ -85,7 +85,7 @@ def assert_equal(
 def end_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """Ends the training before update ``["update"]``, by a signal or by a power cut."""
     plan: dict[str, Any] = {"update": None, "signal": None}
-    original, updates = loop.train_step, count()
+    original, updates = epoch.train_step, count()
 
     def train_step(*args: Any, **kwargs: Any) -> Any:
         plan["seen"] = next(updates)
@@ -95,7 +95,7 @@ def end_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
             os.kill(os.getpid(), plan["signal"])
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(loop, "train_step", train_step)
+    monkeypatch.setattr(epoch, "train_step", train_step)
     return plan
 
 
@@ -141,7 +141,7 @@ def test_a_signal_between_updates_loses_nothing(
     params = small(train__head_epochs=1)
     whole = run(params, store)
     checkpoints = Checkpoints(tmp_path / "key", every_seconds=1e9)
-    for name in ("evaluate_rows", "weight_norms", "claim_parameters", "set_training_mode"):
+    for name in ("evaluate_rows", "weight_norms", "build_optimizer", "set_training_mode"):
         with monkeypatch.context() as patched:
             patched.setattr(loop, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
             with pytest.raises(KeyboardInterrupt), leave_on_signals():

@@ -8,9 +8,10 @@ import torch
 from sftcore.data.store import Store
 from sftcore.errors import ParamsError
 from sftcore.models.network import build_start
-from sftcore.params import Params, load_params, override
+from sftcore.params import load_params, override
 from sftcore.recipe import plan_phases, train
 from sftcore.runtime import set_up
+from sftcore.sections import Params
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.state import EpochRecord, FitResult, is_better
 
@@ -51,8 +52,8 @@ def run(
 
 
 def same(first: FitResult, second: FitResult) -> bool:
-    states = first.best_state, second.best_state
-    return first.history == second.history and all(
+    states = first.chosen_state, second.chosen_state
+    return (first.history, first.candidates) == (second.history, second.candidates) and all(
         torch.equal(states[0][name], states[1][name]) for name in states[0]
     )
 

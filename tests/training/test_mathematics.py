@@ -35,7 +35,7 @@ def test_gradients_of_penalties(penalty: object) -> None:
 
 
 def claims_of(tensors: list[nn.Parameter]) -> list[Claim]:
-    return [Claim(str(i), tensor, "head", True, True) for i, tensor in enumerate(tensors)]
+    return [Claim(str(i), tensor, "head", 0, 1.0, True, True) for i, tensor in enumerate(tensors)]
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -60,9 +60,9 @@ def test_weight_decay_of_sgd_is_l2_at_half_its_value(momentum: float) -> None:
 def test_decay_applies_to_penalised_tensors_only() -> None:
     first, second, third = parameters()
     claims = [
-        Claim("a", first, "head", True, True),
-        Claim("b", second, "head", True, False),
-        Claim("c", third, "stem", False, False),
+        Claim("a", first, "head", 1, 1.0, True, True),
+        Claim("b", second, "head", 1, 1.0, True, False),
+        Claim("c", third, "stem", 0, 1.0, False, False),
     ]
     for name in ("sgd", "adam", "adamw"):
         optimizer = build_optimizer(name, claims, momentum=0.9, weight_decay=0.1)

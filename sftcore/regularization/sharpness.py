@@ -1,0 +1,35 @@
+"""Sharpness-aware minimisation: descend the loss of the worst neighbour, not the loss itself."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def moved_uphill(
+    parameters: Sequence[nn.Parameter], rho: float, gradient_norm: Tensor
+) -> Iterator[None]:
+    """Move the parameters by ``ρ·g/‖g‖₂`` for a while, and put them back to the last bit.
+
+    (Foret et al., 2021, Sharpness-aware minimization, eq. 2 with p = 2.) The gradient that is taken
+    inside is the one to descend.
+
+    Args:
+        parameters: with gradients; those without stay.
+        rho: radius of the neighbourhood.
+        gradient_norm: ``‖g‖₂`` over all of them; where it is zero nothing moves.
+    """
+    before = [parameter.detach().clone() for parameter in parameters]
+    scale = rho / gradient_norm.clamp(min=1e-12)
+    with torch.no_grad():
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.add_(parameter.grad * scale)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, kept in zip(parameters, before, strict=True):
+                parameter.copy_(kept)

@@ -1,0 +1,136 @@
+"""The end of a training: averages of parameters are made, measured and chosen from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sftcore.models.network import Network
+from sftcore.regularization.averaging import greedy_soup, interpolate, mean_state
+from sftcore.training.settings import Averaging
+from sftcore.training.state import (
+    Candidate,
+    FitResult,
+    TrainingState,
+    candidate_of,
+    is_better,
+)
+
+WISE_FT_ALPHAS = tuple(number / 10 for number in range(11))
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a state of the network is measured.
+
+    Attributes:
+        losses: gives train loss, train accuracy, validation loss, validation accuracy of the
+            network as it is.
+        norms: ``‖w‖`` and ``‖w − w₀‖`` of the network as it is.
+        recalibrate: gives batch norms the statistics that fit the network's parameters.
+    """
+
+    losses: Callable[[], tuple[float, float, float, float]]
+    norms: Callable[[], dict[str, float]]
+    recalibrate: Callable[[], None]
+
+
+def choose_parameters(
+    state: TrainingState, averaging: Averaging, selection_metric: str, measure: Measure
+) -> None:
+    """Measure what was asked for and let validation choose; the best epoch is always offered.
+
+    WiSE-FT starts from the best of all others. The network is left with the parameters it had.
+
+    Args:
+        state: of a training that has ended; its result is completed.
+        averaging: which averages are tried.
+        selection_metric: decides.
+        measure: of the network.
+    """
+    network, result = state.network, state.result
+    newest = {name: tensor.clone() for name, tensor in network.model_state().items()}
+    try:
+        found = _candidates(state, averaging, selection_metric, measure)
+    finally:
+        _load(network, newest)
+    result.chosen = _best_of(found, selection_metric)
+    result.candidates = [candidate for candidate, _ in found]
+    result.chosen_state = dict(found[result.chosen][1])
+
+
+def _candidates(
+    state: TrainingState, averaging: Averaging, selection_metric: str, measure: Measure
+) -> list[tuple[Candidate, State]]:
+    network, result, averages = state.network, state.result, state.averages
+    found: list[tuple[Candidate, State]] = [(candidate_of(result.best), result.best_state)]
+    if averages.swa_epochs:
+        _load(network, averages.swa)
+        measure.recalibrate()
+        swa = {name: tensor.clone() for name, tensor in network.model_state().items()}
+        found.append((_measured("swa", averages.swa_epochs, 1.0, measure), swa))
+    if averages.kept:
+        found.append(_soup(state, selection_metric, measure))
+    if averaging.wise_ft and averages.anchor:
+        candidate, end = found[_best_of(found, selection_metric)]
+        for alpha in WISE_FT_ALPHAS:
+            mixed = interpolate(averages.anchor, end, alpha)
+            _load(network, mixed)
+            measured = _measured("wise_ft", candidate.epochs, alpha, measure)
+            found.append((measured, mixed))
+    return found
+
+
+def _soup(state: TrainingState, selection_metric: str, measure: Measure) -> tuple[Candidate, State]:
+    kept = state.averages.kept  # best first
+    epochs = list(kept)
+    accepted: list[Candidate] = []
+
+    def is_no_worse(mixed: State) -> bool:
+        _load(state.network, mixed)
+        candidate = _measured("soup", epochs[:1], 1.0, measure)
+        if accepted and is_better(accepted[-1], candidate, selection_metric):
+            return False
+        accepted.append(candidate)
+        return True
+
+    chosen = greedy_soup(list(kept.values()), is_no_worse)
+    mixed = mean_state([kept[epochs[index]] for index in chosen])
+    _load(state.network, mixed)
+    return _measured("soup", [epochs[i] for i in chosen], 1.0, measure), mixed
+
+
+def _best_of(found: Sequence[tuple[Candidate, State]], selection_metric: str) -> int:
+    best = 0
+    for index in range(1, len(found)):
+        if is_better(found[index][0], found[best][0], selection_metric):
+            best = index
+    return best
+
+
+def _load(network: Network, state: State) -> None:
+    # A classifier of the source is no part of a model, so it is not in the state.
+    network.load_state_dict(dict(state), strict=network.source_head is None)
+    network.eval()
+
+
+def _measured(name: str, epochs: Sequence[int], alpha: float, measure: Measure) -> Candidate:
+    train_loss, train_accuracy, val_loss, val_accuracy = measure.losses()
+    return Candidate(
+        name=name,
+        epochs=tuple(epochs),
+        alpha=alpha,
+        train_loss=train_loss,
+        val_loss=val_loss,
+        train_accuracy=train_accuracy,
+        val_accuracy=val_accuracy,
+        **measure.norms(),
+    )
+
+
+def best_epoch_alone(result: FitResult) -> None:
+    """Complete the result of a training that has diverged after some epochs."""
+    if result.best_epoch >= 0:
+        result.candidates, result.chosen = [candidate_of(result.best)], 0
+        result.chosen_state = result.best_state

@@ -1,0 +1,104 @@
+"""What stays as it is over a whole training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from sftcore.models.network import Network
+from sftcore.models.parameter_groups import Claim, claim_parameters
+from sftcore.training.checkpoints import Checkpoints
+from sftcore.training.inputs import FeatureCache, Inputs
+from sftcore.training.objective import Knowledge
+from sftcore.training.settings import Averaging, Phase, Update
+from sftcore.training.state import EpochRecord
+from sftcore.training.views import Pictures
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the store by use.
+
+    Attributes:
+        train: to train on.
+        val: to validate on.
+        labels: class index of every row [N], on the device.
+        num_classes: C.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    labels: Tensor
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the numbers of a training, besides the network it starts with.
+
+    Attributes:
+        pictures: the store's pictures.
+        rows: which to train and to validate on.
+        phases: one after the other; the epochs count on over all of them.
+        update: what each update does.
+        averaging: which averages of parameters are tried at the end.
+        selection_metric: ``val_loss`` (least) or ``val_accuracy`` (most, then least loss).
+        seed: decides order, augmentation and dropout.
+        frozen_identity: names the starting parameters, as a key of the feature cache.
+    """
+
+    pictures: Pictures
+    rows: Rows
+    phases: Sequence[Phase]
+    update: Update
+    averaging: Averaging
+    selection_metric: str
+    seed: int
+    frozen_identity: str
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of all phases, if none stops early."""
+        return sum(phase.num_epochs for phase in self.phases)
+
+    def claim(self, network: Network, first_block: int) -> list[Claim]:
+        """What happens to each parameter when the blocks from ``first_block`` on are trained."""
+        return claim_parameters(
+            network,
+            first_block=first_block,
+            freeze_norm=self.update.batch_norm == "freeze_all",
+            penalize_norm_and_bias=self.update.penalize_norm_and_bias,
+            layer_rate_decay=self.update.layer_rate_decay,
+        )
+
+    def inputs(self, network: Network, first_block: int, cache: FeatureCache) -> Inputs:
+        """What block ``first_block`` is fed."""
+        return Inputs(
+            network,
+            self.pictures,
+            first_block=first_block,
+            frozen_identity=self.frozen_identity,
+            cache=cache,
+        )
+
+
+@dataclass(frozen=True)
+class Course:
+    """A training under way: its plan, and what it has at hand.
+
+    Attributes:
+        plan: of the training.
+        start: the network's tensors before the first update.
+        knowledge: of the terms of the loss.
+        cache: features of frozen blocks.
+        on_epoch: called with every record.
+        checkpoints: of this very training.
+    """
+
+    plan: Plan
+    start: dict[str, Tensor]
+    knowledge: Knowledge
+    cache: FeatureCache
+    on_epoch: Callable[[EpochRecord], None]
+    checkpoints: Checkpoints | None

@@ -1,0 +1,123 @@
+"""What the pictures of one epoch look like: plain, augmented, mixed."""
+
+from dataclasses import astuple, dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sftcore.data.augment import (
+    Augmentation,
+    augment,
+    augment_by_policy,
+    draw_erasing,
+    epoch_uniforms,
+    erase,
+)
+from sftcore.data.loader import normalize, to_unit_range
+from sftcore.regularization.mixing import MixingDraw, draw_mixing, mix_pictures
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at the pictures; equal keys mean equal pictures.
+
+    Attributes:
+        augmentation: how they are changed.
+        seed: of the training.
+        epoch: counted from 0.
+        mixing: who is mixed with whom; None without mixing.
+    """
+
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+    epoch: int = 0
+    mixing: MixingDraw | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> tuple[str | int | float, ...]:
+        """What the pictures of given rows depend on, empty where they are plain."""
+        if self.augmentation.is_off:
+            return ()
+        return (self.seed, self.epoch, *astuple(self.augmentation))
+
+
+PLAIN = View()
+
+
+def epoch_view(
+    augmentation: Augmentation, rows: np.ndarray, images: np.ndarray, seed: int, epoch: int
+) -> View:
+    """The look of the training rows in one epoch.
+
+    Args:
+        augmentation: how they are changed.
+        rows: the training rows, which are mixed with each other.
+        images: of the store, [N, S, S, 3].
+        seed: of the training.
+        epoch: counted from 0.
+    """
+    mixing = None
+    if augmentation.mixup > 0 or augmentation.cutmix > 0:
+        mixing = draw_mixing(
+            rows,
+            len(images),
+            images.shape[1],
+            mixup_alpha=augmentation.mixup,
+            cutmix_alpha=augmentation.cutmix,
+            seed=seed,
+            epoch=epoch,
+        )
+    return View(augmentation, seed, epoch, mixing)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a store and how they are made ready.
+
+    Attributes:
+        images: uint8 [N, S, S, 3].
+        mean: per channel, of the weights.
+        std: per channel, of the weights.
+        background: colour in [0, 255] that augmentation uncovers.
+        device: where the network is.
+    """
+
+    images: np.ndarray
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    background: tuple[int, int, int]
+    device: torch.device
+
+    def read(self, rows: np.ndarray, view: View) -> Tensor:
+        """Normalised pictures [B, 3, S, S] of some rows, as the view has them."""
+        images = self._changed(rows, view)
+        if view.mixing is not None:
+            others = self._changed(view.mixing.partners[rows], view)
+            images = mix_pictures(images, others, view.mixing, rows)
+        return normalize(images, self.mean, self.std)
+
+    def _changed(self, rows: np.ndarray, view: View) -> Tensor:
+        """Pictures in [0, 1], augmented by the numbers of their own rows."""
+        how = view.augmentation
+        pictures = self.images[rows]
+        if how.strength > 0 and how.policy != "basic":
+            channels_first = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+            changed = augment_by_policy(
+                channels_first, rows, how, view.seed, view.epoch, self.background
+            )
+            pictures = changed.permute(0, 2, 3, 1).numpy()
+        images = to_unit_range(pictures, self.device)
+        if how.strength > 0 and how.policy == "basic":
+            uniforms = epoch_uniforms(len(self.images), view.seed, view.epoch)[rows]
+            colour = torch.tensor(self.background, device=self.device) / 255
+            images = augment(
+                images, torch.from_numpy(uniforms).to(self.device), how.strength, colour
+            )
+        if how.erasing > 0:
+            side = self.images.shape[1]
+            boxes = draw_erasing(len(self.images), side, how.erasing, view.seed, view.epoch)[rows]
+            images = erase(
+                images, torch.from_numpy(boxes).to(self.device), images.new_tensor(self.mean)
+            )
+        return images
