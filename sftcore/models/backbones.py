@@ -29,9 +29,9 @@ class Backbone:
 def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) -> Backbone:
     """Build a backbone with random parameters from torch's global stream.
 
-    With stochastic depth p the residual branch l of L is dropped with probability ``p·l/L``, for
-    each picture by itself (Huang et al., 2016, Deep networks with stochastic depth, eq. 4; here
-    the last branch is at most dropped with p), and what remains is scaled up in training.
+    With stochastic depth p the residual branch of block l of L is dropped with probability
+    ``p·l/L``, for each picture by itself, and what remains is scaled up in training (Huang et al.,
+    2016, Deep networks with stochastic depth, eq. 4). Where timm counts blocks from 0, so do we.
 
     Args:
         name: ``torchvision/<model>`` or ``timm/<model>``.
@@ -66,12 +66,9 @@ def _set_stochastic_depth(backbone: Backbone, probability: float) -> None:
             f"{backbone.name} has no residual branch that can be dropped: set "
             "model.stochastic_depth to 0, or choose another backbone"
         )
-    for number, branch in enumerate(branches, start=1):
-        setattr(
-            branch,
-            "drop_prob" if isinstance(branch, DropPath) else "p",
-            probability * number / len(branches),
-        )
+    dropped = [branch for branch in branches if isinstance(branch, StochasticDepth)]
+    for number, branch in enumerate(dropped, start=1):  # timm has done so, block by block
+        branch.p = probability * number / len(dropped)
 
 
 def _build_timm(name: str, model: str, image_size: int, stochastic_depth: float) -> Backbone:

@@ -78,33 +78,6 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(store: Store) ->
     assert all(np.isfinite(list(asdict(r).values())[2:]).all() for r in first.history)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"train__augmentation": 0.5},
-        {"train__label_smoothing": 0.1},
-        {"train__l1": 1e-3},
-        {"train__l2": 1e-3},
-        {"train__weight_decay": 0.1},
-        {"train__clip_norm": 0.01},
-        {"train__warmup_fraction": 0.5},
-        {"train__schedule": "linear"},
-        {"train__optimizer": "adamw"},
-        {"train__momentum": 0.5},
-        {"train__batch_norm": "train"},
-        {"train__batch_norm": "freeze_all"},
-        {"train__batch_size": 16},
-        {"train__head_epochs": 1},
-        {"model__dropout": 0.5},
-        {"model__trainable_blocks": 1},
-        {"train__penalize_norm_and_bias": True, "train__weight_decay": 0.1},
-    ],
-    ids=lambda change: ",".join(f"{k}={v}" for k, v in change.items()),
-)
-def test_every_switch_changes_something(store: Store, change: dict[str, object]) -> None:
-    assert not same(run(store), run(store, **change))
-
-
 def test_kept_features_give_the_numbers_of_computed_ones(store: Store) -> None:
     changes = {"model__trainable_blocks": 2, "train__augmentation": 0.3}
     kept, computed = (

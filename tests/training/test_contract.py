@@ -1,0 +1,280 @@
+"""One contract for every setting of a training: a setting without a row here fails the suite."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import signal
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+import sftcore.regularization
+from sftcore.data.store import Store
+from sftcore.errors import ParamsError, WeightsError
+from sftcore.interruption import leave_on_signals
+from sftcore.recipe import train
+from sftcore.sections import ModelParams, TrainParams
+from sftcore.training import epoch
+from sftcore.training.checkpoints import Checkpoints
+from sftcore.training.inputs import FeatureCache
+from sftcore.training.state import FitResult
+from tests.training.test_loop import same, small
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting switched on.
+
+    Attributes:
+        on: its value.
+        bad: values out of its range, with a part of the message.
+        base: what else must hold for it to matter, on and off.
+    """
+
+    on: Any
+    bad: dict[Any, str] = field(default_factory=dict)
+    base: dict[str, Any] = field(default_factory=dict)
+
+
+AT_LEAST_0 = {-0.1: "greater than or equal to 0", float("nan"): "finite"}
+FRACTION = {-0.1: "greater than or equal to 0", 1.0: "less than 1"}
+DIAL = {-0.1: "greater than or equal to 0", 1.1: "less than or equal to 1"}
+COUNT = {-1: "greater than or equal to 0", 0.5: "integer"}
+NAME = {"other": "should be"}
+
+CONTRACT = {
+    "model.trainable_blocks": Row(1, {-1: "greater than or equal to 0"}),
+    "model.dropout": Row(0.5, FRACTION),
+    "model.stochastic_depth": Row(
+        0.5, FRACTION, {"model.backbone": "timm/test_resnet", "model.weights": "none"}
+    ),
+    "train.epochs": Row(4, COUNT),
+    "train.head_epochs": Row(1, COUNT),
+    "train.batch_size": Row(16, {1: "greater than or equal to 2"}),
+    "train.optimizer": Row("adamw", NAME),
+    "train.learning_rate": Row(0.02, {0.0: "greater than 0"}),
+    "train.head_learning_rate": Row(0.02, {0.0: "greater than 0"}, {"train.head_epochs": 1}),
+    "train.momentum": Row(0.5, FRACTION),
+    "train.schedule": Row("linear", NAME),
+    "train.warmup_fraction": Row(0.5, FRACTION),
+    "train.clip_norm": Row(0.01, AT_LEAST_0),
+    "train.batch_norm": Row("train", NAME),
+    "train.layer_rate_decay": Row(0.5, {0.0: "greater than 0", 1.1: "less than or equal to 1"}),
+    "train.unfreeze_every_epochs": Row(1, COUNT),
+    "train.weight_decay": Row(0.1, AT_LEAST_0),
+    "train.l1": Row(1e-3, AT_LEAST_0),
+    "train.l2": Row(1e-2, AT_LEAST_0),
+    "train.l1_sp": Row(1e-3, AT_LEAST_0),
+    "train.l2_sp": Row(1e-2, AT_LEAST_0),
+    "train.penalty_form": Row("proximal", NAME, {"train.l1": 1e-3, "train.l2_sp": 1e-2}),
+    "train.penalize_norm_and_bias": Row(True, {1: "boolean"}, {"train.weight_decay": 0.1}),
+    "train.head_penalty_factor": Row(3.0, AT_LEAST_0, {"train.l2": 1e-2}),
+    "train.delta": Row(1.0, AT_LEAST_0),
+    "train.bss": Row(1.0, AT_LEAST_0),
+    "train.co_tuning": Row(1.0, AT_LEAST_0),
+    "train.label_smoothing": Row(0.1, FRACTION),
+    "train.augmentation": Row(0.5, DIAL),
+    "train.augmentation_policy": Row("randaugment", NAME, {"train.augmentation": 0.5}),
+    "train.random_erasing": Row(0.9, DIAL),
+    "train.mixup": Row(0.5, AT_LEAST_0),
+    "train.cutmix": Row(0.5, AT_LEAST_0),
+    "train.class_weighting": Row(1.0, DIAL),
+    "train.balanced_sampling": Row(1.0, DIAL),
+    "train.logit_adjustment": Row(1.0, AT_LEAST_0),
+    "train.sam_rho": Row(0.05, AT_LEAST_0),
+    "train.sam_every": Row(2, {0: "greater than or equal to 1"}, {"train.sam_rho": 0.05}),
+    "train.ema_decay": Row(0.9, FRACTION),
+    "train.swa_fraction": Row(0.7, DIAL),
+    "train.soup_size": Row(2, COUNT),
+    "train.wise_ft": Row(True, {1: "boolean"}, {"train.head_epochs": 1}),
+    "train.early_stopping_patience": Row(
+        1, COUNT, {"train.epochs": 6, "train.learning_rate": 0.3, "train.schedule": "constant"}
+    ),
+    "train.early_stopping_min_change": Row(
+        1.0,
+        AT_LEAST_0,
+        {"train.epochs": 8, "train.early_stopping_patience": 6, "train.learning_rate": 0.3},
+    ),
+    "train.selection_metric": Row(
+        "val_accuracy",
+        NAME,
+        {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.1},
+    ),
+}
+# The same setting in another form.
+FORMS = {
+    **CONTRACT,
+    "train.augmentation_policy: trivialaugment": Row(
+        "trivialaugment", base={"train.augmentation": 0.5}
+    ),
+    "train.mixup: with CutMix": Row(0.5, base={"train.cutmix": 0.5}),
+    "train.swa_fraction: moving statistics": Row(0.7, base={"train.batch_norm": "train"}),
+    "train.ema_decay: moving statistics": Row(0.9, base={"train.batch_norm": "train"}),
+    "train.sam_rho: moving statistics": Row(0.05, base={"train.batch_norm": "train"}),
+    "train.delta: last blocks": Row(1.0, base={"model.trainable_blocks": 2}),
+    "train.mixup: last blocks": Row(0.5, base={"model.trainable_blocks": 2}),
+    "train.co_tuning: two phases": Row(1.0, base={"train.head_epochs": 1}),
+    "train.batch_norm: all": Row("freeze_all"),
+}
+TOGETHER = {
+    name: row.on for name, row in CONTRACT.items()
+    if name not in ("model.trainable_blocks", "train.epochs", "train.early_stopping_min_change")
+} | {"train.epochs": 2, "train.early_stopping_patience": 9}  # fmt: skip
+# Settings that say how another one works: they change nothing where that one is off.
+DEPENDENT = {
+    "train.penalty_form": "proximal",
+    "train.head_penalty_factor": 3.0,
+    "train.penalize_norm_and_bias": True,
+    "train.augmentation_policy": "trivialaugment",
+    "train.sam_every": 5,
+    "train.early_stopping_min_change": 1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Everything off, from weights that have a classifier."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "source.safetensors"
+    save_file(timm.create_model("test_efficientnet").state_dict(), path)
+    return {
+        "model.weights": str(path),
+        "train.epochs": 3,
+        "train.weight_decay": 0.0,
+        "train.augmentation": 0.0,
+        "train.label_smoothing": 0.0,
+    }
+
+
+def run(store: Store, changes: dict[str, Any], checkpoints: Checkpoints | None = None) -> FitResult:
+    params = small(**changes)
+    return train(
+        store,
+        params.model,
+        params.train,
+        seed=0,
+        device=torch.device("cpu"),
+        cache=FeatureCache(1 << 28),
+        on_epoch=lambda record: None,
+        checkpoints=checkpoints,
+    ).result
+
+
+def setting_of(form: str) -> str:
+    return form.partition(":")[0]
+
+
+def test_every_setting_has_a_row() -> None:
+    fields = {f"model.{name}" for name in ModelParams.model_fields}
+    fields |= {f"train.{name}" for name in TrainParams.model_fields}
+    assert fields == CONTRACT.keys() | {"model.backbone", "model.weights"}
+    on = small(**TOGETHER)
+    for name, row in CONTRACT.items():
+        section, leaf = name.split(".")
+        assert name not in TOGETHER or getattr(getattr(on, section), leaf) == TOGETHER[name], row
+
+
+def test_off_no_method_is_as_much_as_called(
+    store: Store, base: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absent altogether: with every function of the methods taken away, the bits are the same."""
+    with_methods = run(store, base)
+    assert same(with_methods, run(store, {**base, **DEPENDENT}))
+
+    def absent(*_: object, **__: object) -> None:
+        raise AssertionError("a method that is off was called")
+
+    needed = {"total_penalty"}  # zero penalties add an exact zero
+    for module in pkgutil.iter_modules(sftcore.regularization.__path__):
+        name = f"sftcore.regularization.{module.name}"
+        for function, _ in inspect.getmembers(importlib.import_module(name), inspect.isfunction):
+            if function not in needed:
+                for user in ("epoch", "knowledge", "objective", "state", "step", "views"):
+                    namespace = importlib.import_module(f"sftcore.training.{user}")
+                    if hasattr(namespace, function):
+                        monkeypatch.setattr(namespace, function, absent)
+    for function in ("augment", "augment_by_policy", "draw_erasing", "erase"):
+        monkeypatch.setattr(f"sftcore.training.views.{function}", absent)
+    assert same(with_methods, run(store, base))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_on_changes_something_and_the_same_each_time(
+    form: str, store: Store, base: dict[str, Any]
+) -> None:
+    row = FORMS[form]
+    off, on = {**base, **row.base}, {**base, **row.base, setting_of(form): row.on}
+    first = run(store, on)
+    torch.rand(7)  # what others draw must not matter
+    assert same(first, run(store, on))
+    assert not same(first, run(store, off))
+    assert all(np.isfinite(r.val_loss) for r in first.history)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ended_and_continued_the_bits_are_the_same(
+    form: str,
+    store: Store,
+    base: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = FORMS[form]
+    on = {**base, **row.base, setting_of(form): row.on}
+    whole = run(store, on)
+    original, updates, ends = epoch.train_step, count(), (1, 5, 7)
+
+    def train_step(*args: Any, **kwargs: Any) -> Any:
+        if next(updates) in ends:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(epoch, "train_step", train_step)
+    checkpoints = Checkpoints(tmp_path / "key", every_seconds=1e9)
+    num_ended = 0
+    for _ in ends:
+        try:
+            with leave_on_signals():
+                run(store, on, checkpoints)
+        except SystemExit:
+            num_ended += 1
+    assert num_ended >= 2
+    assert same(run(store, on, checkpoints), whole)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_bad_values_are_refused_with_the_range(name: str) -> None:
+    assert CONTRACT[name].bad
+    for value, message in CONTRACT[name].bad.items():
+        with pytest.raises(ParamsError) as raised:
+            small(**{name: value})
+        assert name in str(raised.value)
+        assert message in str(raised.value)
+
+
+def test_all_together_stay_finite_and_continue(
+    store: Store, base: dict[str, Any], tmp_path: Path
+) -> None:
+    result = run(store, {**base, **TOGETHER})
+    assert not result.diverged
+    assert all(torch.isfinite(tensor).all() for tensor in result.chosen_state.values())
+    assert {c.name for c in result.candidates} == {"best epoch", "swa", "soup", "wise_ft"}
+    assert same(result, run(store, {**base, **TOGETHER}, Checkpoints(tmp_path / "key", 0)))
+    assert same(result, run(store, {**base, **TOGETHER}, Checkpoints(tmp_path / "key", 0)))
+
+
+def test_what_cannot_be_is_refused_before_training(store: Store, base: dict[str, Any]) -> None:
+    with pytest.raises(ParamsError, match=r"wise_ft .* needs train.head_epochs"):
+        small(**{"train.wise_ft": True})
+    with pytest.raises(WeightsError, match="Co-Tuning needs the classifier"):
+        run(store, {**base, "model.weights": "none", "train.co_tuning": 1.0})
+    with pytest.raises(WeightsError, match="no residual branch"):
+        run(store, {"model.backbone": "torchvision/vgg11", "model.stochastic_depth": 0.1})
