@@ -72,27 +72,37 @@ def per_class_figure(per_class: pd.DataFrame) -> bytes:
 
 
 @own_style()
-def reliability_figure(reliability: pd.DataFrame, ece: float) -> bytes:
+def reliability_figure(
+    before: pd.DataFrame, ece_before: float, after: pd.DataFrame, ece_after: float,
+    temperature: float,
+) -> bytes:  # fmt: skip
     """Accuracy against confidence, with the number of pictures in every bin.
 
     Args:
-        reliability: see :func:`sftcore.metrics.calibration.reliability_table`.
-        ece: shown in the title.
+        before: see :func:`sftcore.metrics.calibration.reliability_table`.
+        ece_before: its calibration error.
+        after: the same of probabilities at the temperature.
+        ece_after: its calibration error.
+        temperature: fitted on validation pictures.
     """
-    figure, axes = new_figure(5.5, 6, 2, 1)
-    upper, lower = axes.flat
-    centre = (reliability["low"] + reliability["high"]) / 2
-    width = (reliability["high"] - reliability["low"]) * 0.92
-    upper.bar(centre, reliability["accuracy"], width, color=BLUE, label="accuracy")
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
-    upper.plot(reliability["confidence"], reliability["accuracy"], "o", color=ORANGE,
-               label="at mean confidence", markersize=4)  # fmt: skip
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-    upper.set_title(f"Reliability on the test split (ECE {ece:.3f})")
-    upper.legend(frameon=False, fontsize=9, loc="upper left")
-    lower.bar(centre, reliability["num_pictures"], width, color=GREY)
-    lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pictures")
-    lower.yaxis.set_major_locator(MaxNLocator(integer=True))
+    figure, axes = new_figure(9, 6, 2, 2)
+    columns = (
+        (before, f"as trained (ECE {ece_before:.3f})"),
+        (after, f"at temperature {temperature:.2f} (ECE {ece_after:.3f})"),
+    )
+    for (upper, lower), (table, title) in zip(axes.T, columns, strict=True):
+        centre = (table["low"] + table["high"]) / 2
+        width = (table["high"] - table["low"]) * 0.92
+        upper.bar(centre, table["accuracy"], width, color=BLUE, label="accuracy")
+        upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+        upper.plot(table["confidence"], table["accuracy"], "o", color=ORANGE,
+                   label="at mean confidence", markersize=4)  # fmt: skip
+        upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
+        lower.bar(centre, table["num_pictures"], width, color=GREY)
+        lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pictures")
+        lower.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, 0].legend(frameon=False, fontsize=9, loc="upper left")
+    figure.suptitle("Reliability on the test split")
     return to_png(figure)
 
 

@@ -2,15 +2,27 @@
 
 import pandas as pd
 
-from sftcore.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, RED, new_figure, own_style, to_png
+from sftcore.evaluation.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    new_figure,
+    own_style,
+    to_png,
+)
 
 
 @own_style()
 def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     """Loss, accuracy, rate with gradient, and weight norms by epoch, as PNG.
 
+    Where validation loss has risen by the end, the stretch from the best epoch on is marked: that
+    is how far the training would have over-fitted had its last parameters been kept.
+
     Args:
-        history: columns of :class:`sftcore.training.loop.EpochRecord`.
+        history: columns of :class:`sftcore.training.state.EpochRecord`.
         best_epoch: marked by a line.
     """
     figure, axes = new_figure(10, 6.4, 2, 2)
@@ -20,6 +32,15 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
         axis.plot(epoch, history[f"train_{name}"], color=BLUE, label="train")
         axis.plot(epoch, history[f"val_{name}"], color=ORANGE, label="validation")
         axis.set_title(f"{name} (nats)" if name == "loss" else name, loc="left")
+    losses = history["val_loss"]
+    rise = losses.iloc[-1] - losses.iloc[best_epoch]
+    if rise > 0:
+        loss.axvspan(best_epoch, epoch.iloc[-1], color=RED, alpha=0.08, linewidth=0)
+        loss.annotate(
+            f"over-fits to epoch {epoch.iloc[-1]}: {rise:+.3f}",
+            (epoch.iloc[-1], losses.iloc[-1]), xytext=(0, 14), textcoords="offset points",
+            ha="right", fontsize=8, color=RED,
+        )  # fmt: skip
     rate.plot(epoch, history["learning_rate"], color=GREEN, label="learning rate, end")
     rate.plot(epoch, history["gradient_norm"], color=RED, label="gradient norm, mean")
     if (history[["learning_rate", "gradient_norm"]] > 0).all(axis=None):
@@ -39,4 +60,21 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
             loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9,
             borderaxespad=0.1, columnspacing=1, handlelength=1.5,
         )  # fmt: skip
+    return to_png(figure)
+
+
+@own_style()
+def wise_ft_figure(line: pd.DataFrame) -> bytes:
+    """Loss and accuracy along the line from the trained head to the trained network, as PNG.
+
+    Args:
+        line: columns alpha, and train_ and val_ with loss and accuracy.
+    """
+    figure, axes = new_figure(9, 3.6, 1, 2)
+    for axis, name in zip(axes.flat, ("loss", "accuracy"), strict=True):
+        axis.plot(line["alpha"], line[f"train_{name}"], "o-", color=BLUE, label="train")
+        axis.plot(line["alpha"], line[f"val_{name}"], "o-", color=ORANGE, label="validation")
+        axis.set(xlabel="α: 0 trained head, 1 fine-tuned", title=name)
+    axes[0, 0].legend(frameon=False, fontsize=9)
+    figure.suptitle("WiSE-FT: between the trained head and the fine-tuned network")
     return to_png(figure)

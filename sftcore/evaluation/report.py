@@ -9,7 +9,11 @@ import pandas as pd
 from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json
 from sftcore.errors import DataError
 from sftcore.evaluation import figures
-from sftcore.metrics.calibration import reliability_table
+from sftcore.metrics.calibration import (
+    fit_temperature,
+    reliability_table,
+    scale_probabilities,
+)
 from sftcore.metrics.classification import (
     SCALARS,
     Metrics,
@@ -67,9 +71,17 @@ def write_report(
             labels[rows], probability[rows], num_bootstrap, num_calibration_bins, seed, split
         )
     metrics = _summarize(values, resampled, table, confidence)
-    test = (table["split"] == "test").to_numpy(dtype=bool)
+    val, test = ((table["split"] == name).to_numpy(dtype=bool) for name in ("val", "test"))
+    temperature = fit_temperature(np.log(probability[val].clip(1e-12)), labels[val])
+    scaled = scale_probabilities(probability[test], temperature)
+    pair = _resample(labels[test], scaled, num_bootstrap, num_calibration_bins, seed, "test")
+    metrics["temperature"] = {"temperature": round(temperature, 6)}
+    for name in ("accuracy", "nll", "brier", "ece"):
+        value, many = getattr(pair[0], name), getattr(pair[1], name)
+        metrics["temperature"] |= _with_interval(f"test_{name}", value, many, confidence)
     per_class = _per_class(values["test"], resampled["test"], labels[test], classes, confidence)
     reliability = reliability_table(labels[test], probability[test], num_calibration_bins)
+    after = reliability_table(labels[test], scaled, num_calibration_bins)
     matrix = confusion_matrix(labels[test], probability[test].argmax(axis=1), len(classes))
     gap = pd.DataFrame([{"split": split, **metrics[split]} for split in SPLITS])
     wrong = table[test].sort_values(["probability_of_label", "id"]).head(num_most_wrong)
@@ -84,12 +96,19 @@ def write_report(
         frame.insert(0, "actual", classes)
         write_csv(folder / "confusion_matrix.csv", safe_cells(frame))
         write_csv(folder / "reliability.csv", reliability)
+        write_csv(folder / "reliability_scaled.csv", after)
         write_csv(folder / "generalization_gap.csv", gap)
         write_csv(folder / "most_wrong.csv", safe_cells(wrong[shown]))
         pictures = {
             "confusion": figures.confusion_figure(matrix, classes),
             "per_class": figures.per_class_figure(per_class),
-            "reliability": figures.reliability_figure(reliability, metrics["test"]["ece"]),
+            "reliability": figures.reliability_figure(
+                reliability,
+                metrics["test"]["ece"],
+                after,
+                metrics["temperature"]["test_ece"],
+                temperature,
+            ),
             "generalization_gap": figures.gap_figure(gap),
             "most_wrong": figures.most_wrong_figure(wrong, images[wrong.index.to_numpy()]),
         }

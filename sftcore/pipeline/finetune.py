@@ -16,7 +16,7 @@ from sftcore.artifacts import (
 )
 from sftcore.data.store import Store, open_store
 from sftcore.errors import DivergedError
-from sftcore.evaluation.history_figure import history_figure
+from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
 from sftcore.params import flatten
 from sftcore.pipeline.paths import ENVIRONMENT, FINETUNE_REPORT, MODEL, PREPARED
@@ -125,7 +125,7 @@ def _train(
 
 
 def write_model(trained: Trained, store: Store, model: ModelParams) -> None:
-    """Write the best epoch's tensors and all that is needed to use them."""
+    """Write the chosen tensors and all that is needed to use them."""
     record = {
         "backbone": model.backbone,
         "dropout": model.dropout,
@@ -140,13 +140,31 @@ def write_model(trained: Trained, store: Store, model: ModelParams) -> None:
 
 
 def write_history(result: FitResult) -> None:
-    """Write the history as CSV and PNG, and the best epoch as JSON."""
+    """Write the history as CSV and PNG, what could have been chosen, and the best epoch as JSON."""
     history = history_table(result)
-    best = asdict(result.best)
+    candidates = candidates_table(result)
+    best, chosen = asdict(result.best), result.candidates[result.chosen]
+    summary = {f"best_{name}": best[name] for name in best} | {
+        "chosen": chosen.name,
+        "chosen_val_loss": chosen.val_loss,
+        "chosen_val_accuracy": chosen.val_accuracy,
+    }
+    line = candidates[candidates["name"] == "wise_ft"]
     with output_folder(FINETUNE_REPORT) as temporary:
         write_csv(temporary / "history.csv", history)
         write_bytes(temporary / "history.png", history_figure(history, result.best_epoch))
-        write_json(temporary / "summary.json", {f"best_{name}": best[name] for name in best})
+        write_csv(temporary / "candidates.csv", candidates)
+        if len(line):
+            write_bytes(temporary / "wise_ft.png", wise_ft_figure(line))
+        write_json(temporary / "summary.json", summary)
+
+
+def candidates_table(result: FitResult) -> pd.DataFrame:
+    """Parameters that the training could end with, one row each; ``is_chosen`` marks the model."""
+    table = pd.DataFrame([asdict(candidate) for candidate in result.candidates])
+    table["epochs"] = [" ".join(map(str, c.epochs)) for c in result.candidates]
+    table.insert(0, "is_chosen", [i == result.chosen for i in range(len(table))])
+    return table
 
 
 def history_table(result: FitResult) -> pd.DataFrame:

@@ -28,11 +28,13 @@ class Measure:
         losses: gives train loss, train accuracy, validation loss, validation accuracy of the
             network as it is.
         norms: ``‖w‖`` and ``‖w − w₀‖`` of the network as it is.
+        val_logits: of the network as it is.
         recalibrate: gives batch norms the statistics that fit the network's parameters.
     """
 
     losses: Callable[[], tuple[float, float, float, float]]
     norms: Callable[[], dict[str, float]]
+    val_logits: Callable[[], Tensor]
     recalibrate: Callable[[], None]
 
 
@@ -53,11 +55,13 @@ def choose_parameters(
     newest = {name: tensor.clone() for name, tensor in network.model_state().items()}
     try:
         found = _candidates(state, averaging, selection_metric, measure)
+        result.chosen = _best_of(found, selection_metric)
+        result.candidates = [candidate for candidate, _ in found]
+        result.chosen_state = dict(found[result.chosen][1])
+        _load(network, result.chosen_state)
+        result.val_logits = measure.val_logits()
     finally:
         _load(network, newest)
-    result.chosen = _best_of(found, selection_metric)
-    result.candidates = [candidate for candidate, _ in found]
-    result.chosen_state = dict(found[result.chosen][1])
 
 
 def _candidates(

@@ -19,6 +19,7 @@ from sftcore.training.knowledge import gather_knowledge
 from sftcore.training.measure import (
     MEASURED_BATCH_SIZE,
     evaluate_rows,
+    logits_of,
     measured_rows,
     weight_norms,
 )
@@ -170,6 +171,7 @@ def _finish(state: TrainingState, course: Course) -> None:
     measure = Measure(
         losses=lambda: _losses(inputs, network, plan),
         norms=lambda: weight_norms(claims, course.start),
+        val_logits=lambda: logits_of(network, inputs, plan.rows.val),
         recalibrate=fit_batch_norm,
     )
     choose_parameters(state, plan.averaging, plan.selection_metric, measure)

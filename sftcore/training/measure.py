@@ -27,15 +27,19 @@ def measured_rows(train: np.ndarray, seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
+def logits_of(network: Network, inputs: Inputs, rows: np.ndarray) -> Tensor:
+    """Logits [N, C] of some rows' plain pictures, of a network in evaluation mode."""
+    reader, first_block = inputs.reader(rows), inputs.first_block
+    batches = split_batches(rows, MEASURED_BATCH_SIZE)
+    return torch.cat([network(reader(batch), first_block) for batch in batches])
+
+
 def evaluate_rows(
     network: Network, inputs: Inputs, rows: np.ndarray, labels: Tensor
 ) -> tuple[float, float]:
     """Plain cross-entropy in nats and accuracy of a network in evaluation mode."""
-    reader, first_block = inputs.reader(rows), inputs.first_block
-    logits = torch.cat(
-        [network(reader(batch), first_block) for batch in split_batches(rows, MEASURED_BATCH_SIZE)]
-    )
-    return measure(logits, labels[torch.from_numpy(rows).to(labels.device)])
+    own = labels[torch.from_numpy(rows).to(labels.device)]
+    return measure(logits_of(network, inputs, rows), own)
 
 
 def weight_norms(claims: Sequence[Claim], start: dict[str, Tensor]) -> dict[str, float]:

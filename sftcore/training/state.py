@@ -81,6 +81,7 @@ class FitResult:
         candidates: the best epoch and the averages that were asked for.
         chosen: position among ``candidates`` of what validation chose; -1 if no epoch finished.
         chosen_state: its parameters and buffers.
+        val_logits: of the chosen parameters, [V, C] in the order of the validation rows.
     """
 
     history: list[EpochRecord] = field(default_factory=list)
@@ -90,6 +91,7 @@ class FitResult:
     candidates: list[Candidate] = field(default_factory=list)
     chosen: int = -1
     chosen_state: dict[str, Tensor] = field(default_factory=dict)
+    val_logits: Tensor | None = None
 
     @property
     def best(self) -> EpochRecord:
