@@ -83,8 +83,11 @@ def check_ablation(params: Params) -> None:
         ParamsError: overrides name no parameter or hold a value out of range; lists them all.
     """
     rows = {"ablation.base": params.ablation.base}
-    for name, changes in params.ablation.regularization.items():
-        rows[f"ablation.regularization.{name}"] = changes
+    for grid in ("quick", "full"):
+        for name, row in getattr(params.ablation, grid).regularization.items():
+            for number, changes in enumerate(settings_of(row)):
+                origin = f"ablation.{grid}.regularization.{name}"
+                rows[f"{origin}, setting {number + 1}" if number else origin] = changes
     faults = []
     for origin, changes in rows.items():
         try:
@@ -93,6 +96,15 @@ def check_ablation(params: Params) -> None:
             faults.append(str(error))
     if faults:
         raise ParamsError("\n".join(faults))
+
+
+def settings_of(row: Mapping[str, Scalar | list[Scalar]]) -> list[dict[str, Scalar]]:
+    """The settings that a row tries, one per place in its lists; single values are in all."""
+    count = max((len(value) for value in row.values() if isinstance(value, list)), default=1)
+    return [
+        {name: value[i] if isinstance(value, list) else value for name, value in row.items()}
+        for i in range(count)
+    ]
 
 
 def override(params: Params, changes: Mapping[str, Scalar], origin: str) -> Params:

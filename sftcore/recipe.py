@@ -1,7 +1,7 @@
 """From params.yaml to objects: the only place where names and sections become plain arguments."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import torch
 
 from sftcore.artifacts import sha256_file, sha256_json
 from sftcore.data.augment import Augmentation
+from sftcore.data.portions import Portion, take_portion
 from sftcore.data.store import Store
 from sftcore.errors import ParamsError
 from sftcore.models.network import Start, build_start
@@ -23,11 +24,14 @@ from sftcore.training.settings import Averaging, Phase, Update
 from sftcore.training.state import EpochRecord, FitResult
 from sftcore.training.views import Pictures
 
+WHOLE = Portion()
+
 # What a training's numbers depend on: a change in these files makes another training.
 _CODE = (
     "artifacts.py", "sections.py", "randomness.py", "recipe.py", "runtime.py", "data/augment.py",
-    "data/loader.py", "data/store.py", "models", "optimization", "regularization", "stability",
-    "tasks", "training",
+    "data/loader.py", "data/portions.py", "data/store.py", "metrics/calibration.py",
+    "metrics/classification.py", "models", "optimization", "regularization", "stability", "tasks",
+    "training",
 )  # fmt: skip
 
 
@@ -50,6 +54,7 @@ def train(
     cache: FeatureCache,
     on_epoch: Callable[[EpochRecord], None],
     checkpoints: Checkpoints | None = None,
+    portion: Portion = WHOLE,
 ) -> Trained:
     """Fine-tune one network as the parameters say.
 
@@ -62,6 +67,7 @@ def train(
         cache: features of frozen blocks; pass the same one to trainings that share them.
         on_epoch: called with every epoch's record.
         checkpoints: of the training that :func:`training_key` names.
+        portion: which of the pictures to train and to validate on.
 
     Raises:
         WeightsError: unknown backbone, or weights that do not fit.
@@ -88,8 +94,7 @@ def train(
             device=device,
         ),
         rows=Rows(
-            store.split("train"),
-            store.split("val"),
+            *take_portion(store.samples, portion, seed),
             torch.from_numpy(store.labels).to(device),
             len(store.classes),
         ),
@@ -117,6 +122,7 @@ def training_key(
     num_threads: int,
     mode: str,
     environment: Path,
+    portion: Portion = WHOLE,
 ) -> str:
     """Hash of all that a training's numbers depend on: equal keys, equal numbers.
 
@@ -129,12 +135,13 @@ def training_key(
         num_threads: of one CPU operation, likewise.
         mode: ``portable`` or ``native``, likewise.
         environment: lock file of the installed packages.
+        portion: of the data.
     """
     file = Path(model.weights)
     weights = sha256_file(file) if file.is_file() else model.weights
     place = [device.type, mode, num_threads]
     return sha256_json(
-        [model.model_dump(), weights, train.model_dump(), seed, data, place,
+        [model.model_dump(), weights, train.model_dump(), seed, data, asdict(portion), place,
          sha256_file(environment), code_digest()]
     )  # fmt: skip
 

@@ -91,7 +91,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
         ("data.source", "http://elsewhere"),
         ("data.background", [0, 0, 256]),
         ("runtime.device", "tpu"),
-        ("ablation.regularization", {"l1": {"train.l1": 0.1}}),
+        ("ablation.quick.regularization", {"l1": {"train.l1": 0.1}}),
     ],
 )
 def test_values_out_of_range_are_refused(tree: dict[str, Any], name: str, value: Any) -> None:
@@ -113,8 +113,8 @@ def test_faults_in_the_grid_name_their_row(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(text.replace("{train.l2: 0.03}", "{train.l3: 0.03}"))
     with pytest.raises(ParamsError) as caught:
         load_params(tmp_path / "p.yaml")
-    assert "ablation.regularization.dropout" in str(caught.value)
-    assert "ablation.regularization.l2: 'train.l3' is not a parameter" in str(caught.value)
+    assert "ablation.quick.regularization.dropout" in str(caught.value)
+    assert "ablation.quick.regularization.l2: 'train.l3' is not a parameter" in str(caught.value)
 
 
 def test_override_changes_a_copy() -> None:

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.ablation.plan import LEARNING_RATE, REGULARIZATION
+from sftcore.ablation.plan import LEARNING_RATE, LEAVE_ONE_OUT, REGULARIZATION
 from sftcore.ablation.run import CellResult
 from sftcore.metrics.intervals import bonferroni, holm, paired_interval
-from sftcore.sections import BASELINE_ROW
+from sftcore.sections import ALL_TOGETHER_ROW, BASELINE_ROW
 
 MAX_SWING_NATS = 0.5  # a larger rise of validation loss within one epoch counts as unstable
 COMPARED = ("val_loss", "val_accuracy", "gap")
+EFFECT_COLUMNS = ("row", "metric", "num_pairs", "baseline", "value", "difference", "low", "high",
+                  "p_holm", "verdict")  # fmt: skip
 
 
 def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame:
@@ -24,6 +26,8 @@ def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame
     validation loss stands above its least value at the end, in nats. ``max_swing`` is its largest
     rise from one epoch to the next. ``status`` is ``finished``, ``diverged`` (left the finite
     numbers) or ``collapsed`` (ends no better on training pictures than guessing, loss ≥ ln C).
+    ``ece`` is the calibration error on validation pictures; ``ece_scaled`` and ``nll_scaled`` are
+    at the temperature that the other half of them wants.
 
     Args:
         results: of the cells.
@@ -35,6 +39,7 @@ def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame
 def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
     row, history, best = result.cell.row, result.history, result.best
     nan = float("nan")
+    calibration = result.calibration
     losses = [record.val_loss for record in history]
     swings = [after - before for before, after in pairwise(losses)]
     status = "finished"
@@ -46,10 +51,14 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
         "family": row.family,
         "row": row.name,
         "seed": result.cell.seed,
+        "fraction": row.portion.fraction,
+        "fold": row.portion.fold if row.portion.num_folds else -1,
+        "num_train": result.num_train,
         "learning_rate": row.train.learning_rate,
         "schedule": row.train.schedule,
         "status": status,
         "best_epoch": result.best_epoch,
+        "chosen": best.name if best else "",
         "val_loss": best.val_loss if best else nan,
         "val_accuracy": best.val_accuracy if best else nan,
         "train_loss": best.train_loss if best else nan,
@@ -57,6 +66,10 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
         "gap": best.train_accuracy - best.val_accuracy if best else nan,
         "loss_rise": losses[-1] - min(losses) if losses else nan,
         "max_swing": max(swings, default=0.0) if losses else nan,
+        "ece": calibration.get("ece", nan),
+        "nll_scaled": calibration.get("nll_scaled", nan),
+        "ece_scaled": calibration.get("ece_scaled", nan),
+        "weight_norm": best.weight_norm if best else nan,
         "weight_distance": best.weight_distance if best else nan,
         "last_val_loss": losses[-1] if losses else nan,
         "last_val_accuracy": history[-1].val_accuracy if history else nan,
@@ -66,7 +79,19 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
 
 
 def regularization_effects(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Every regularization row against the baseline, paired by seed.
+    """Every regularization row against the baseline; see :func:`paired_effects`."""
+    return paired_effects(cells, REGULARIZATION, BASELINE_ROW, confidence)
+
+
+def leave_one_out_effects(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """All methods but one against all of them; see :func:`paired_effects`."""
+    return paired_effects(cells, LEAVE_ONE_OUT, ALL_TOGETHER_ROW, confidence)
+
+
+def paired_effects(
+    cells: pd.DataFrame, family: str, baseline: str, confidence: float
+) -> pd.DataFrame:
+    """Every row of a family against a baseline row, paired by seed.
 
     Intervals are Student's, each at a confidence that makes all rows of one metric hold together
     (Bonferroni); p values are adjusted by Holm's method over the same rows. A row of which a seed
@@ -74,29 +99,34 @@ def regularization_effects(cells: pd.DataFrame, confidence: float) -> pd.DataFra
 
     Args:
         cells: see :func:`cells_table`.
+        family: of the rows.
+        baseline: a row of the regularization family.
         confidence: of all intervals of one metric together.
 
     Returns:
         Columns row, metric, num_pairs, baseline, value, difference, low, high, p_holm, verdict.
-        The verdict is ``better``, ``worse`` or ``within noise``.
+        The verdict is ``better``, ``worse`` or ``within noise``. No rows without the family.
     """
-    table = cells[cells["family"] == REGULARIZATION]
+    is_baseline = (cells["family"] == REGULARIZATION) & (cells["row"] == baseline)
+    table = cells[(cells["family"] == family) | is_baseline]
     usable = table[table["status"] == "finished"]
-    names = [name for name in dict.fromkeys(table["row"]) if name != BASELINE_ROW]
+    names = [name for name in dict.fromkeys(table["row"]) if name != baseline]
     lines: list[dict[str, Any]] = []
     for metric in COMPARED:
         values = usable.pivot(index="seed", columns="row", values=metric)
-        values = values.reindex(columns=[BASELINE_ROW, *names])
+        values = values.reindex(columns=[baseline, *names])
         each = bonferroni(confidence, len(names))
-        block = [_effect(values, name, metric, each) for name in names]
+        block = [_effect(values, name, baseline, metric, each) for name in names]
         adjusted = holm([line["p_holm"] for line in block])
         lines += [{**line, "p_holm": p} for line, p in zip(block, adjusted, strict=True)]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=list(EFFECT_COLUMNS))
 
 
-def _effect(values: pd.DataFrame, name: str, metric: str, confidence: float) -> dict[str, Any]:
-    pairs = values[[BASELINE_ROW, name]].dropna()
-    found = paired_interval((pairs[name] - pairs[BASELINE_ROW]).tolist(), confidence)
+def _effect(
+    values: pd.DataFrame, name: str, baseline: str, metric: str, confidence: float
+) -> dict[str, Any]:
+    pairs = values[[baseline, name]].dropna()
+    found = paired_interval((pairs[name] - pairs[baseline]).tolist(), confidence)
     is_up_good = metric == "val_accuracy"
     verdict = "within noise"
     if found.low > 0 or found.high < 0:
@@ -105,7 +135,7 @@ def _effect(values: pd.DataFrame, name: str, metric: str, confidence: float) -> 
         "row": name,
         "metric": metric,
         "num_pairs": found.num_pairs,
-        "baseline": float(pairs[BASELINE_ROW].mean()),
+        "baseline": float(pairs[baseline].mean()),
         "value": float(pairs[name].mean()),
         "difference": found.mean,
         "low": found.low,

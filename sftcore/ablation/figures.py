@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.effects import COMPARED
+from sftcore.ablation.plan import DATA_SIZE, REGULARIZATION
 from sftcore.ablation.run import CellResult
 from sftcore.evaluation.drawing import (
     BLUE,
@@ -28,11 +30,12 @@ _VERDICT_COLOURS = {"better": GREEN, "worse": RED, "within noise": GREY}
 
 
 @own_style()
-def effects_figure(effects: pd.DataFrame) -> bytes:
+def effects_figure(effects: pd.DataFrame, title: str) -> bytes:
     """Differences from the baseline with their intervals, a panel per metric.
 
     Args:
-        effects: see :func:`sftcore.ablation.effects.regularization_effects`.
+        effects: see :func:`sftcore.ablation.effects.paired_effects`.
+        title: what the rows are.
     """
     names = list(dict.fromkeys(effects["row"]))[::-1]
     figure, axes = new_figure(11, 1.6 + 0.42 * len(names), 1, len(COMPARED))
@@ -50,7 +53,7 @@ def effects_figure(effects: pd.DataFrame) -> bytes:
         axis.set_title(_TITLES[metric], fontsize=10)
         if axis is not axes.flat[0]:
             axis.tick_params(labelleft=False)
-    figure.suptitle("Difference from the baseline, paired by seed, with simultaneous intervals")
+    figure.suptitle(f"{title}: difference from the baseline, with simultaneous intervals")
     return to_png(figure)
 
 
@@ -81,23 +84,80 @@ def gap_figure(cells: pd.DataFrame) -> bytes:
 
 @own_style()
 def curves_figure(results: Sequence[CellResult]) -> bytes:
-    """Training and validation loss of the baseline by epoch, a line per seed.
+    """Training and validation loss by epoch, a panel per regularization row, mean over seeds.
 
     Args:
-        results: of the whole study.
+        results: of the whole study; seeds that stopped early are left out.
     """
-    figure, axes = new_figure(7.5, 3.8)
+    shown = [r for r in results if r.cell.row.family == REGULARIZATION and not r.diverged]
+    names = list(dict.fromkeys(result.cell.row.name for result in shown))
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = new_figure(2.9 * columns, 2.2 * rows + 0.4, rows, columns, share=True)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    for axis, name in zip(axes.flat, names, strict=False):
+        histories = [r.history for r in shown if r.cell.row.name == name]
+        length = min(len(history) for history in histories)
+        for split, colour in (("train", BLUE), ("val", ORANGE)):
+            losses = [[getattr(e, f"{split}_loss") for e in h[:length]] for h in histories]
+            axis.plot(range(length), np.mean(losses, axis=0), color=colour, label=split)
+        axis.set_title(plain_label(name), fontsize=10)
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("loss (nats)", fontsize=9)
+    return to_png(figure)
+
+
+@own_style()
+def calibration_figure(cells: pd.DataFrame) -> bytes:
+    """Calibration error of every row, as trained and at a fitted temperature; means over seeds.
+
+    Args:
+        cells: the regularization rows of :func:`sftcore.ablation.effects.cells_table`.
+    """
+    means = cells.groupby("row", sort=False)[["ece", "ece_scaled"]].mean()[::-1]
+    figure, axes = new_figure(7.5, 1.4 + 0.36 * len(means))
+    axis, place = axes[0, 0], range(len(means))
+    axis.hlines(place, means["ece_scaled"], means["ece"], color="#cccccc", linewidth=3, zorder=1)
+    axis.scatter(means["ece"], place, color=BLUE, s=28, label="as trained", zorder=2)
+    axis.scatter(means["ece_scaled"], place, color=GREEN, s=28, label="at temperature", zorder=2)
+    axis.set_yticks(place, [plain_label(str(name)) for name in means.index])
+    axis.set(xlabel="expected calibration error, validation", ylim=(-0.6, len(means) + 0.1))
+    axis.set_xlim(left=0)
+    axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
+    return to_png(figure)
+
+
+@own_style()
+def data_size_figure(cells: pd.DataFrame, laws: Sequence[PowerLaw]) -> bytes:
+    """Error rate by number of training pictures in logarithms, with the fitted power laws.
+
+    Args:
+        cells: see :func:`sftcore.ablation.effects.cells_table`.
+        laws: see :func:`sftcore.ablation.data_size.fit_power_laws`.
+    """
+    table = cells[(cells["family"] == DATA_SIZE) & (cells["status"] == "finished")]
+    figure, axes = new_figure(7, 4)
     axis = axes[0, 0]
-    for result in (r for r in results if r.cell.row.is_baseline):
-        epochs = [record.epoch for record in result.history]
-        for name, colour in (("train", BLUE), ("val", ORANGE)):
-            losses = [getattr(record, f"{name}_loss") for record in result.history]
-            axis.plot(epochs, losses, color=colour, alpha=0.8)
-        if result.best is not None:
-            axis.plot(result.best_epoch, result.best.val_loss, "o", color=ORANGE, markersize=6)
-    axis.plot([], [], color=BLUE, label="train")
-    axis.plot([], [], color=ORANGE, marker="o", label="validation (dot: chosen epoch)")
-    axis.set(xlabel="epoch", ylabel="loss (nats)", title="The baseline's loss, one line per seed")
+    for (name, points), colour in zip(
+        table.groupby("row", sort=False), (BLUE, ORANGE, GREEN, RED, GREY), strict=False
+    ):
+        label = plain_label(str(name))
+        axis.plot(points["num_train"], 1 - points["val_accuracy"], "o", color=colour, label=label)
+        for law in (law for law in laws if law.row == name):
+            inside = np.geomspace(points["num_train"].min(), law.num_train)
+            beyond = np.geomspace(law.num_train, 2 * law.num_train)
+            for part, style in ((inside, "-"), (beyond, "--")):
+                axis.plot(part, law.scale * part ** -law.exponent[0], style, color=colour)
+    axis.set(xscale="log", yscale="log", xlabel="training pictures", ylabel="validation error")
+    sizes = sorted({round(n, -1) for n in table["num_train"].tolist()})
+    axis.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
+    axis.minorticks_off()
+    low, high = axis.get_ylim()
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0) if low <= t <= high]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_title("Does more data help? One dot per seed; dashed: extrapolated")
     axis.legend(frameon=False, fontsize=9)
     return to_png(figure)
 

@@ -1,14 +1,27 @@
 """From the grid in params.yaml to the list of trainings."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
-from sftcore.params import override
-from sftcore.sections import BASELINE_ROW, ModelParams, Params, Scalar, TrainParams
+from sftcore.data.portions import Portion
+from sftcore.params import override, settings_of
+from sftcore.sections import (
+    ALL_TOGETHER_ROW,
+    BASELINE_ROW,
+    ModelParams,
+    Params,
+    Scalar,
+    TrainParams,
+)
 
+SEARCH = "search"
 REGULARIZATION = "regularization"
+LEAVE_ONE_OUT = "leave_one_out"
+DATA_SIZE = "data_size"
+FOLD = "fold"
 LEARNING_RATE = "learning_rate"
+_SEARCH_SEED_OFFSET = 1000  # seeds of the search are none of those that are reported
 
 
 @dataclass(frozen=True)
@@ -16,11 +29,13 @@ class Row:
     """One line of the study, trained with several seeds.
 
     Attributes:
-        family: :data:`REGULARIZATION` or :data:`LEARNING_RATE`.
+        family: :data:`SEARCH`, :data:`REGULARIZATION`, :data:`LEAVE_ONE_OUT`, :data:`DATA_SIZE`,
+            :data:`FOLD` or :data:`LEARNING_RATE`.
         name: shown in tables and figures.
         changes: from the base, by dotted name.
         model: resolved parameters.
         train: resolved parameters.
+        portion: of the data.
     """
 
     family: str
@@ -28,6 +43,7 @@ class Row:
     changes: dict[str, Scalar]
     model: ModelParams
     train: TrainParams
+    portion: Portion = field(default_factory=Portion)
 
     @property
     def is_baseline(self) -> bool:
@@ -43,33 +59,93 @@ class Cell:
     seed: int
 
 
-def plan_rows(params: Params) -> list[Row]:
-    """Every row of the study, the baseline among them.
+Changes = Mapping[str, dict[str, Scalar]]
+
+
+def plan_search(params: Params) -> dict[str, list[Row]]:
+    """For every row of the grid that lists several settings, a row per setting.
 
     Raises:
         ParamsError: an override names no parameter or holds a value out of range.
     """
-    grid = params.ablation
-    base = override(params, grid.base, "ablation.base")
-    changed: list[tuple[str, str, dict[str, Scalar]]] = [
-        (REGULARIZATION, name, changes) for name, changes in grid.regularization.items()
-    ]
+    found = {}
+    for name, row in params.ablation.chosen.regularization.items():
+        settings = settings_of(row)
+        if len(settings) > 1:
+            found[name] = [
+                _resolve(params, SEARCH, f"{name}, setting {number}", changes)
+                for number, changes in enumerate(settings, start=1)
+            ]
+    return found
+
+
+def plan_rows(params: Params, chosen: Changes) -> list[Row]:
+    """Every row of the study that is reported, the baseline among them.
+
+    Args:
+        params: the study's base and grid.
+        chosen: of the rows that list several settings, the one that the search found best.
+
+    Raises:
+        ParamsError: an override names no parameter or holds a value out of range.
+    """
+    grid = params.ablation.chosen
+    single = {name: chosen.get(name, settings_of(r)[0]) for name, r in grid.regularization.items()}
+    rows = [_resolve(params, REGULARIZATION, name, row) for name, row in single.items()]
+    if grid.all_together:
+        rows.append(
+            _resolve(params, REGULARIZATION, ALL_TOGETHER_ROW, _join(single, grid.all_together))
+        )
+    if grid.leave_one_out:
+        for left_out in grid.all_together:
+            rest = [name for name in grid.all_together if name != left_out]
+            name = f"without {left_out}"
+            rows.append(_resolve(params, LEAVE_ONE_OUT, name, _join(single, rest)))
+    by_name = {row.name: row for row in rows if row.family == REGULARIZATION}
+    if grid.data_size:
+        for name, fraction in product(grid.data_size.rows, grid.data_size.fractions):
+            part = Portion(fraction=fraction)
+            rows.append(replace(by_name[name], family=DATA_SIZE, portion=part))
+    if grid.cross_validation:
+        count = grid.cross_validation.num_folds
+        for name, fold in product(grid.cross_validation.rows, range(count)):
+            part = Portion(num_folds=count, fold=fold)
+            rows.append(replace(by_name[name], family=FOLD, portion=part))
     for schedule, rate in product(grid.schedules, grid.learning_rates):
-        setting: dict[str, Scalar] = {"train.learning_rate": rate, "train.schedule": schedule}
-        changed.append((LEARNING_RATE, f"{schedule} {rate:g}", setting))
-    rows = []
-    for family, name, changes in changed:
-        resolved = override(base, changes, f"ablation.{family}.{name}")
-        rows.append(Row(family, name, changes, resolved.model, resolved.train))
+        changes: dict[str, Scalar] = {"train.learning_rate": rate, "train.schedule": schedule}
+        rows.append(_resolve(params, LEARNING_RATE, f"{schedule} {rate:g}", changes))
     return rows
 
 
-def plan_cells(rows: list[Row], seed: int, num_seeds: Mapping[str, int]) -> list[Cell]:
-    """Every row with its seeds, ``seed``, ``seed + 1``, ...
+def _join(single: Changes, names: Sequence[str]) -> dict[str, Scalar]:
+    """The changes of several rows at once; of two that change the same, the later one's."""
+    return {key: value for name in names for key, value in single[name].items()}
+
+
+def _resolve(params: Params, family: str, name: str, changes: dict[str, Scalar]) -> Row:
+    base = override(params, params.ablation.base, "ablation.base")
+    resolved = override(base, changes, f"ablation.{params.ablation.grid}.{family}.{name}")
+    return Row(family, name, changes, resolved.model, resolved.train)
+
+
+def plan_cells(rows: Sequence[Row], params: Params) -> list[Cell]:
+    """Every row with its seeds, ``seed``, ``seed + 1``, ...; those of the search are others.
 
     Args:
         rows: of the study.
-        seed: the first one.
-        num_seeds: repetitions by family.
+        params: the first seed, and the repetitions by family.
     """
-    return [Cell(row, seed + offset) for row in rows for offset in range(num_seeds[row.family])]
+    grid = params.ablation.chosen
+    num_seeds = {
+        SEARCH: grid.num_search_seeds,
+        REGULARIZATION: grid.num_seeds,
+        LEAVE_ONE_OUT: grid.num_seeds,
+        DATA_SIZE: grid.data_size.num_seeds if grid.data_size else 0,
+        FOLD: 1,
+        LEARNING_RATE: grid.num_seeds_learning_rates,
+    }
+    return [
+        Cell(row, params.seed + offset + (_SEARCH_SEED_OFFSET if row.family == SEARCH else 0))
+        for row in rows
+        for offset in range(num_seeds[row.family])
+    ]

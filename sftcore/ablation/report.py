@@ -14,6 +14,8 @@ TEMPLATE = "report.html.j2"
 _QUESTIONS = (
     ("overfitting", "Does it over-fit?"),
     ("helped", "What helped, by how much, and is it beyond noise?"),
+    ("needed", "Which of them are needed once all are on?"),
+    ("more_data", "Is more data worth more than regularization?"),
     ("stable", "Which learning rates are stable?"),
     ("set", "What to set?"),
 )
@@ -78,7 +80,7 @@ def render_html(
     ]
     return environment.get_template(TEMPLATE).render(
         intro=intro,
-        answers=[(question, verdict[key]) for key, question in _QUESTIONS],
+        answers=[(question, verdict[key]) for key, question in _QUESTIONS if verdict[key]],
         settings=verdict["settings"],
         sections=shown,
     )
@@ -88,6 +90,8 @@ def render_markdown(intro: str, verdict: Mapping[str, Any], sections: list[Secti
     """The same report as Markdown, with the figures as files beside it."""
     lines = ["# What helps, and what is stable", "", _escape(intro), ""]
     for key, question in _QUESTIONS:
+        if not verdict[key]:
+            continue
         lines += [f"**{question}** {_escape(verdict[key])}", ""]
     for part in sections:
         lines += [f"## {part.title}", "", _escape(part.text), ""]

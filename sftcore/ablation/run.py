@@ -11,18 +11,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.special import softmax
+
 from sftcore.ablation.plan import Cell
 from sftcore.artifacts import read_json, remove_abandoned, write_json
 from sftcore.data.augment import Augmentation
+from sftcore.data.portions import take_portion
 from sftcore.data.store import Store, open_store
 from sftcore.errors import ResourceError
 from sftcore.interruption import leave_on_signals_for_good
-from sftcore.recipe import changed_pictures, train, training_key
+from sftcore.metrics.calibration import cross_fitted_probabilities
+from sftcore.metrics.classification import classification_metrics
+from sftcore.recipe import WHOLE, changed_pictures, train, training_key
 from sftcore.runtime import set_up
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.state import Candidate, EpochRecord
+from sftcore.training.state import Candidate, EpochRecord, FitResult
 
+_NUM_BINS = 15  # of the calibration error
 _CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 
 
@@ -38,6 +45,8 @@ class CellResult:
         diverged: why it stopped early; empty if it did not.
         candidates: parameters that it could end with.
         chosen: position among them of what validation chose; -1 if no epoch finished.
+        calibration: of the chosen parameters on validation pictures, by name; empty without them.
+        num_train: pictures trained on.
     """
 
     cell: Cell
@@ -47,6 +56,8 @@ class CellResult:
     diverged: str
     candidates: list[Candidate]
     chosen: int
+    calibration: dict[str, float]
+    num_train: int
 
     @property
     def best(self) -> Candidate | None:
@@ -96,6 +107,7 @@ def run_cells(
             num_threads=_CELL_THREADS,
             mode=mode,
             environment=environment,
+            portion=cell.row.portion,
         )
         for cell in cells
     ]
@@ -119,6 +131,8 @@ def run_cells(
                 diverged=found["diverged"],
                 candidates=[Candidate(**_with_nan(each)) for each in found["candidates"]],
                 chosen=found["chosen"],
+                calibration=found["calibration"],
+                num_train=found["num_train"],
             )
         )
     return results
@@ -190,7 +204,8 @@ def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
     groups: dict[tuple[Augmentation, int | str], dict[str, Cell]] = {}
     for key, cell in missing.items():
         look = changed_pictures(cell.row.train)
-        shared = (look, cell.seed) if not look.is_off else (look, key)
+        is_shared = not look.is_off and cell.row.portion == WHOLE
+        shared = (look, cell.seed) if is_shared else (look, key)
         groups.setdefault(shared, {})[key] = cell
     return [groups[s] for s in sorted(groups, key=lambda s: (s[0].is_off, str(s)))]
 
@@ -216,6 +231,7 @@ def _train_cell(key: str, cell: Cell, work: _Work) -> None:
             cache=cache,
             on_epoch=lambda record: None,
             checkpoints=checkpoints,
+            portion=cell.row.portion,
         ).result
         content = {
             "history": [asdict(record) for record in result.history],
@@ -223,9 +239,27 @@ def _train_cell(key: str, cell: Cell, work: _Work) -> None:
             "diverged": result.diverged,
             "candidates": [asdict(candidate) for candidate in result.candidates],
             "chosen": result.chosen,
+            "calibration": _calibration(result, store, cell),
+            "num_train": len(take_portion(store.samples, cell.row.portion, cell.seed)[0]),
         }
         write_json(work.results / f"{key}.json", content)
         checkpoints.discard()
+
+
+def _calibration(result: FitResult, store: Store, cell: Cell) -> dict[str, float]:
+    """Calibration error and loss on validation pictures, as trained and at a fitted temperature."""
+    if result.val_logits is None:
+        return {}
+    _, rows = take_portion(store.samples, cell.row.portion, cell.seed)
+    logits, labels = result.val_logits.double().cpu().numpy(), store.labels[rows]
+    found = {}
+    for suffix, probability in (
+        ("", softmax(logits, axis=1)),
+        ("_scaled", cross_fitted_probabilities(logits, labels)),
+    ):
+        metrics = classification_metrics(labels, probability, np.ones((1, len(rows))), _NUM_BINS)
+        found[f"ece{suffix}"], found[f"nll{suffix}"] = float(metrics.ece[0]), float(metrics.nll[0])
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -4,8 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.effects import MAX_SWING_NATS
-from sftcore.ablation.plan import LEARNING_RATE, Row
+from sftcore.ablation.plan import LEARNING_RATE, REGULARIZATION, Row
+from sftcore.sections import BASELINE_ROW
 
 _OVERFIT_GAP = 0.05  # accuracy; a smaller gap is not called over-fitting
 
@@ -14,6 +16,8 @@ def write_verdict(
     rows: list[Row],
     gap: dict[str, float],
     effects: pd.DataFrame,
+    left_out: pd.DataFrame,
+    laws: list[PowerLaw],
     stability: pd.DataFrame,
     confidence: float,
 ) -> dict[str, Any]:
@@ -23,17 +27,22 @@ def write_verdict(
         rows: of the study.
         gap: see :func:`sftcore.ablation.effects.baseline_gap`.
         effects: see :func:`sftcore.ablation.effects.regularization_effects`.
+        left_out: see :func:`sftcore.ablation.effects.leave_one_out_effects`.
+        laws: see :func:`sftcore.ablation.data_size.fit_power_laws`.
         stability: see :func:`sftcore.ablation.effects.learning_rate_stability`.
         confidence: of the intervals.
 
     Returns:
-        ``overfitting``, ``helped``, ``stable``, ``set`` (each a sentence or two) and
+        ``overfitting``, ``helped``, ``needed``, ``more_data``, ``stable``, ``set`` (each a
+        sentence or two, empty where the grid does not ask) and
         ``settings`` (what to put into params.yaml, by dotted name).
     """
     settings = {**_best_row(rows, effects), **_best_rate(rows, stability)}
     return {
         "overfitting": _overfitting(gap, confidence),
         "helped": _helped(effects, confidence),
+        "needed": _needed(left_out),
+        "more_data": _more_data(laws, effects, confidence),
         "stable": _stable(stability),
         "set": _advice(settings, effects),
         "settings": settings,
@@ -76,6 +85,43 @@ def _helped(effects: pd.DataFrame, confidence: float) -> str:
     return f"{text} Intervals hold together at {confidence:.0%} over {len(loss)} rows."
 
 
+def _needed(left_out: pd.DataFrame) -> str:
+    loss = left_out[left_out["metric"] == "val_loss"].set_index("row")
+    if loss.empty:
+        return ""
+    worse, better = (loss[loss["verdict"] == verdict] for verdict in ("worse", "better"))
+    parts = []
+    if len(worse):
+        parts.append(f"beyond noise it is worse {', '.join(worse.index)}")
+    if len(better):
+        parts.append(f"beyond noise it is better {', '.join(better.index)}")
+    if not parts:
+        parts.append("leaving out any single one of them changes validation loss within noise only")
+    return f"Of all together: {'; '.join(parts)}."
+
+
+def _more_data(laws: list[PowerLaw], effects: pd.DataFrame, confidence: float) -> str:
+    law = next((law for law in laws if law.row == BASELINE_ROW), None)
+    if law is None:
+        return ""
+    gain, low, high = (100 * value for value in law.doubling)
+    text = (
+        f"Doubling the {law.num_train:.0f} training pictures is worth about {gain:+.1f} points of "
+        f"accuracy ({confidence:.0%} interval {low:+.1f} to {high:+.1f}, {law.num_seeds} seeds, "
+        f"error falls as n^-{law.exponent[0]:.2f})"
+    )
+    accuracy = effects[effects["metric"] == "val_accuracy"].set_index("row")
+    loss = effects[effects["metric"] == "val_loss"].set_index("row")
+    if loss["difference"].notna().any():
+        best = loss["difference"].idxmin()
+        line = accuracy.loc[best]
+        worth, least, most = (100 * line[name] for name in ("difference", "low", "high"))
+        text += (
+            f"; the best regularizer, {best}, is worth {worth:+.1f} ({least:+.1f} to {most:+.1f})"
+        )
+    return f"{text}. The first number is an extrapolation to data that was not seen."
+
+
 def _change(loss: pd.Series, accuracy: pd.Series) -> str:
     return (
         f"loss {loss['difference']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}], "
@@ -115,7 +161,7 @@ def _best_row(rows: list[Row], effects: pd.DataFrame) -> dict[str, Any]:
     if better.empty:
         return {}
     name = better.loc[better["difference"].idxmin(), "row"]
-    return dict(next(row.changes for row in rows if row.name == name))
+    return dict(next(r.changes for r in rows if r.family == REGULARIZATION and r.name == name))
 
 
 def _best_rate(rows: list[Row], stability: pd.DataFrame) -> dict[str, Any]:

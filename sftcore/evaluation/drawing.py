@@ -30,11 +30,16 @@ def own_style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
-    """A figure of a size in inches and its axes, without pyplot's global state."""
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, *, share: bool = False
+) -> tuple[Figure, Any]:
+    """A figure of a size in inches and its axes, without pyplot's global state.
+
+    With ``share`` all axes have the same limits.
+    """
     figure = Figure(figsize=(width, height), layout="constrained", dpi=_DPI)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", color="#dddddd", linewidth=0.6)

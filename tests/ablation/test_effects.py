@@ -8,9 +8,10 @@ from sftcore.ablation.effects import (
     baseline_gap,
     cells_table,
     learning_rate_stability,
+    leave_one_out_effects,
     regularization_effects,
 )
-from sftcore.ablation.plan import Cell, Row, plan_cells, plan_rows
+from sftcore.ablation.plan import Cell, Row
 from sftcore.ablation.report import render_html, render_markdown, section
 from sftcore.ablation.run import CellResult
 from sftcore.ablation.verdict import write_verdict
@@ -34,7 +35,15 @@ def result(
     best = int(np.argmin(val)) if val else -1
     chosen = [candidate_of(history[best])] if history else []
     return CellResult(
-        Cell(row, seed), f"{row.name}{seed}", history, best, diverged, chosen, len(chosen) - 1
+        cell=Cell(row, seed),
+        key=f"{row.name}{seed}",
+        history=history,
+        best_epoch=best,
+        diverged=diverged,
+        candidates=chosen,
+        chosen=len(chosen) - 1,
+        calibration={},
+        num_train=100,
     )
 
 
@@ -42,23 +51,6 @@ def row(params: Params, family: str, name: str, **changes: object) -> Row:
     train = params.train.model_copy(update=changes)
     named = {f"train.{key}": value for key, value in changes.items()}
     return Row(family, name, named, params.model, train)  # type: ignore[arg-type]
-
-
-def test_the_plan_is_the_grid(params: Params) -> None:
-    rows = plan_rows(params)
-    grid = params.ablation
-    assert len(rows) == len(grid.regularization) + len(grid.learning_rates) * len(grid.schedules)
-    assert [r.name for r in rows if r.is_baseline] == ["none"]
-    together = next(r for r in rows if r.name == "all_together")
-    assert (together.train.l1, together.model.dropout) == (0.001, 0.5)
-    baseline = next(r for r in rows if r.is_baseline)
-    assert baseline.train.weight_decay == 0.0
-    assert {r.train.learning_rate for r in rows if r.family == "learning_rate"} == set(
-        grid.learning_rates
-    )
-    cells = plan_cells(rows, 7, {"regularization": 3, "learning_rate": 1})
-    assert len(cells) == 3 * len(grid.regularization) + len(rows) - len(grid.regularization)
-    assert {cell.seed for cell in cells} == {7, 8, 9}
 
 
 def test_effects_are_paired_and_corrected(params: Params) -> None:
@@ -137,9 +129,10 @@ def study(params: Params, name: str = "good") -> tuple[list[Row], dict[str, obje
     cells = cells_table(results, 10)
     effects = regularization_effects(cells, 0.95)
     stability = learning_rate_stability(cells)
+    left_out = leave_one_out_effects(cells, 0.95)
     gap = baseline_gap(cells, 0.95)
     rows = [none, good, slow, fast]
-    return rows, write_verdict(rows, gap, effects, stability, 0.95)
+    return rows, write_verdict(rows, gap, effects, left_out, [], stability, 0.95)
 
 
 def test_the_verdict_says_what_the_tables_say(params: Params) -> None:

@@ -10,21 +10,24 @@ from sftcore.params import override
 from sftcore.sections import Params
 from tests.training.test_loop import small
 
-SEEDS = {"regularization": 2, "learning_rate": 2}
+NO_MORE = {"all_together": [], "leave_one_out": False, "data_size": None, "num_seeds": 2,
+           "num_seeds_learning_rates": 2}  # fmt: skip
 LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
 
 
 def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell]:
     params = small(train__epochs=1, **changes)
-    ablation = params.ablation.model_copy(
-        update={
-            "base": {"train.epochs": 1, "model.trainable_blocks": 1},
-            "regularization": {"none": {}, "l1": {"train.l1": 0.01}},
-            "learning_rates": rates or [0.001, 500.0],
-            "schedules": ["constant"],
-        }
-    )
-    return plan_cells(plan_rows(params.model_copy(update={"ablation": ablation})), 0, SEEDS)
+    base = {"train.epochs": 1, "model.trainable_blocks": 1}
+    rows = {"none": {}, "l1": {"train.l1": 0.01}}
+    return cells_of(params, base, regularization=rows, learning_rates=rates or [0.001, 500.0])
+
+
+def cells_of(params: Params, base: dict[str, object], **changes: object) -> list[Cell]:
+    changes = {**NO_MORE, "schedules": ["constant"], **changes}
+    quick = params.ablation.quick.model_copy(update=changes)
+    ablation = params.ablation.model_copy(update={"base": base, "quick": quick})
+    params = params.model_copy(update={"ablation": ablation})
+    return plan_cells(plan_rows(params, {}), params)
 
 
 def run(cells: list[Cell], prepared: Path, scratch: Path, num_workers: int = 1) -> list[CellResult]:
@@ -76,11 +79,7 @@ def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> Non
         train__epochs=4, train__learning_rate=500.0, train__schedule="constant",
         model__trainable_blocks="all",
     )  # fmt: skip
-    base = params.ablation.model_copy(
-        update={"base": {}, "regularization": {"none": {}}, "learning_rates": [500.0],
-                "schedules": ["constant"]}
-    )  # fmt: skip
-    cells = plan_cells(plan_rows(params.model_copy(update={"ablation": base})), 0, SEEDS)
+    cells = cells_of(params, {}, regularization={"none": {}}, learning_rates=[500.0])
     results = run(cells, prepared, tmp_path)
     assert any(r.diverged for r in results)
 

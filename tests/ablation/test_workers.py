@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from sftcore.errors import exit_on_error
 from sftcore.interruption import leave_on_signals
-from tests.ablation.test_run import LOCK, SEEDS, tiny_study
+from tests.ablation.test_run import LOCK, tiny_study
 from sftcore.ablation.run import run_cells
 
 if __name__ == "__main__":

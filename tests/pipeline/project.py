@@ -26,12 +26,15 @@ SMALL: dict[str, Any] = {
     "train.head_epochs": 1,
     "train.batch_size": 8,
     "evaluate.num_bootstrap": 100,
-    "ablation.num_seeds": 2,
-    "ablation.num_seeds_learning_rates": 1,
     "ablation.base": {"train.epochs": 1, "train.weight_decay": 0.0},
-    "ablation.regularization": {"none": {}, "l1": {"train.l1": 0.001}},
-    "ablation.learning_rates": [0.001, 0.1],
-    "ablation.schedules": ["cosine"],
+    "ablation.quick.num_seeds": 2,
+    "ablation.quick.num_seeds_learning_rates": 1,
+    "ablation.quick.regularization": {"none": {}, "l1": {"train.l1": 0.001}},
+    "ablation.quick.all_together": [],
+    "ablation.quick.leave_one_out": False,
+    "ablation.quick.data_size": None,
+    "ablation.quick.learning_rates": [0.001, 0.1],
+    "ablation.quick.schedules": ["cosine"],
     "runtime.device": "cpu",
     "runtime.num_threads": 1,
     "tracking.enabled": False,
@@ -56,7 +59,7 @@ def set_params(folder: Path, changes: dict[str, Any]) -> None:
     yaml = YAML()
     tree = yaml.load(folder / "params.yaml")
     for name, value in changes.items():
-        *path, last = name.split(".") if not isinstance(value, dict) else name.split(".", 1)
+        *path, last = name.split(".")
         branch = tree
         for part in path:
             branch = branch[part]

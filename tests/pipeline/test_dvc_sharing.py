@@ -63,11 +63,11 @@ def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project:
     study = json.loads((project / "reports" / "ablation" / "metrics.json").read_text())
     assert list(study["effects"]) == ["l1"]
     rows = {"none": {}, "l1": {"train.l1": 0.001}, "decay": {"train.weight_decay": 0.1}}
-    set_params(project, {"ablation.regularization": rows})
+    set_params(project, {"ablation.quick.regularization": rows})
     dvc(project, "repro", "ablate")
     kept = {path.name: path.stat().st_mtime_ns for path in (project / ".sft/cells").iterdir()}
     del rows["l1"]
-    set_params(project, {"ablation.regularization": rows})
+    set_params(project, {"ablation.quick.regularization": rows})
     dvc(project, "repro", "ablate")
     study = json.loads((project / "reports" / "ablation" / "metrics.json").read_text())
     assert list(study["effects"]) == ["decay"]
