@@ -7,22 +7,18 @@ Prints a Markdown table; writes nothing.
 """
 
 import argparse
-import time
 
 import numpy as np
-import torch
 
-from sftcore.data.store import Store, open_store
-from sftcore.evaluation.predict import predict_probabilities
-from sftcore.metrics.intervals import paired_interval
+from benchmarks.training import difference, listing, train_and_test
+from sftcore.data.portions import Portion
+from sftcore.data.store import open_store
 from sftcore.params import load_params, override
 from sftcore.pipeline.paths import PREPARED
-from sftcore.recipe import train
 from sftcore.runtime import set_up
 from sftcore.sections import Scalar
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
-CONFIDENCE = 0.95
 ROWS: dict[str, dict[str, Scalar]] = {
     "params.yaml": {},
     "linear probe": {"model.trainable_blocks": 0, "train.head_epochs": 20, "train.epochs": 0},
@@ -46,42 +42,20 @@ def main() -> None:
     device = set_up(params.runtime.device, params.runtime.num_threads)
     store = open_store(PREPARED, ("train", "val", "test"))
     cache = FeatureCache(FEATURE_BUDGET_BYTES)
-    scores = {
-        name: [accuracy(changes, store, seed, device, cache) for seed in range(num_seeds)]
-        for name, changes in ROWS.items()
-    }
+    scores: dict[str, list[float]] = {}
+    for name, changes in ROWS.items():
+        changed = override(params, changes, "row")
+        scores[name] = [
+            train_and_test(changed, store, seed, device, cache, Portion()).accuracy
+            for seed in range(num_seeds)
+        ]
+        print(f"{name}: {listing(scores[name])}", flush=True)
     print(f"\n{len(store.split('test'))} test pictures, seeds 0 to {num_seeds - 1}\n")
     print("| start | test accuracy by seed | mean | minus params.yaml, 95 % interval |")
     print("|---|---|---|---|")
     for name, values in scores.items():
-        differences = np.array(values) - np.array(scores["params.yaml"])
-        found = paired_interval(differences.tolist(), CONFIDENCE)
-        by_seed = ", ".join(f"{value:.3f}" for value in values)
-        print(f"| {name} | {by_seed} | {np.mean(values):.3f} "
-              f"| {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] |")  # fmt: skip
-
-
-def accuracy(
-    changes: dict[str, Scalar],
-    store: Store,
-    seed: int,
-    device: torch.device,
-    cache: FeatureCache,
-) -> float:
-    """Test accuracy of one training, at the epoch that validation chose."""
-    params = override(load_params(), changes, "row")
-    began = time.perf_counter()
-    trained = train(store, params.model, params.train, seed=seed, device=device, cache=cache,
-                    on_epoch=lambda record: None)  # fmt: skip
-    network, record = trained.start.network, trained.start.record
-    network.load_state_dict(trained.result.chosen_state)
-    test = store.split("test")
-    probability = predict_probabilities(
-        network.eval(), store.images[test], mean=record.mean, std=record.std, device=str(device)
-    )
-    right = float((probability.argmax(axis=1) == store.labels[test]).mean())
-    print(f"{changes} seed {seed}: {right:.3f} in {time.perf_counter() - began:.0f} s", flush=True)
-    return right
+        against = difference(values, scores["params.yaml"])
+        print(f"| {name} | {listing(values)} | {np.mean(values):.3f} | {against} |")
 
 
 if __name__ == "__main__":

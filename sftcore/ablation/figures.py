@@ -26,6 +26,8 @@ _TITLES = {
     "val_accuracy": "validation accuracy\nbetter →",
     "gap": "train − validation accuracy\n← smaller gap",
 }
+_ERROR_TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5,
+                0.6, 0.7, 0.8, 0.9, 1.0)  # fmt: skip
 _VERDICT_COLOURS = {"better": GREEN, "worse": RED, "within noise": GREY}
 
 
@@ -151,11 +153,12 @@ def data_size_figure(cells: pd.DataFrame, laws: Sequence[PowerLaw]) -> bytes:
             for part, style in ((inside, "-"), (beyond, "--")):
                 axis.plot(part, law.scale * part ** -law.exponent[0], style, color=colour)
     axis.set(xscale="log", yscale="log", xlabel="training pictures", ylabel="validation error")
-    sizes = sorted({round(n, -1) for n in table["num_train"].tolist()})
-    axis.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
+    sizes = table.groupby("fraction")["num_train"].mean()
+    marks = [*sizes, 2 * sizes.max()] if laws else list(sizes)
+    axis.set_xticks(marks, [f"{mark:.0f}" for mark in marks])
     axis.minorticks_off()
     low, high = axis.get_ylim()
-    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0) if low <= t <= high]
+    ticks = [tick for tick in _ERROR_TICKS if low <= tick <= high]
     axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_title("Does more data help? One dot per seed; dashed: extrapolated")
     axis.legend(frameon=False, fontsize=9)

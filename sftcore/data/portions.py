@@ -27,6 +27,13 @@ class Portion:
     num_folds: int = 0
     fold: int = 0
 
+    @property
+    def title(self) -> str:
+        """In words, empty for the whole."""
+        if self.num_folds:
+            return f"fold {self.fold + 1} of {self.num_folds}"
+        return f"{self.fraction:.0%} of the pictures" if self.fraction < 1 else ""
+
 
 def take_portion(
     samples: pd.DataFrame, portion: Portion, seed: int

@@ -52,7 +52,7 @@ def _log_cell(run: Run, result: CellResult) -> None:
     row, seed = result.cell.row, result.cell.seed
     model, train = row.model.model_dump(), row.train.model_dump()
     run.log_child(
-        f"{row.name} seed {seed}",
+        " ".join(part for part in (row.name, row.portion.title, f"seed {seed}") if part),
         params=flatten(
             {"seed": seed, "model": model, "train": train, "portion": asdict(row.portion)}
         ),

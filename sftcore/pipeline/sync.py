@@ -58,6 +58,9 @@ class Version:
         return f"experiment {self.experiment}" if self.experiment else "workspace"
 
 
+_CELL_PARAMS = ("seed", "learning_rate", "schedule", "fraction", "fold")
+
+
 def sync() -> Iterator[str]:
     """Deliver and backfill; a line for each thing done, none if MLflow has it all.
 
@@ -151,7 +154,7 @@ def _backfill_study(version: Version, tree: dict[str, Any], experiment: str) -> 
             numbers = {name: float(cell[column]) for column, name in _CELL_METRICS.items()}
             run.log_child(
                 f"{cell['row']} seed {cell['seed']}",
-                params={name: cell[name] for name in ("seed", "learning_rate", "schedule")},
+                params={name: cell[name] for name in _CELL_PARAMS},
                 history=[(max(int(cell["best_epoch"]), 0), numbers)],
                 tags={"sft.family": str(cell["family"]), "sft.row": str(cell["row"])},
                 is_finished=cell["status"] != "diverged",

@@ -1,0 +1,63 @@
+"""What each method costs in time: ``python -m benchmarks.method_cost``.
+
+Trains two epochs of the ablation's base with and without each method of the full grid (the first of
+its settings), by turns, with one thread, and prints the ratios. The features of frozen blocks are
+computed anew for every training, as a first one does. Prints a Markdown table; writes nothing.
+"""
+
+import argparse
+import statistics
+import time
+
+from sftcore.data.store import open_store
+from sftcore.params import load_params, override, settings_of
+from sftcore.pipeline.paths import PREPARED
+from sftcore.recipe import train
+from sftcore.runtime import set_up
+from sftcore.sections import BASELINE_ROW, Params
+from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+
+NUM_EPOCHS = 2
+
+
+def main() -> None:
+    """Time, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=3)
+    num_repetitions = parser.parse_args().repetitions
+    params = load_params()
+    base = override(
+        params,
+        params.ablation.base | {"train.epochs": NUM_EPOCHS, "train.head_epochs": 1},
+        "ablation.base",
+    )
+    seconds(base)  # warms up
+    print("| method | setting | time, by pair | median |\n|---|---|---|---|")
+    for name, row in params.ablation.full.regularization.items():
+        if name == BASELINE_ROW:
+            continue
+        changes = settings_of(row)[0]
+        changed = override(base, changes, name)
+        ratios = []
+        for _ in range(num_repetitions):
+            without = seconds(base)
+            ratios.append(seconds(changed) / without)
+        shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        setting = ", ".join(f"{key} {value}" for key, value in changes.items())
+        print(f"| {name} | {setting} | {shown} | {statistics.median(ratios):.2f} |", flush=True)
+
+
+def seconds(params: Params) -> float:
+    """Time of one training, its features and averages included."""
+    store = open_store(PREPARED, ("train", "val"))
+    device = set_up(params.runtime.device, 1)
+    began = time.perf_counter()
+    train(
+        store, params.model, params.train, seed=0, device=device,
+        cache=FeatureCache(FEATURE_BUDGET_BYTES), on_epoch=lambda record: None,
+    )  # fmt: skip
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
