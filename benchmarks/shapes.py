@@ -1,4 +1,4 @@
-"""Published shapes of over-fitting, looked for on the prepared data: ``python -m benchmarks.shapes``.
+"""Published shapes of over-fitting, on the prepared data: ``python -m benchmarks.shapes``.
 
 ``sizes``: what the best regularizer gains at 15, 30, 50 and 100 % of the training pictures, every
 method with equally many settings, chosen by validation loss on seeds that are not reported.
@@ -175,8 +175,10 @@ def temperature(bench: Bench) -> None:
         scaled = scale_probabilities(measured.probability.astype(float), fitted)
         after = classification_metrics(labels, scaled, ones, 15)
         pairs = [
-            f"{getattr(m, name)[0]:.3f}" for name in ("nll", "ece", "accuracy") for m in (before, after)
-        ]  # fmt: skip
+            f"{getattr(metrics, name)[0]:.3f}"
+            for name in ("nll", "ece", "accuracy")
+            for metrics in (before, after)
+        ]
         print(f"| {seed} | {fitted:.2f} | {' | '.join(pairs)} |", flush=True)
 
 
