@@ -1,12 +1,14 @@
 """Train the cells of a study side by side, each only once for its content."""
 
 import json
+import math
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ class CellResult:
         chosen: position among them of what validation chose; -1 if no epoch finished.
         calibration: of the chosen parameters on validation pictures, by name; empty without them.
         num_train: pictures trained on.
+        seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
     """
 
     cell: Cell
@@ -58,6 +61,7 @@ class CellResult:
     chosen: int
     calibration: dict[str, float]
     num_train: int
+    seconds: float = field(default=math.nan, compare=False)
 
     @property
     def best(self) -> Candidate | None:
@@ -133,6 +137,7 @@ def run_cells(
                 chosen=found["chosen"],
                 calibration=found["calibration"],
                 num_train=found["num_train"],
+                seconds=_number(found["seconds"]),
             )
         )
     return results
@@ -222,6 +227,8 @@ def _train_cell(key: str, cell: Cell, work: _Work) -> None:
     with checkpoints.locked():
         if _read_result(work.results, key) is not None:  # another study has just trained it
             return
+        is_new = not checkpoints.has_any()
+        began = time.monotonic()
         result = train(
             store,
             cell.row.model,
@@ -240,6 +247,7 @@ def _train_cell(key: str, cell: Cell, work: _Work) -> None:
             "candidates": [asdict(candidate) for candidate in result.candidates],
             "chosen": result.chosen,
             "calibration": _calibration(result, store, cell),
+            "seconds": time.monotonic() - began if is_new else math.nan,
             "num_train": len(take_portion(store.samples, cell.row.portion, cell.seed)[0]),
         }
         write_json(work.results / f"{key}.json", content)
@@ -279,4 +287,8 @@ def _read_result(cache_folder: Path, key: str) -> dict[str, Any] | None:
 
 def _with_nan(record: dict[str, Any]) -> dict[str, Any]:
     """JSON's null stands for a number that was not finite."""
-    return {name: float("nan") if value is None else value for name, value in record.items()}
+    return {name: _number(value) for name, value in record.items()}
+
+
+def _number(value: Any) -> Any:
+    return math.nan if value is None else value

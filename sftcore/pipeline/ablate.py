@@ -1,5 +1,6 @@
 """The ablate stage: train the study's cells, compare them, write the report."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -50,13 +51,14 @@ def ablate(params: Params) -> Study:
 
 def _log_cell(run: Run, result: CellResult) -> None:
     row, seed = result.cell.row, result.cell.seed
+    time = [] if math.isnan(result.seconds) else [(0, {"time/seconds": result.seconds})]
     model, train = row.model.model_dump(), row.train.model_dump()
     run.log_child(
         " ".join(part for part in (row.name, row.portion.title, f"seed {seed}") if part),
         params=flatten(
             {"seed": seed, "model": model, "train": train, "portion": asdict(row.portion)}
         ),
-        history=[(record.epoch, epoch_metrics(record)) for record in result.history],
+        history=[(record.epoch, epoch_metrics(record)) for record in result.history] + time,
         tags={RUN_KEY_TAG: result.key, "sft.family": row.family, "sft.row": row.name},
         is_finished=not result.diverged,
     )

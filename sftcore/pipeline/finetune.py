@@ -13,6 +13,7 @@ from sftcore.artifacts import (
     write_bytes,
     write_csv,
     write_json,
+    write_text,
 )
 from sftcore.data.store import Store, open_store
 from sftcore.errors import DivergedError
@@ -82,7 +83,7 @@ def finetune(params: Params) -> Trained:
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
         trained = _train(params, store, device, run, checkpoints)
         write_model(trained, store, params.model)
-        write_history(trained.result)
+        write_history(trained)
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL, store.image_size, len(store.classes))
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
@@ -139,8 +140,9 @@ def write_model(trained: Trained, store: Store, model: ModelParams) -> None:
     save_model(MODEL, trained.result.chosen_state, record)
 
 
-def write_history(result: FitResult) -> None:
-    """Write the history as CSV and PNG, what could have been chosen, and the best epoch as JSON."""
+def write_history(trained: Trained) -> None:
+    """Write the history, what could have been chosen, the best epoch, and who was trained."""
+    result = trained.result
     history = history_table(result)
     candidates = candidates_table(result)
     best, chosen = asdict(result.best), result.candidates[result.chosen]
@@ -154,6 +156,7 @@ def write_history(result: FitResult) -> None:
         write_csv(temporary / "history.csv", history)
         write_bytes(temporary / "history.png", history_figure(history, result.best_epoch))
         write_csv(temporary / "candidates.csv", candidates)
+        write_text(temporary / "parameters.txt", trained.claims + "\n")
         if len(line):
             write_bytes(temporary / "wise_ft.png", wise_ft_figure(line))
         write_json(temporary / "summary.json", summary)

@@ -23,6 +23,6 @@ def summarize() -> list[str]:
         f"{test['accuracy_low']:.3f} to {test['accuracy_high']:.3f}, {test['num_pictures']} "
         "pictures.",
         verdict["overfitting"],
-        verdict["helped"],
+        f"{verdict['helped']} {verdict['more_data']}".strip(),
         f"{verdict['stable']} {verdict['set']}",
     ]

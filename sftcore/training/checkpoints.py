@@ -103,6 +103,10 @@ class Checkpoints:
                 continue
             yield state
 
+    def has_any(self) -> bool:
+        """Whether a training may be continued."""
+        return bool(self._files())
+
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SUFFIX}"))
 

@@ -1,5 +1,6 @@
 """Stages from their command line: what they write, and what they say to bad input."""
 
+import json
 import resource
 import shutil
 import socket
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -40,12 +42,31 @@ def test_all_stages_write_what_they_promise(finished: Path) -> None:
         "models/finetuned/model.json",
         "reports/finetune/history.csv",
         "reports/finetune/history.png",
+        "reports/finetune/candidates.csv",
+        "reports/finetune/parameters.txt",
         "reports/evaluate/metrics.json",
         "reports/evaluate/generalization_gap.png",
+        "reports/evaluate/reliability_scaled.csv",
         "reports/ablation/report.html",
         "reports/ablation/report.md",
         "reports/ablation/cells.csv",
     } <= names
+
+
+def test_the_model_is_what_validation_chose(project: Path) -> None:
+    set_params(project, {"train.wise_ft": True, "train.soup_size": 2, "train.epochs": 2})
+    assert run_stage(project, "finetune").returncode == 0
+    candidates = pd.read_csv(project / "reports" / "finetune" / "candidates.csv")
+    assert (project / "reports" / "finetune" / "wise_ft.png").is_file()
+    assert candidates["name"].tolist() == ["best epoch", "soup", *["wise_ft"] * 11]
+    chosen = candidates[candidates["is_chosen"]].iloc[0]
+    assert chosen["val_loss"] == candidates["val_loss"].min()
+    summary = json.loads((project / "reports" / "finetune" / "summary.json").read_text())
+    assert summary["chosen"] == chosen["name"]
+    assert run_stage(project, "evaluate").returncode == 0
+    metrics = json.loads((project / "reports" / "evaluate" / "metrics.json").read_text())
+    assert metrics["val"]["nll"] == pytest.approx(chosen["val_loss"], rel=1e-4)
+    assert metrics["temperature"]["test_accuracy"] == metrics["test"]["accuracy"]
 
 
 def test_outputs_hold_no_paths_times_or_names_of_the_machine(finished: Path) -> None:
