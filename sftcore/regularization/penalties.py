@@ -94,6 +94,11 @@ class Coefficients:
     l1_sp: float
     l2_sp: float
 
+    @property
+    def are_on(self) -> bool:
+        """Whether any penalty applies."""
+        return max(self.l1, self.l2, self.l1_sp, self.l2_sp) > 0
+
 
 def total_penalty(penalized: Sequence[Penalized], coefficients: Coefficients) -> Tensor:
     """``Σ_f f·(λ₁‖θ‖₁ + λ₂‖θ‖₂² + λ₁ₛₚ‖θ − θ₀‖₁ + λ₂ₛₚ‖θ − θ₀‖₂²)`` over groups of one factor f.

@@ -62,7 +62,7 @@ class Objective:
         if knowledge.logit_offsets is not None:
             logits = logits + knowledge.logit_offsets
         loss = classification_loss(logits, targets, update.label_smoothing, knowledge.class_weights)
-        if self.penalized and update.penalty_form == "loss":
+        if update.penalties.are_on and update.penalty_form == "loss":
             loss = loss + total_penalty(self.penalized, update.penalties)
         if maps and update.bss > 0:
             loss = loss + update.bss * bss_penalty(features)

@@ -82,6 +82,6 @@ def train_step(
         nn.utils.clip_grads_with_norm_(trained, update.clip_norm, gradient_norm)
     set_learning_rate(optimizer, learning_rate)
     optimizer.step()
-    if update.penalty_form == "proximal":
+    if update.penalties.are_on and update.penalty_form == "proximal":
         proximal_step(objective.penalized, update.penalties, learning_rate)
     return StepReport(float(loss), float(gradient_norm))
