@@ -13,7 +13,7 @@ from sftcore.metrics.intervals import paired_interval
 from sftcore.recipe import train
 from sftcore.sections import Params
 from sftcore.training.inputs import FeatureCache
-from sftcore.training.state import FitResult
+from sftcore.training.records import FitResult
 
 CONFIDENCE = 0.95
 

@@ -84,7 +84,13 @@ def check_ablation(params: Params) -> None:
     """
     rows = {"ablation.base": params.ablation.base}
     for grid in ("quick", "full"):
-        for name, row in getattr(params.ablation, grid).regularization.items():
+        chosen = getattr(params.ablation, grid)
+        stability, spread = chosen.stability, chosen.spread
+        rows[f"ablation.{grid}.stability.base"] = stability.base
+        rows[f"ablation.{grid}.spread.base"] = spread.base if spread else {}
+        for name, changes in stability.answers.items():
+            rows[f"ablation.{grid}.stability.answers.{name}"] = changes
+        for name, row in chosen.regularization.items():
             for number, changes in enumerate(settings_of(row)):
                 origin = f"ablation.{grid}.regularization.{name}"
                 rows[f"{origin}, setting {number + 1}" if number else origin] = changes

@@ -47,13 +47,18 @@ def seed_global(seed: int, *key: str | int) -> None:
     torch.manual_seed(derive_seed(seed, *key))
 
 
-def make_deterministic() -> None:
+def make_deterministic(*, forbid_tf32: bool = True) -> None:
     """Ask torch for deterministic algorithms, and for full float32 products on CUDA.
 
     An operation that has no deterministic form raises an error instead of giving other numbers.
+
+    Args:
+        forbid_tf32: whether the short type is forbidden to every library for good; without it it
+            is off until :func:`sftcore.stability.precision.computed_in` asks for it.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # whatever a library asks for
+    if forbid_tf32:
+        os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # whatever a library asks for
     import torch
 
     torch.use_deterministic_algorithms(True)

@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     import torch
 
 
-def set_up(device: str, num_threads: int) -> "torch.device":
+def set_up(device: str, num_threads: int, precision: str = "fp32") -> "torch.device":
     """Prepare torch for this process and return the device to use.
 
     Args:
         device: ``auto`` (CUDA if there is one, else CPU), ``cpu``, ``cuda`` or ``cuda:<index>``.
         num_threads: threads of one CPU operation; other counts add in another order and give
             other last digits, so the count belongs to the numbers.
+        precision: of the updates, or ``auto``.
 
     Raises:
         DeviceError: the named CUDA device is not there.
     """
     import torch
 
-    make_deterministic()
+    make_deterministic(forbid_tf32=precision not in ("tf32", "auto"))
     _keep_freed_memory()
     torch.set_num_threads(num_threads)
     num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -17,8 +17,17 @@ Channel = Annotated[int, Field(ge=0, le=255)]
 Dial = Annotated[float, Field(ge=0, le=1)]
 Coefficient = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
-Optimizer = Literal["sgd", "adam", "adamw"]
-Schedule = Literal["constant", "linear", "cosine", "step", "exponential"]
+Length = (
+    Annotated[float, Field(ge=0, le=1)]
+    | Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? (steps?|epochs?)$")]
+)
+Auto = Literal["auto"]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Optimizer = Literal["sgd", "nesterov", "rmsprop", "adam", "adamw", "nadam", "radam", "lamb", "lars",
+                    "lion", "adabelief"]  # fmt: skip
+Schedule = Literal["constant", "linear", "cosine", "polynomial", "exponential", "step",
+                   "multi_step", "one_cycle", "warmup_stable_decay", "plateau"]  # fmt: skip
+_ANSWER = "(skip|clip|rollback)"
 Scalar = bool | int | float | str | None
 
 
@@ -42,7 +51,7 @@ class DataParams(Section):
     near_duplicate_distance: Annotated[int, Field(ge=-1, le=256)]
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+    split_seed: Seed
 
 
 class ModelParams(Section):
@@ -61,14 +70,40 @@ class TrainParams(Section):
     epochs: Count
     head_epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
+    micro_batch_size: Annotated[int, Field(ge=2)] | Literal[0]
     optimizer: Optimizer
-    learning_rate: Rate
-    head_learning_rate: Rate
+    learning_rate: Rate | Auto
+    head_learning_rate: Rate | Auto
+    rate_scaling: Literal["none", "linear", "sqrt"]
+    rate_scaling_batch_size: PositiveCount
     momentum: Fraction
     schedule: Schedule
-    warmup_fraction: Fraction
+    warmup: Length
+    schedule_factor: Annotated[float, Field(gt=0, lt=1)]
+    schedule_every: Length
+    schedule_milestones: Annotated[list[Length], Field(min_length=1)]
+    schedule_end: Dial
+    schedule_power: Rate
+    schedule_cycles: Annotated[int, Field(ge=1, le=1000)]
+    schedule_rise: Length
+    schedule_decay: Length
+    schedule_patience: Count
+    range_test: bool
+    range_test_steps: Annotated[int, Field(ge=10, le=10_000)]
+    range_test_least: Rate
+    range_test_most: Rate
+    range_test_suggestion: Literal["steepest", "valley"]
     clip_norm: Coefficient
-    batch_norm: Literal["train", "freeze_statistics", "freeze_all"]
+    clip_value: Coefficient
+    clip_agc: Coefficient
+    batch_norm: Literal["train", "freeze_statistics", "freeze_all", "recalibrate"]
+    guard: Annotated[str, Field(pattern=rf"^(none|{_ANSWER}(\+{_ANSWER})*)$")]
+    guard_loss_z: Coefficient
+    guard_norm_z: Coefficient
+    guard_window: Annotated[int, Field(ge=3, le=10_000)]
+    guard_snapshot_updates: PositiveCount
+    guard_rate_factor: Annotated[float, Field(gt=0, lt=1)]
+    guard_max_incidents: Count
     layer_rate_decay: Annotated[float, Field(gt=0, le=1)]
     unfreeze_every_epochs: Count
     weight_decay: Coefficient
@@ -100,9 +135,18 @@ class TrainParams(Section):
     early_stopping_patience: Count
     early_stopping_min_change: Coefficient
     selection_metric: Literal["val_loss", "val_accuracy"]
+    seed_init: Seed | None
+    seed_order: Seed | None
+    seed_augmentation: Seed | None
 
     @model_validator(mode="after")
     def _can_train(self) -> "TrainParams":
+        if self.range_test_least >= self.range_test_most:
+            raise ValueError("train.range_test_least must be below train.range_test_most")
+        if self.optimizer == "nesterov" and self.momentum == 0:
+            raise ValueError("train.optimizer nesterov needs train.momentum above 0")
+        if self.schedule_every == 0:
+            raise ValueError("train.schedule_every must be above 0")
         if self.epochs + self.head_epochs == 0:
             raise ValueError("train.epochs and train.head_epochs are both 0: nothing would train")
         if self.wise_ft and min(self.epochs, self.head_epochs) == 0:
@@ -143,19 +187,44 @@ class CrossValidationParams(Section):
     rows: Annotated[list[str], Field(min_length=1)]
 
 
+class StabilityParams(Section):
+    """The stability map: every rate with every schedule and every answer."""
+
+    num_seeds: Annotated[int, Field(ge=1, le=100)]
+    base: dict[str, Scalar]
+    learning_rates: Annotated[list[Rate], Field(min_length=1)]
+    schedules: Annotated[list[Schedule], Field(min_length=1)]
+    answers: Annotated[dict[str, dict[str, Scalar]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _begins_without(self) -> "StabilityParams":
+        if self.answers.get(BASELINE_ROW) != {}:
+            raise ValueError(f"stability.answers needs `{BASELINE_ROW}: {{}}` to compare with")
+        for name, changes in self.answers.items():
+            if taken := {"train.learning_rate", "train.schedule"} & changes.keys():
+                raise ValueError(f"stability.answers.{name} sets {taken.pop()}, which the map does")
+        return self
+
+
+class SpreadParams(Section):
+    """How much runs differ by their seeds alone, all of them and each by itself."""
+
+    num_seeds: Annotated[int, Field(ge=2, le=100)]
+    base: dict[str, Scalar]
+
+
 class GridParams(Section):
     """A grid of trainings; what is null is left out."""
 
     num_seeds: Annotated[int, Field(ge=2, le=100)]
     num_search_seeds: Annotated[int, Field(ge=1, le=100)]
-    num_seeds_learning_rates: Annotated[int, Field(ge=1, le=100)]
     regularization: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(min_length=1)]
     all_together: list[str]
     leave_one_out: bool
     data_size: DataSizeParams | None
     cross_validation: CrossValidationParams | None
-    learning_rates: Annotated[list[Rate], Field(min_length=1)]
-    schedules: Annotated[list[Schedule], Field(min_length=1)]
+    stability: StabilityParams
+    spread: SpreadParams | None
 
     @model_validator(mode="after")
     def _rows_are_sound(self) -> "GridParams":
@@ -221,6 +290,7 @@ class RuntimeParams(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
     mode: Literal["portable", "native"]
     num_threads: Annotated[int, Field(ge=1, le=1024)]
+    precision: Literal["fp32", "tf32", "bf16", "fp16", "auto"]
     num_workers: Annotated[int, Field(ge=1, le=1024)]
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -235,7 +305,7 @@ class TrackingParams(Section):
 class Params(Section):
     """The whole of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Seed
     data: DataParams
     model: ModelParams
     train: TrainParams

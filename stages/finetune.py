@@ -18,6 +18,8 @@ def main() -> None:
     trained = finetune(params)
     print(trained.claims)
     print(f"chosen on validation: epoch {trained.result.best_epoch}")
+    if incidents := trained.result.incidents:
+        print(f"the guard answered {len(incidents)} incidents: reports/finetune/incidents.csv")
 
 
 if __name__ == "__main__":

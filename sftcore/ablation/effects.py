@@ -1,4 +1,4 @@
-"""What the rows did: means over seeds, paired differences from the baseline, stable rates."""
+"""What the rows did: means over seeds, and paired differences from the baseline."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.ablation.plan import LEARNING_RATE, LEAVE_ONE_OUT, REGULARIZATION
+from sftcore.ablation.plan import LEAVE_ONE_OUT, REGULARIZATION
 from sftcore.ablation.run import CellResult
 from sftcore.metrics.intervals import bonferroni, holm, paired_interval
 from sftcore.sections import ALL_TOGETHER_ROW, BASELINE_ROW
 
-MAX_SWING_NATS = 0.5  # a larger rise of validation loss within one epoch counts as unstable
 COMPARED = ("val_loss", "val_accuracy", "gap")
 EFFECT_COLUMNS = ("row", "metric", "num_pairs", "baseline", "value", "difference", "low", "high",
                   "p_holm", "verdict")  # fmt: skip
@@ -27,7 +26,8 @@ def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame
     rise from one epoch to the next. ``status`` is ``finished``, ``diverged`` (left the finite
     numbers) or ``collapsed`` (ends no better on training pictures than guessing, loss ≥ ln C).
     ``ece`` is the calibration error on validation pictures; ``ece_scaled`` and ``nll_scaled`` are
-    at the temperature that the other half of them wants.
+    at the temperature that the other half of them wants. ``clipped_fraction`` is of the updates of
+    the last phase, ``batch_norm_gap`` that of the last epoch.
 
     Args:
         results: of the cells.
@@ -41,6 +41,7 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
     nan = float("nan")
     calibration = result.calibration
     losses = [record.val_loss for record in history]
+    last = [record for record in history if record.phase == history[-1].phase]
     swings = [after - before for before, after in pairwise(losses)]
     status = "finished"
     if result.diverged:
@@ -56,6 +57,7 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
         "num_train": result.num_train,
         "learning_rate": row.train.learning_rate,
         "schedule": row.train.schedule,
+        "answer": row.answer,
         "status": status,
         "best_epoch": result.best_epoch,
         "chosen": best.name if best else "",
@@ -71,6 +73,9 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
         "ece_scaled": calibration.get("ece_scaled", nan),
         "weight_norm": best.weight_norm if best else nan,
         "weight_distance": best.weight_distance if best else nan,
+        "num_incidents": sum(record.num_incidents for record in history),
+        "clipped_fraction": float(np.mean([r.clipped_fraction for r in last])) if last else nan,
+        "batch_norm_gap": history[-1].batch_norm_gap if history else nan,
         "last_val_loss": losses[-1] if losses else nan,
         "last_val_accuracy": history[-1].val_accuracy if history else nan,
         "last_train_loss": history[-1].train_loss if history else nan,
@@ -143,43 +148,6 @@ def _effect(
         "p_holm": found.p_value,
         "verdict": verdict,
     }
-
-
-def learning_rate_stability(cells: pd.DataFrame) -> pd.DataFrame:
-    """Every learning rate and schedule: what it reached and whether it is stable.
-
-    Stable means that no seed diverged or collapsed and that validation loss never rose by more
-    than :data:`MAX_SWING_NATS` within one epoch.
-
-    Args:
-        cells: see :func:`cells_table`.
-
-    Returns:
-        Columns schedule, learning_rate, num_seeds, num_diverged, num_collapsed, val_loss,
-        val_accuracy, last_val_loss, max_swing, is_stable; means over the seeds that have a value,
-        the worst for ``max_swing``.
-    """
-    table = cells[cells["family"] == LEARNING_RATE]
-    lines = []
-    for (schedule, rate), group in table.groupby(["schedule", "learning_rate"], sort=True):
-        num_diverged = int((group["status"] == "diverged").sum())
-        num_collapsed = int((group["status"] == "collapsed").sum())
-        swing = float(group["max_swing"].max())
-        lines.append(
-            {
-                "schedule": schedule,
-                "learning_rate": rate,
-                "num_seeds": len(group),
-                "num_diverged": num_diverged,
-                "num_collapsed": num_collapsed,
-                "val_loss": float(group["val_loss"].mean()),
-                "val_accuracy": float(group["val_accuracy"].mean()),
-                "last_val_loss": float(group["last_val_loss"].mean()),
-                "max_swing": swing,
-                "is_stable": num_diverged + num_collapsed == 0 and swing <= MAX_SWING_NATS,
-            }
-        )
-    return pd.DataFrame(lines)
 
 
 def baseline_gap(cells: pd.DataFrame, confidence: float) -> dict[str, float]:

@@ -163,35 +163,3 @@ def data_size_figure(cells: pd.DataFrame, laws: Sequence[PowerLaw]) -> bytes:
     axis.set_title("Does more data help? One dot per seed; dashed: extrapolated")
     axis.legend(frameon=False, fontsize=9)
     return to_png(figure)
-
-
-@own_style()
-def learning_rate_figure(cells: pd.DataFrame, num_classes: int) -> bytes:
-    """Last validation loss by learning rate and schedule; crosses are failed seeds.
-
-    Args:
-        cells: the learning-rate rows of :func:`sftcore.ablation.effects.cells_table`.
-        num_classes: C; guessing has the loss ln C.
-    """
-    figure, axes = new_figure(7.5, 4)
-    axis = axes[0, 0]
-    guessing = float(np.log(num_classes))
-    failed_at = guessing * 1.12
-    colours = (BLUE, ORANGE, GREEN, RED, GREY)
-    for (schedule, group), colour in zip(cells.groupby("schedule"), colours, strict=False):
-        finished = group[group["status"] == "finished"]
-        means = finished.groupby("learning_rate")["last_val_loss"].mean()
-        axis.plot(means.index, means, color=colour, label=str(schedule))
-        axis.plot(finished["learning_rate"], finished["last_val_loss"], "o", color=colour,
-                  markersize=4)  # fmt: skip
-        failed = group[group["status"] != "finished"]
-        axis.plot(failed["learning_rate"], [failed_at] * len(failed), "x", color=colour)
-    axis.axhline(guessing, color=GREY, linestyle="--", linewidth=1)
-    axis.text(cells["learning_rate"].min(), guessing, " guessing", va="bottom", fontsize=9,
-              color=GREY)  # fmt: skip
-    axis.set_xscale("log")
-    axis.set_ylim(0, guessing * 1.25)
-    axis.set(xlabel="peak learning rate", ylabel="validation loss at the end (nats)")
-    axis.set_title("Stability: dots are seeds, crosses seeds that diverged or collapsed")
-    axis.legend(frameon=False, fontsize=9)
-    return to_png(figure)

@@ -20,7 +20,10 @@ REGULARIZATION = "regularization"
 LEAVE_ONE_OUT = "leave_one_out"
 DATA_SIZE = "data_size"
 FOLD = "fold"
-LEARNING_RATE = "learning_rate"
+STABILITY = "stability"
+SPREAD = "spread"
+SOURCES = ("init", "order", "augmentation")  # of randomness
+ALL_SOURCES = "all"
 _SEARCH_SEED_OFFSET = 1000  # seeds of the search are none of those that are reported
 
 
@@ -30,12 +33,13 @@ class Row:
 
     Attributes:
         family: :data:`SEARCH`, :data:`REGULARIZATION`, :data:`LEAVE_ONE_OUT`, :data:`DATA_SIZE`,
-            :data:`FOLD` or :data:`LEARNING_RATE`.
+            :data:`FOLD`, :data:`STABILITY` or :data:`SPREAD`.
         name: shown in tables and figures.
         changes: from the base, by dotted name.
         model: resolved parameters.
         train: resolved parameters.
         portion: of the data.
+        answer: to instability, by name; empty for other families.
     """
 
     family: str
@@ -44,6 +48,7 @@ class Row:
     model: ModelParams
     train: TrainParams
     portion: Portion = field(default_factory=Portion)
+    answer: str = ""
 
     @property
     def is_baseline(self) -> bool:
@@ -111,9 +116,34 @@ def plan_rows(params: Params, chosen: Changes) -> list[Row]:
         for name, fold in product(grid.cross_validation.rows, range(count)):
             part = Portion(num_folds=count, fold=fold)
             rows.append(replace(by_name[name], family=FOLD, portion=part))
-    for schedule, rate in product(grid.schedules, grid.learning_rates):
-        changes: dict[str, Scalar] = {"train.learning_rate": rate, "train.schedule": schedule}
-        rows.append(_resolve(params, LEARNING_RATE, f"{schedule} {rate:g}", changes))
+    return [*rows, *_stability_rows(params), *_spread_rows(params)]
+
+
+def _stability_rows(params: Params) -> list[Row]:
+    """Every rate with every schedule and every answer."""
+    grid = params.ablation.chosen.stability
+    rows = []
+    for (answer, extra), schedule, rate in product(
+        grid.answers.items(), grid.schedules, grid.learning_rates
+    ):
+        changes = {**extra, "train.learning_rate": rate, "train.schedule": schedule}
+        name = f"{schedule} {rate:g} {answer}"
+        row = _resolve(params, STABILITY, name, {**grid.base, **changes})
+        rows.append(replace(row, changes=changes, answer=answer))
+    return rows
+
+
+def _spread_rows(params: Params) -> list[Row]:
+    """A row in which all seeds change, and one for each source of randomness alone."""
+    spread = params.ablation.chosen.spread
+    if spread is None:
+        return []
+    rows = [_resolve(params, SPREAD, ALL_SOURCES, spread.base)]
+    for source in SOURCES:
+        still: dict[str, Scalar] = {
+            f"train.seed_{other}": params.seed for other in SOURCES if other != source
+        }
+        rows.append(_resolve(params, SPREAD, source, {**spread.base, **still}))
     return rows
 
 
@@ -142,7 +172,8 @@ def plan_cells(rows: Sequence[Row], params: Params) -> list[Cell]:
         LEAVE_ONE_OUT: grid.num_seeds,
         DATA_SIZE: grid.data_size.num_seeds if grid.data_size else 0,
         FOLD: 1,
-        LEARNING_RATE: grid.num_seeds_learning_rates,
+        STABILITY: grid.stability.num_seeds,
+        SPREAD: grid.spread.num_seeds if grid.spread else 0,
     }
     return [
         Cell(row, params.seed + offset + (_SEARCH_SEED_OFFSET if row.family == SEARCH else 0))

@@ -16,7 +16,8 @@ _QUESTIONS = (
     ("helped", "What helped, by how much, and is it beyond noise?"),
     ("needed", "Which of them are needed once all are on?"),
     ("more_data", "Is more data worth more than regularization?"),
-    ("stable", "Which learning rates are stable?"),
+    ("stable", "Which settings are stable, and what survives the others?"),
+    ("spread", "How much of a difference is the seed?"),
     ("set", "What to set?"),
 )
 

@@ -21,18 +21,18 @@ from sftcore.artifacts import read_json, remove_abandoned, write_json
 from sftcore.data.augment import Augmentation
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store, open_store
-from sftcore.errors import ResourceError
+from sftcore.errors import ParamsError, ResourceError
 from sftcore.interruption import leave_on_signals_for_good
 from sftcore.metrics.calibration import cross_fitted_probabilities
 from sftcore.metrics.classification import classification_metrics
-from sftcore.recipe import WHOLE, changed_pictures, train, training_key
+from sftcore.recipe import WHOLE, changed_pictures, check_lengths, train, training_key
 from sftcore.runtime import set_up
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.state import Candidate, EpochRecord, FitResult
+from sftcore.training.records import Candidate, EpochRecord, FitResult
 
 _NUM_BINS = 15  # of the calibration error
-_CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
+CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def run_cells(
     environment: Path,
     device: str,
     mode: str,
+    precision: str,
     num_workers: int,
     scratch: Path,
     checkpoint_seconds: float,
@@ -91,27 +92,31 @@ def run_cells(
         environment: lock file of the installed packages, part of every key.
         device: where to compute.
         mode: ``portable`` or ``native``, as the process was started; part of every key.
+        precision: of the updates; part of every key.
         num_workers: processes of one thread each; changes no number.
         scratch: keeps one JSON file per finished cell, and checkpoints.
         checkpoint_seconds: least time between two checkpoints of a cell.
 
     Raises:
         ResourceError: a worker process was ended from outside.
+        ParamsError: the schedule of a row does not fit into its phases; nothing has been trained.
     """
-    work = _Work(prepared, device, scratch, checkpoint_seconds)
-    digest = open_store(prepared, ("train", "val")).digest
-    place = set_up(device, _CELL_THREADS)
+    work = _Work(prepared, device, precision, scratch, checkpoint_seconds)
+    store = open_store(prepared, ("train", "val"))
+    place = set_up(device, CELL_THREADS, precision)
+    _check_lengths(cells, store)
     keys = [
         training_key(
             cell.row.model,
             cell.row.train,
             seed=cell.seed,
-            data=digest,
+            data=store.digest,
             device=place,
-            num_threads=_CELL_THREADS,
+            num_threads=CELL_THREADS,
             mode=mode,
             environment=environment,
             portion=cell.row.portion,
+            precision=precision,
         )
         for cell in cells
     ]
@@ -149,12 +154,23 @@ class _Work:
 
     prepared: Path
     device: str
+    precision: str
     scratch: Path
     checkpoint_seconds: float
 
     @property
     def results(self) -> Path:
         return self.scratch / "cells"
+
+
+def _check_lengths(cells: Sequence[Cell], store: Store) -> None:
+    """Refuse a row whose schedule does not fit before any cell is trained."""
+    for cell in cells:
+        num_train = len(take_portion(store.samples, cell.row.portion, cell.seed)[0])
+        try:
+            check_lengths(cell.row.train, num_train)
+        except ParamsError as error:
+            raise ParamsError(f"row {cell.row.name} of the {cell.row.family}: {error}") from error
 
 
 def _train_missing(missing: dict[str, Cell], num_workers: int, work: _Work) -> None:
@@ -234,11 +250,12 @@ def _train_cell(key: str, cell: Cell, work: _Work) -> None:
             cell.row.model,
             cell.row.train,
             seed=cell.seed,
-            device=set_up(work.device, _CELL_THREADS),
+            device=set_up(work.device, CELL_THREADS, work.precision),
             cache=cache,
             on_epoch=lambda record: None,
             checkpoints=checkpoints,
             portion=cell.row.portion,
+            precision=work.precision,
         ).result
         content = {
             "history": [asdict(record) for record in result.history],

@@ -10,13 +10,13 @@ from sftcore.ablation.data_size import PowerLaw, fit_power_laws, fold_table, gro
 from sftcore.ablation.effects import (
     baseline_gap,
     cells_table,
-    learning_rate_stability,
     leave_one_out_effects,
     regularization_effects,
 )
 from sftcore.ablation.plan import Cell, Row, plan_cells, plan_rows, plan_search
 from sftcore.ablation.run import CellResult
 from sftcore.ablation.search import choose_settings
+from sftcore.ablation.stability import seed_spread, stability_map
 from sftcore.ablation.verdict import write_verdict
 from sftcore.sections import Params
 
@@ -36,7 +36,8 @@ class Study:
         growth: by row and size of the training data; empty if not asked for.
         laws: fitted to it.
         folds: of cross-validation; empty if not asked for.
-        stability: by learning rate and schedule.
+        stability: by learning rate, schedule and answer.
+        spread: by source of randomness; empty if not asked for.
         verdict: answers in words.
     """
 
@@ -51,6 +52,7 @@ class Study:
     laws: list[PowerLaw]
     folds: pd.DataFrame
     stability: pd.DataFrame
+    spread: pd.DataFrame
     verdict: dict[str, Any]
 
 
@@ -78,7 +80,7 @@ def conduct(
     effects = regularization_effects(cells, confidence)
     left_out = leave_one_out_effects(cells, confidence)
     laws = fit_power_laws(cells, confidence)
-    stability = learning_rate_stability(cells)
+    stability, spread = stability_map(cells), seed_spread(cells, confidence)
     return Study(
         rows=rows,
         results=results,
@@ -91,5 +93,6 @@ def conduct(
         laws=laws,
         folds=fold_table(cells, confidence),
         stability=stability,
-        verdict=write_verdict(rows, gap, effects, left_out, laws, stability, confidence),
+        spread=spread,
+        verdict=write_verdict(rows, gap, effects, left_out, laws, stability, spread, confidence),
     )

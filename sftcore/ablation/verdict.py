@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from sftcore.ablation.data_size import PowerLaw
-from sftcore.ablation.effects import MAX_SWING_NATS
-from sftcore.ablation.plan import LEARNING_RATE, REGULARIZATION, Row
+from sftcore.ablation.plan import REGULARIZATION, STABILITY, Row
+from sftcore.ablation.stability import spread_sentence, stability_sentence
 from sftcore.sections import BASELINE_ROW
 
 _OVERFIT_GAP = 0.05  # accuracy; a smaller gap is not called over-fitting
@@ -19,6 +19,7 @@ def write_verdict(
     left_out: pd.DataFrame,
     laws: list[PowerLaw],
     stability: pd.DataFrame,
+    spread: pd.DataFrame,
     confidence: float,
 ) -> dict[str, Any]:
     """Answers to the questions of a study.
@@ -29,12 +30,13 @@ def write_verdict(
         effects: see :func:`sftcore.ablation.effects.regularization_effects`.
         left_out: see :func:`sftcore.ablation.effects.leave_one_out_effects`.
         laws: see :func:`sftcore.ablation.data_size.fit_power_laws`.
-        stability: see :func:`sftcore.ablation.effects.learning_rate_stability`.
+        stability: see :func:`sftcore.ablation.stability.stability_map`.
+        spread: see :func:`sftcore.ablation.stability.seed_spread`.
         confidence: of the intervals.
 
     Returns:
-        ``overfitting``, ``helped``, ``needed``, ``more_data``, ``stable``, ``set`` (each a
-        sentence or two, empty where the grid does not ask) and
+        ``overfitting``, ``helped``, ``needed``, ``more_data``, ``stable``, ``spread``,
+        ``set`` (each a sentence or two, empty where the grid does not ask) and
         ``settings`` (what to put into params.yaml, by dotted name).
     """
     settings = {**_best_row(rows, effects), **_best_rate(rows, stability)}
@@ -43,7 +45,8 @@ def write_verdict(
         "helped": _helped(effects, confidence),
         "needed": _needed(left_out),
         "more_data": _more_data(laws, effects, confidence),
-        "stable": _stable(stability),
+        "stable": stability_sentence(stability),
+        "spread": spread_sentence(spread, confidence),
         "set": _advice(settings, effects),
         "settings": settings,
     }
@@ -129,32 +132,6 @@ def _change(loss: pd.Series, accuracy: pd.Series) -> str:
     )
 
 
-def _stable(stability: pd.DataFrame) -> str:
-    parts = []
-    for schedule, group in stability.groupby("schedule", sort=True):
-        safe = sorted(group["learning_rate"][group["is_stable"]])
-        unsafe = group[~group["is_stable"]].sort_values("learning_rate")
-        text = f"{schedule}: " + (
-            f"{', '.join(f'{rate:g}' for rate in safe)} stable" if safe else "no rate is stable"
-        )
-        faults = [f"{line.learning_rate:g} {_fault(line)}" for line in unsafe.itertuples()]
-        parts.append("; ".join([text, *faults]))
-    return "Learning rates, " + ". ".join(parts) + "."
-
-
-def _fault(line: Any) -> str:
-    failed = [
-        f"{verb} in {count} of {line.num_seeds} seeds"
-        for verb, count in (("diverges", line.num_diverged), ("collapses", line.num_collapsed))
-        if count
-    ]
-    if failed:
-        return " and ".join(failed)
-    return (
-        f"swings (validation loss rises by {line.max_swing:.2f} > {MAX_SWING_NATS:g} in an epoch)"
-    )
-
-
 def _best_row(rows: list[Row], effects: pd.DataFrame) -> dict[str, Any]:
     """Changes of the row with the least validation loss among those better beyond noise."""
     better = effects[(effects["metric"] == "val_loss") & (effects["verdict"] == "better")]
@@ -165,13 +142,13 @@ def _best_row(rows: list[Row], effects: pd.DataFrame) -> dict[str, Any]:
 
 
 def _best_rate(rows: list[Row], stability: pd.DataFrame) -> dict[str, Any]:
-    """The stable learning rate and schedule with the least validation loss."""
+    """The stable learning rate, schedule and answer with the least validation loss."""
     stable = stability[stability["is_stable"]]
     if stable.empty:
         return {}
     best = stable.loc[stable["val_loss"].idxmin()]
-    name = f"{best['schedule']} {best['learning_rate']:g}"
-    return dict(next(r.changes for r in rows if r.family == LEARNING_RATE and r.name == name))
+    name = f"{best['schedule']} {best['learning_rate']:g} {best['answer']}"
+    return dict(next(r.changes for r in rows if r.family == STABILITY and r.name == name))
 
 
 def _advice(settings: dict[str, Any], effects: pd.DataFrame) -> str:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from sftcore.ablation import figures
-from sftcore.ablation.effects import MAX_SWING_NATS
-from sftcore.ablation.plan import LEARNING_RATE, REGULARIZATION
+from sftcore.ablation import figures, stability_figures
+from sftcore.ablation.plan import REGULARIZATION, SPREAD
 from sftcore.ablation.report import CELLS_FILE, Section, render_html, render_markdown, section
+from sftcore.ablation.stability import MAX_SWING_NATS
 from sftcore.ablation.study import Study
 from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json, write_text
 from sftcore.sections import AblationParams
+from sftcore.stability.precision import FULL
 from sftcore.tables import safe_cells
 
 
@@ -22,6 +23,7 @@ def write_study(
     num_train: int,
     num_val: int,
     num_classes: int,
+    precision: str,
     output: Path,
 ) -> None:
     """Write the folder of the report.
@@ -32,6 +34,7 @@ def write_study(
         num_train: training pictures.
         num_val: validation pictures.
         num_classes: C.
+        precision: of the updates; written where it is not ``fp32``.
         output: folder; an earlier one is replaced only when the new one is whole.
 
     Raises:
@@ -40,11 +43,13 @@ def write_study(
     pictures = _draw(study, num_classes)
     intro = (
         f"Grid `{ablation.grid}`: {len(study.rows)} rows, {len(study.cells)} trainings (rows with "
-        f"{ablation.chosen.num_seeds} seeds, learning rates with "
-        f"{ablation.chosen.num_seeds_learning_rates}) on {num_train} pictures of {num_classes} "
+        f"{ablation.chosen.num_seeds} seeds, the stability map with "
+        f"{ablation.chosen.stability.num_seeds}) on {num_train} pictures of {num_classes} "
         f"classes, compared on {num_val} validation pictures. The test split was not read. "
         f"Common to all rows: {_listing(ablation.base)}."
     )
+    if precision != FULL:
+        intro += f" Updates were computed in {precision}."
     parts = _sections(study, ablation.confidence)
     tables = {
         "effects": study.effects,
@@ -52,17 +57,21 @@ def write_study(
         "leave_one_out": study.left_out,
         "data_size": study.growth,
         "folds": study.folds,
+        "spread": study.spread,
     }
     with output_folder(output) as folder:
         write_csv(folder / CELLS_FILE, safe_cells(study.cells))
-        write_csv(folder / "learning_rates.csv", study.stability)
+        write_csv(folder / "stability.csv", safe_cells(study.stability))
         for name, table in tables.items():
             if len(table):
                 write_csv(folder / f"{name}.csv", safe_cells(table))
         write_json(folder / "verdict.json", study.verdict)
-        write_json(
-            folder / "metrics.json", {"baseline": study.gap, "effects": _flat(study.effects)}
-        )
+        metrics: dict[str, Any] = {"baseline": study.gap, "effects": _flat(study.effects)}
+        if len(study.spread):
+            metrics["spread"] = _spread(study.spread)
+        if precision != FULL:
+            metrics["precision"] = precision
+        write_json(folder / "metrics.json", metrics)
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
         write_text(folder / "report.html", render_html(intro, study.verdict, parts, pictures))
@@ -78,14 +87,14 @@ def _draw(study: Study, num_classes: int) -> dict[str, bytes]:
         "curves": figures.curves_figure(study.results),
         "effects": figures.effects_figure(study.effects, "Each method alone"),
         "calibration": figures.calibration_figure(alone),
-        "learning_rates": figures.learning_rate_figure(
-            cells[cells["family"] == LEARNING_RATE], num_classes
-        ),
+        "stability": stability_figures.stability_figure(study.stability, num_classes),
     }
     if len(study.left_out):
         pictures["leave_one_out"] = figures.effects_figure(study.left_out, "All but one")
     if len(study.growth):
         pictures["data_size"] = figures.data_size_figure(cells, study.laws)
+    if len(study.spread):
+        pictures["spread"] = stability_figures.spread_figure(cells[cells["family"] == SPREAD])
     return pictures
 
 
@@ -157,14 +166,27 @@ def _sections(study: Study, confidence: float) -> list[Section]:
         )
     parts.append(
         section(
-            "Stability over the learning rate",
-            "Diverged: loss or gradient left the finite numbers. Collapsed: training loss ends no "
-            f"better than guessing. Stable: neither, and validation loss never rose by more than "
-            f"{MAX_SWING_NATS:g} nats within one epoch.",
-            ("learning_rates",),
+            "The stability map",
+            "Diverged: loss or gradient left the finite numbers, or the guard gave up. Collapsed: "
+            "training loss ends no better than guessing. Stable (outlined): neither, and "
+            f"validation loss never rose by more than {MAX_SWING_NATS:g} nats within one epoch. "
+            "Compare within the map: its trainings may have fewer epochs than the other rows.",
+            ("stability",),
             study.stability,
         )
     )
+    if len(study.spread):
+        parts.append(
+            section(
+                "How much runs differ by their seeds",
+                "All seeds together, and each source alone with the others held: the head's first "
+                "parameters (init), the order of the pictures (order), and augmentation, mixing "
+                "and dropout (augmentation). Intervals of the standard deviation of the loss are "
+                "those of normal values.",
+                ("spread",),
+                study.spread,
+            )
+        )
     return parts
 
 
@@ -185,6 +207,11 @@ def _flat(effects: pd.DataFrame) -> dict[str, dict[str, float]]:
         row: dict(zip(group["metric"], group["difference"].round(6).tolist(), strict=True))
         for row, group in effects.groupby("row")
     }
+
+
+def _spread(table: pd.DataFrame) -> dict[str, float]:
+    """Standard deviation of validation loss by source."""
+    return dict(zip(table["source"], table["val_loss_spread"].round(6).tolist(), strict=True))
 
 
 def _listing(changes: dict[str, Any]) -> str:

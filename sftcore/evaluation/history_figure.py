@@ -22,7 +22,7 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     is how far the training would have over-fitted had its last parameters been kept.
 
     Args:
-        history: columns of :class:`sftcore.training.state.EpochRecord`.
+        history: columns of :class:`sftcore.training.records.EpochRecord`.
         best_epoch: marked by a line.
     """
     figure, axes = new_figure(10, 6.4, 2, 2)

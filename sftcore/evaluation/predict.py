@@ -14,6 +14,7 @@ from sftcore.data.loader import normalize, split_batches, to_unit_range
 from sftcore.errors import WeightsError
 from sftcore.models.network import Network, build_start
 from sftcore.models.weights import read_state
+from sftcore.stability.precision import FULL
 from sftcore.tasks.classification import probabilities
 
 WEIGHTS_FILE = "model.safetensors"
@@ -34,6 +35,7 @@ class ModelRecord:
         std: per channel, likewise.
         background: colour behind transparent pictures and around oblong ones, in [0, 255].
         pretrained: record of the weights that training began with.
+        precision: of the updates, written only where it is not ``fp32``.
         model_sha256: of the tensors' file.
     """
 
@@ -46,6 +48,7 @@ class ModelRecord:
     background: tuple[int, int, int]
     pretrained: dict[str, Any]
     model_sha256: str
+    precision: str = FULL
 
 
 def save_model(folder: Path, state: Mapping[str, torch.Tensor], record: dict[str, Any]) -> None:
@@ -62,7 +65,10 @@ def save_model(folder: Path, state: Mapping[str, torch.Tensor], record: dict[str
     with output_folder(folder) as temporary:
         write_tensors(temporary / WEIGHTS_FILE, state)
         digest = sha256_file(temporary / WEIGHTS_FILE)
-        write_json(temporary / RECORD_FILE, asdict(ModelRecord(**record, model_sha256=digest)))
+        content = asdict(ModelRecord(**record, model_sha256=digest))
+        if content["precision"] == FULL:
+            del content["precision"]
+        write_json(temporary / RECORD_FILE, content)
 
 
 def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]:

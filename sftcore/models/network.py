@@ -1,7 +1,9 @@
 """The network that is fine-tuned: a backbone cut into blocks, and a new linear head."""
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +36,7 @@ class Network(nn.Module):
         head: the part for this task's classes.
         source_head: the classifier that the weights came with, where Co-Tuning trains it on.
         blocks: the backbone as a sequence; ``len(blocks)`` as a position means "only the head".
+        held: modules that stay in evaluation mode whatever mode the network is in.
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, dropout: float) -> None:
@@ -42,6 +45,18 @@ class Network(nn.Module):
         self.head = Head(backbone.num_features, num_classes, dropout)
         self.source_head: nn.Linear | None = None
         self.blocks = split_blocks(backbone.module)
+        self.held: tuple[nn.Module, ...] = ()
+
+    def hold_in_evaluation(self, modules: Iterable[nn.Module]) -> None:
+        """Let these modules be in evaluation mode from now on, and no others."""
+        self.held = tuple(modules)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation mode, for all modules but those that are held."""
+        super().train(mode)
+        for module in self.held:
+            module.eval()
+        return self
 
     def forward(self, inputs: Tensor, first_block: int = 0) -> Tensor:
         """Logits [B, C] of what block ``first_block`` takes: pictures [B, 3, S, S] for block 0."""
@@ -66,7 +81,7 @@ class Network(nn.Module):
         twin = Network.__new__(Network)
         nn.Module.__init__(twin)
         twin.backbone, twin.head = copy.deepcopy(self.backbone), copy.deepcopy(self.head)
-        twin.source_head = None
+        twin.source_head, twin.held = None, ()
         twin.blocks = split_blocks(twin.backbone)
         return twin.requires_grad_(False).eval()
 

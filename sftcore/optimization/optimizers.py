@@ -1,11 +1,69 @@
-"""Optimizers by name."""
+"""Optimizers by name, and how their learning rate is counted."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from sftcore.models.parameter_groups import Claim
+
+_SECOND_BETA = 0.999
+Build = Callable[[list[dict[str, Any]], float], torch.optim.Optimizer]
+
+
+def _torch(name: str, **settings: Any) -> Build:
+    def build(groups: list[dict[str, Any]], momentum: float) -> torch.optim.Optimizer:
+        return getattr(torch.optim, name)(groups, lr=0.0, momentum=momentum, **settings)
+
+    return build
+
+
+def _torch_betas(name: str, **settings: Any) -> Build:
+    def build(groups: list[dict[str, Any]], momentum: float) -> torch.optim.Optimizer:
+        betas = (momentum, _SECOND_BETA)
+        return getattr(torch.optim, name)(groups, lr=0.0, betas=betas, **settings)
+
+    return build
+
+
+def _timm(name: str, **settings: Any) -> Build:
+    def build(groups: list[dict[str, Any]], momentum: float) -> torch.optim.Optimizer:
+        import timm.optim
+
+        return getattr(timm.optim, name)(groups, lr=0.0, momentum=momentum, **settings)
+
+    return build
+
+
+def _timm_betas(name: str, second_beta: float = _SECOND_BETA, **settings: Any) -> Build:
+    def build(groups: list[dict[str, Any]], momentum: float) -> torch.optim.Optimizer:
+        import timm.optim
+
+        betas = (momentum, second_beta)
+        return getattr(timm.optim, name)(groups, lr=0.0, betas=betas, **settings)
+
+    return build
+
+
+# Momentum is SGD's, or the first of two betas. Where a method knows bias correction it is on:
+# without it fine-tuning is less stable (Mosbach et al., 2021, section 5.2). LAMB does not clip by
+# itself: clipping is a setting of its own.
+OPTIMIZERS: dict[str, Build] = {
+    "sgd": _torch("SGD", foreach=True),
+    "nesterov": _torch("SGD", foreach=True, nesterov=True),
+    "rmsprop": _torch("RMSprop", foreach=True),
+    "adam": _torch_betas("Adam", foreach=True),
+    "adamw": _torch_betas("AdamW", foreach=True),
+    "nadam": _torch_betas("NAdam", foreach=True),
+    "radam": _torch_betas("RAdam", foreach=True),
+    "lamb": _timm_betas("Lamb", bias_correction=True, max_grad_norm=None),
+    "lars": _timm("Lars"),
+    "lion": _timm_betas("Lion", second_beta=0.99),
+    "adabelief": _timm_betas("AdaBelief"),
+}
+_HEAVY_BALL = ("sgd", "nesterov", "rmsprop", "lars")  # a gradient adds up to 1/(1 − m) of itself
 
 
 def build_optimizer(
@@ -14,19 +72,22 @@ def build_optimizer(
     """An optimizer over the trained tensors; weight decay applies to the penalised ones.
 
     The learning rate is set before every step and starts at zero here. ``sgd`` adds the decay
-    to the gradient, ``g + λθ``, which equals the L2 penalty ``(λ/2)‖θ‖₂²``; so does
-    ``adam``, before its scaling. ``adamw`` decays apart from the gradient (Loshchilov and Hutter,
+    to the gradient, ``g + λθ``, which equals the L2 penalty ``(λ/2)‖θ‖₂²``; so do ``nesterov``,
+    ``rmsprop``, ``lars``, ``lamb``, ``nadam``, ``radam`` and ``adam``, before their scaling.
+    ``adamw``, ``adabelief`` and ``lion`` decay apart from the gradient (Loshchilov and Hutter,
     2019).
 
     Args:
-        name: ``sgd``, ``adam`` or ``adamw``.
+        name: in :data:`OPTIMIZERS`.
         claims: see :func:`sftcore.models.parameter_groups.claim_parameters`.
-        momentum: of SGD; for Adam and AdamW the first of the two betas.
+        momentum: of SGD and its kin; for the others the first of the two betas.
         weight_decay: λ.
 
     Raises:
         ValueError: no such optimizer, or nothing to train.
     """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer {name!r} is none of {', '.join(OPTIMIZERS)}")
     trained = [claim for claim in claims if claim.is_trained]
     groups = []
     for rate_factor in dict.fromkeys(claim.rate_factor for claim in trained):
@@ -39,13 +100,7 @@ def build_optimizer(
             decay = weight_decay if is_penalized else 0.0
             group = {"params": parameters, "weight_decay": decay, "rate_factor": rate_factor}
             groups += [group] * bool(parameters)
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=momentum, foreach=True)
-    if name == "adam":
-        return torch.optim.Adam(groups, lr=0.0, betas=(momentum, 0.999), foreach=True)
-    if name == "adamw":
-        return torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999), foreach=True)
-    raise ValueError(f"optimizer {name!r} is none of sgd, adam, adamw")
+    return OPTIMIZERS[name](groups, momentum)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
@@ -57,3 +112,31 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 def trained_parameters(claims: Sequence[Claim]) -> list[nn.Parameter]:
     """The tensors that gradient descent changes."""
     return [claim.parameter for claim in claims if claim.is_trained]
+
+
+def effective_rate(learning_rate: float, optimizer: str, momentum: float) -> float:
+    """How far a constant gradient moves a parameter in the end, a step: ``η/(1 − m)``.
+
+    (Li et al., 2020, Rethinking the hyperparameters for fine-tuning, section 3.2.) Optimizers that
+    keep a mean of gradients and not their sum have ``η`` itself.
+
+    Args:
+        learning_rate: η.
+        optimizer: its name.
+        momentum: m in [0, 1).
+    """
+    return learning_rate / (1 - momentum) if optimizer in _HEAVY_BALL else learning_rate
+
+
+def scaled_rate(learning_rate: float, rule: str, batch_size: int, reference: int) -> float:
+    """The rate for another size of the batch than the one it was chosen for.
+
+    Args:
+        learning_rate: η, good for ``reference`` pictures per update.
+        rule: ``none``, ``linear`` (``η·B/B₀``; Goyal et al., 2017, section 2.1) or ``sqrt``
+            (``η·√(B/B₀)``; Krizhevsky, 2014, One weird trick, section 5).
+        batch_size: B.
+        reference: B₀.
+    """
+    ratio = batch_size / reference
+    return learning_rate * {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[rule]

@@ -1,53 +1,193 @@
 """Learning-rate schedules as pure functions of the step.
 
-Each takes the progress t in [0, 1) through the steps after warm-up and gives the factor on the
-peak learning rate.
+A shape takes the step t counted from the end of the warm-up, and the number of steps T from there
+to the end of the phase, and gives the factor on the peak learning rate. Only the plateau also looks
+at what has been measured, and that is an argument too: the number of its drops so far.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-STEP_DECAY = 0.1  # factor at each of the two drops of `step`, and over the whole of `exponential`
-STEP_DROPS = (1 / 2, 3 / 4)
-EXPONENTIAL_END = 0.01
+ONE_CYCLE_START = 1 / 25  # of the peak, as torch's OneCycleLR has it
+ONE_CYCLE_END = 1e-4  # of the start
+Length = float | str  # a part from 0 to 1, or text such as "30 steps" or "2 epochs"
 
 
-def constant(progress: float) -> float:
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule by name, with what shapes it; each value concerns the schedules that are named.
+
+    Lengths that are parts are parts of the steps after the warm-up; the warm-up is a part of all.
+
+    Attributes:
+        name: in :data:`SHAPES`.
+        warmup: length of the warm-up, of any schedule.
+        factor: at each drop of step, multi_step and plateau, and of exponential in ``every``.
+        every: length from one drop of step to the next, or of one ``factor`` of exponential.
+        milestones: lengths to the drops of multi_step.
+        end: part of the peak at which linear, cosine, polynomial and warmup_stable_decay end.
+        power: of polynomial.
+        cycles: of cosine, each from the peak to the end.
+        rise: length of the first part of one_cycle.
+        decay: length of the last part of warmup_stable_decay.
+        patience: epochs without a better one before plateau drops.
+    """
+
+    name: str = "constant"
+    warmup: Length = 0.0
+    factor: float = 0.1
+    every: Length = 0.5
+    milestones: tuple[Length, ...] = (0.5, 0.75)
+    end: float = 0.0
+    power: float = 2.0
+    cycles: int = 1
+    rise: Length = 0.3
+    decay: Length = 0.2
+    patience: int = 2
+
+    def in_steps(self, num_epochs: int, steps_per_epoch: int) -> "StepSchedule":
+        """The schedule of a phase of this length, with every length in steps.
+
+        Raises:
+            ValueError: a length that the schedule uses does not fit into the phase.
+        """
+        whole = num_epochs * steps_per_epoch
+        warmup = round(_steps(self.warmup, whole, steps_per_epoch))
+        _must_fit("warmup", self.warmup, warmup, whole - 1, num_epochs, whole)
+        rest = whole - warmup
+        used: dict[str, Length] = {
+            "step": {"schedule_every": self.every},
+            "exponential": {"schedule_every": self.every},
+            "multi_step": {f"schedule_milestones.{i}": m for i, m in enumerate(self.milestones)},
+            "one_cycle": {"schedule_rise": self.rise},
+            "warmup_stable_decay": {"schedule_decay": self.decay},
+        }.get(self.name, {})
+        for name, length in used.items():
+            _must_fit(name, length, _steps(length, rest, steps_per_epoch), rest, num_epochs, whole)
+        return StepSchedule(
+            shape=self,
+            num_steps=whole,
+            warmup_steps=warmup,
+            every_steps=_steps(self.every, rest, steps_per_epoch),
+            milestone_steps=tuple(_steps(m, rest, steps_per_epoch) for m in self.milestones),
+            rise_steps=_steps(self.rise, rest, steps_per_epoch),
+            decay_steps=_steps(self.decay, rest, steps_per_epoch),
+        )
+
+
+@dataclass(frozen=True)
+class StepSchedule:
+    """A schedule in a phase of known length; see :meth:`Schedule.in_steps`."""
+
+    shape: Schedule
+    num_steps: int
+    warmup_steps: int = 0
+    every_steps: float = 1.0
+    milestone_steps: tuple[float, ...] = ()
+    rise_steps: float = 0.0
+    decay_steps: float = 0.0
+
+
+def _steps(length: Length, whole: int, steps_per_epoch: int) -> float:
+    """A length in steps; a part of ``whole`` need not be a round number."""
+    if not isinstance(length, str):
+        return length * whole
+    number, unit = length.split()
+    return float(number) * (steps_per_epoch if unit.startswith("epoch") else 1)
+
+
+def _must_fit(
+    name: str, length: Length, steps: float, most: float, num_epochs: int, num_steps: int
+) -> None:
+    if steps > most:
+        raise ValueError(
+            f"train.{name} is {length}, which is {steps:g} steps: at most {most:g} fit into a "
+            f"phase of {num_epochs} epochs, {num_steps} steps. Shorten it, or train for more epochs"
+        )
+
+
+def constant(t: int, total: int, schedule: StepSchedule) -> float:
     """1 throughout."""
     return 1.0
 
 
-def linear(progress: float) -> float:
-    """From 1 to 0 in a straight line."""
-    return 1.0 - progress
+def linear(t: int, total: int, schedule: StepSchedule) -> float:
+    """From 1 to e in a straight line, ``1 − (1 − e)·t/T``."""
+    return 1.0 - (1 - schedule.shape.end) * (t / total)
 
 
-def cosine(progress: float) -> float:
-    """From 1 to 0 along half a cosine (Loshchilov and Hutter, 2017, SGDR, eq. 5)."""
-    return (1 + math.cos(math.pi * progress)) / 2
+def cosine(t: int, total: int, schedule: StepSchedule) -> float:
+    """From 1 to e along half a cosine, as often as there are cycles of equal length.
+
+    (Loshchilov and Hutter, 2017, SGDR, eq. 5, with T_mult = 1.)
+    """
+    end, progress = schedule.shape.end, (t / total * schedule.shape.cycles) % 1
+    return end + (1 - end) * ((1 + math.cos(math.pi * progress)) / 2)
 
 
-def step(progress: float) -> float:
-    """Times 0.1 at one half and again at three quarters."""
-    return STEP_DECAY ** sum(progress >= drop for drop in STEP_DROPS)
+def polynomial(t: int, total: int, schedule: StepSchedule) -> float:
+    """``e + (1 − e)·(1 − t/T)^p`` (Chen et al., 2018, DeepLab, section 4.1, with e = 0)."""
+    end = schedule.shape.end
+    return end + (1 - end) * (1 - t / total) ** schedule.shape.power
 
 
-def exponential(progress: float) -> float:
-    """From 1 to 0.01 by equal factors."""
-    return EXPONENTIAL_END**progress
+def exponential(t: int, total: int, schedule: StepSchedule) -> float:
+    """By equal factors, f in each stretch: ``f^(t/s)``."""
+    return schedule.shape.factor ** (t / schedule.every_steps)
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
+def step(t: int, total: int, schedule: StepSchedule) -> float:
+    """Times f after each stretch: ``f^⌊t/s⌋``."""
+    return schedule.shape.factor ** int(t / schedule.every_steps)
+
+
+def multi_step(t: int, total: int, schedule: StepSchedule) -> float:
+    """Times f at each milestone."""
+    return schedule.shape.factor ** sum(t >= mark for mark in schedule.milestone_steps)
+
+
+def one_cycle(t: int, total: int, schedule: StepSchedule) -> float:
+    """Up from 1/25 along half a cosine, and down to 1/250 000 along another.
+
+    (Smith and Topin, 2018, Super-convergence, with the cosine of torch's ``OneCycleLR``; the
+    momentum stays.)
+    """
+    rise = schedule.rise_steps
+    if t < rise:
+        return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * (1 - math.cos(math.pi * t / rise)) / 2
+    end = ONE_CYCLE_START * ONE_CYCLE_END
+    return end + (1 - end) * (1 + math.cos(math.pi * (t - rise) / max(total - rise, 1))) / 2
+
+
+def warmup_stable_decay(t: int, total: int, schedule: StepSchedule) -> float:
+    """1, and in the last part from 1 to e in a straight line.
+
+    (Hägele et al., 2024, Scaling laws and compute-optimal training beyond fixed training durations,
+    section 3.)
+    """
+    begin = total - schedule.decay_steps
+    if t <= begin:
+        return 1.0
+    return 1.0 - (1 - schedule.shape.end) * (t - begin) / schedule.decay_steps
+
+
+SHAPES: dict[str, Callable[[int, int, StepSchedule], float]] = {
     "constant": constant,
     "linear": linear,
     "cosine": cosine,
-    "step": step,
+    "polynomial": polynomial,
     "exponential": exponential,
+    "step": step,
+    "multi_step": multi_step,
+    "one_cycle": one_cycle,
+    "warmup_stable_decay": warmup_stable_decay,
+    "plateau": constant,  # its drops are counted by plateau_drops
 }
 
 
 def learning_rate_at(
-    step_index: int, num_steps: int, *, peak: float, schedule: str, warmup_fraction: float
+    step_index: int, schedule: StepSchedule, *, peak: float, num_drops: int = 0
 ) -> float:
     """The learning rate of one update.
 
@@ -55,19 +195,39 @@ def learning_rate_at(
     2017, Accurate, large minibatch SGD, section 2.2).
 
     Args:
-        step_index: counted from 0.
-        num_steps: length of the phase in updates.
+        step_index: counted from 0 over the phase.
+        schedule: of the phase.
         peak: highest learning rate.
-        schedule: a name in :data:`SCHEDULES`.
-        warmup_fraction: part of ``num_steps`` spent on warm-up, rounded to whole steps.
+        num_drops: of the plateau, see :func:`plateau_drops`; other schedules have none.
 
     Raises:
         ValueError: ``step_index`` lies outside the phase.
     """
-    if not 0 <= step_index < num_steps:
-        raise ValueError(f"step {step_index} lies outside a phase of {num_steps} steps")
-    warmup_steps = round(warmup_fraction * num_steps)
-    if step_index < warmup_steps:
-        return peak * (step_index + 1) / warmup_steps
-    progress = (step_index - warmup_steps) / (num_steps - warmup_steps)
-    return peak * SCHEDULES[schedule](progress)
+    if not 0 <= step_index < schedule.num_steps:
+        raise ValueError(f"step {step_index} lies outside a phase of {schedule.num_steps} steps")
+    warmup = schedule.warmup_steps
+    if step_index < warmup:
+        return peak * (step_index + 1) / warmup
+    shape = SHAPES[schedule.shape.name]
+    factor = shape(step_index - warmup, schedule.num_steps - warmup, schedule)
+    return peak * factor * schedule.shape.factor**num_drops
+
+
+def plateau_drops(losses: Sequence[float], patience: int) -> int:
+    """How often a plateau has dropped the rate: a function of what has been measured alone.
+
+    An epoch is better if its loss is below the least before it. After more than ``patience`` epochs
+    in a row that are not, the rate drops and the count begins anew, as in torch's
+    ``ReduceLROnPlateau`` with a threshold of 0. A loss that is not a number is not better.
+
+    Args:
+        losses: of the phase's finished epochs, the less the better.
+        patience: epochs.
+    """
+    best, waited, drops = math.inf, 0, 0
+    for loss in losses:
+        waited = 0 if loss < best else waited + 1
+        best = loss if loss < best else best
+        if waited > patience:
+            drops, waited = drops + 1, 0
+    return drops

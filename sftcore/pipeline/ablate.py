@@ -7,14 +7,16 @@ from dataclasses import asdict
 
 from sftcore.ablation.plan import Cell
 from sftcore.ablation.report import CELLS_FILE
-from sftcore.ablation.run import CellResult, run_cells
+from sftcore.ablation.run import CELL_THREADS, CellResult, run_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.artifacts import sha256_file, sha256_json
 from sftcore.data.store import open_store
 from sftcore.params import flatten
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
+from sftcore.pipeline.precision import resolve_precision
 from sftcore.repository import scratch_folder
+from sftcore.runtime import set_up
 from sftcore.sections import Params
 from sftcore.tracking import ABLATION_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.measure import epoch_metrics
@@ -75,6 +77,8 @@ def run_study(params: Params) -> Study:
         SFTError: see :func:`sftcore.recipe.train`.
     """
     store = open_store(PREPARED, ("train", "val"))
+    device = set_up(params.runtime.device, CELL_THREADS, params.runtime.precision)
+    precision = resolve_precision(params, store, device, CELL_THREADS)
 
     def train_cells(cells: Sequence[Cell]) -> list[CellResult]:
         return run_cells(
@@ -83,6 +87,7 @@ def run_study(params: Params) -> Study:
             environment=ENVIRONMENT,
             device=params.runtime.device,
             mode=params.runtime.mode,
+            precision=precision,
             num_workers=params.runtime.num_workers,
             scratch=scratch_folder(),
             checkpoint_seconds=params.runtime.checkpoint_seconds,
@@ -95,6 +100,7 @@ def run_study(params: Params) -> Study:
         num_train=len(store.split("train")),
         num_val=len(store.split("val")),
         num_classes=len(store.classes),
+        precision=precision,
         output=ABLATION_REPORT,
     )
     return study

@@ -1,8 +1,10 @@
 """The fine-tune stage: read the store, train, write model, history and summary."""
 
+import math
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -19,17 +21,21 @@ from sftcore.data.store import Store, open_store
 from sftcore.errors import DivergedError
 from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
+from sftcore.evaluation.stability_figures import range_test_figure, updates_figure
 from sftcore.params import flatten
 from sftcore.pipeline.paths import ENVIRONMENT, FINETUNE_REPORT, MODEL, PREPARED
+from sftcore.pipeline.precision import resolve_precision
 from sftcore.recipe import Trained, train, training_key
 from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
 from sftcore.sections import ModelParams, Params
+from sftcore.stability.guard import Incident
+from sftcore.tables import safe_cells
 from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.measure import epoch_metrics
-from sftcore.training.state import EpochRecord, FitResult
+from sftcore.training.records import EpochRecord, FitResult
 
 if TYPE_CHECKING:
     import torch
@@ -42,11 +48,11 @@ def finetune(params: Params) -> Trained:
         params: the seed, and the sections model, train, runtime and tracking.
 
     Raises:
-        DivergedError: training left the finite numbers; nothing is written.
+        DivergedError: training left the finite numbers, or the guard gave up; nothing is written.
         SFTError: see :func:`sftcore.recipe.train`.
     """
     check_store(enabled=params.tracking.enabled)
-    device = set_up(params.runtime.device, params.runtime.num_threads)
+    device = set_up(params.runtime.device, params.runtime.num_threads, params.runtime.precision)
     store = open_store(PREPARED, ("train", "val"))
     settings = flatten(
         {
@@ -56,6 +62,8 @@ def finetune(params: Params) -> Trained:
             "runtime.num_threads": params.runtime.num_threads,
         }
     )
+    precision = resolve_precision(params, store, device, params.runtime.num_threads)
+    settings["runtime.precision"] = precision
     key = training_key(
         params.model,
         params.train,
@@ -65,6 +73,7 @@ def finetune(params: Params) -> Trained:
         num_threads=params.runtime.num_threads,
         mode=params.runtime.mode,
         environment=ENVIRONMENT,
+        precision=precision,
     )
     checkpoints = Checkpoints(
         scratch_folder() / "checkpoints" / key, params.runtime.checkpoint_seconds
@@ -81,9 +90,9 @@ def finetune(params: Params) -> Trained:
     ):
         run.log_params(settings)
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
-        trained = _train(params, store, device, run, checkpoints)
-        write_model(trained, store, params.model)
-        write_history(trained)
+        trained = _train(params, store, device, precision, run, checkpoints)
+        write_model(trained, store, params.model, precision)
+        write_history(trained, list(store.samples["id"]))
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL, store.image_size, len(store.classes))
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
@@ -93,7 +102,12 @@ def finetune(params: Params) -> Trained:
 
 
 def _train(
-    params: Params, store: Store, device: "torch.device", run: Run, checkpoints: Checkpoints
+    params: Params,
+    store: Store,
+    device: "torch.device",
+    precision: str,
+    run: Run,
+    checkpoints: Checkpoints,
 ) -> Trained:
     """Train with a progress bar, and stop with advice if it diverges."""
     num_epochs = params.train.head_epochs + params.train.epochs
@@ -101,7 +115,11 @@ def _train(
 
         def on_epoch(record: EpochRecord) -> None:
             progress.update()
-            progress.set_postfix(val_loss=record.val_loss, val_accuracy=record.val_accuracy)
+            progress.set_postfix(
+                val_loss=record.val_loss,
+                val_accuracy=record.val_accuracy,
+                incidents=record.num_incidents,
+            )
             run.log_metrics(epoch_metrics(record), record.epoch)
 
         trained = train(
@@ -113,21 +131,32 @@ def _train(
             cache=FeatureCache(FEATURE_BUDGET_BYTES),
             on_epoch=on_epoch,
             checkpoints=checkpoints,
+            precision=precision,
         )
+    run.log_history([(i.step, incident_metrics(i)) for i in trained.result.incidents])
     if trained.result.diverged:
+        without = "; train.guard can recover from it" if params.train.guard == "none" else ""
         raise DivergedError(
             f"training diverged in the {trained.result.diverged}. Lower train.learning_rate "
-            f"({params.train.learning_rate:g}) or train.head_learning_rate "
-            f"({params.train.head_learning_rate:g}), or set train.clip_norm or "
-            "train.warmup_fraction",
+            f"({params.train.learning_rate}) or train.head_learning_rate "
+            f"({params.train.head_learning_rate}), or set train.clip_norm or train.warmup{without}",
             len(trained.result.history),
         )
     return trained
 
 
-def write_model(trained: Trained, store: Store, model: ModelParams) -> None:
+def incident_metrics(incident: Incident) -> dict[str, float]:
+    """An incident's numbers for MLflow, at its update."""
+    return {
+        f"guard/{incident.phase}_loss": incident.loss,
+        f"guard/{incident.phase}_gradient_norm": incident.gradient_norm,
+        f"guard/{incident.phase}_rate_factor": incident.rate_factor,
+    }
+
+
+def write_model(trained: Trained, store: Store, model: ModelParams, precision: str) -> None:
     """Write the chosen tensors and all that is needed to use them."""
-    record = {
+    record: dict[str, Any] = {
         "backbone": model.backbone,
         "dropout": model.dropout,
         "classes": store.classes,
@@ -136,30 +165,85 @@ def write_model(trained: Trained, store: Store, model: ModelParams) -> None:
         "std": trained.start.record.std,
         "background": store.background,
         "pretrained": asdict(trained.start.record),
+        "precision": precision,
     }
     save_model(MODEL, trained.result.chosen_state, record)
 
 
-def write_history(trained: Trained) -> None:
-    """Write the history, what could have been chosen, the best epoch, and who was trained."""
+def write_history(trained: Trained, ids: Sequence[str]) -> None:
+    """Write the history, what could have been chosen, who was trained, and how stable it was.
+
+    Args:
+        trained: the training.
+        ids: names of the store's rows.
+    """
     result = trained.result
-    history = history_table(result)
-    candidates = candidates_table(result)
+    history, updates = history_table(result), updates_table(result)
+    candidates, incidents = candidates_table(result), incidents_table(result, ids)
     best, chosen = asdict(result.best), result.candidates[result.chosen]
     summary = {f"best_{name}": best[name] for name in best} | {
         "chosen": chosen.name,
         "chosen_val_loss": chosen.val_loss,
         "chosen_val_accuracy": chosen.val_accuracy,
+        "num_incidents": len(incidents),
+        "clipped_fraction": float(updates["is_clipped"].mean()) if len(updates) else 0.0,
     }
     line = candidates[candidates["name"] == "wise_ft"]
     with output_folder(FINETUNE_REPORT) as temporary:
         write_csv(temporary / "history.csv", history)
         write_bytes(temporary / "history.png", history_figure(history, result.best_epoch))
+        write_csv(temporary / "updates.csv", updates)
+        write_bytes(temporary / "updates.png", updates_figure(updates, incidents))
+        write_csv(temporary / "incidents.csv", safe_cells(incidents))
         write_csv(temporary / "candidates.csv", candidates)
         write_text(temporary / "parameters.txt", trained.claims + "\n")
         if len(line):
             write_bytes(temporary / "wise_ft.png", wise_ft_figure(line))
+        if result.range_tests:
+            tests, suggestions = range_test_tables(result)
+            write_csv(temporary / "range_test.csv", tests)
+            write_csv(temporary / "suggestions.csv", suggestions)
+            write_bytes(temporary / "range_test.png", range_test_figure(tests, suggestions))
         write_json(temporary / "summary.json", summary)
+
+
+def updates_table(result: FitResult) -> pd.DataFrame:
+    """One row per update that led to the last parameters."""
+    phases = {record.epoch: record.phase for record in result.history}
+    table = pd.DataFrame(vars(result.updates))
+    whole = table.astype({"epoch": int, "step": int, "is_clipped": int})
+    whole.insert(0, "phase", [phases[epoch] for epoch in whole["epoch"]])
+    return whole
+
+
+def incidents_table(result: FitResult, ids: Sequence[str]) -> pd.DataFrame:
+    """One row per incident of the guard, in the order in which they happened.
+
+    Args:
+        result: of the training.
+        ids: names of the store's rows; those of the batch stand in the column ``pictures``.
+    """
+    columns = [field.name for field in fields(Incident) if field.name != "rows"]
+    table = pd.DataFrame([asdict(i) for i in result.incidents], columns=columns)
+    table["pictures"] = [" ".join(ids[row] for row in i.rows) for i in result.incidents]
+    return table
+
+
+def range_test_tables(result: FitResult) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The curves of all range tests, and their suggestions beside the rate that was used."""
+    curves = [
+        pd.DataFrame(
+            {"phase": t.phase, "learning_rate": t.rates, "loss": t.losses, "smoothed": t.smoothed}
+        )
+        for t in result.range_tests
+    ]
+    used = updates_table(result).groupby("phase")["learning_rate"].max()
+    suggestions = [
+        {"phase": t.phase, "steepest": t.steepest, "valley": t.valley,
+         "learning_rate": used.get(t.phase, math.nan)}
+        for t in result.range_tests
+    ]  # fmt: skip
+    return pd.concat(curves, ignore_index=True), pd.DataFrame(suggestions)
 
 
 def candidates_table(result: FitResult) -> pd.DataFrame:

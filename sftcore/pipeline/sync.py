@@ -25,7 +25,7 @@ from sftcore.tracking import (
     replay_pending,
 )
 from sftcore.training.measure import epoch_metrics
-from sftcore.training.state import EpochRecord
+from sftcore.training.records import EpochRecord
 
 _WANTED = (PARAMS_FILE, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT)
 _CELL_METRICS = {

@@ -1,11 +1,16 @@
 """What batch norm does while the network is fine-tuned.
 
-``train`` normalises by the batch and moves the running statistics. ``freeze_statistics``
-normalises by the pretrained statistics and still trains scale and shift. ``freeze_all`` freezes
-these too. Layers are found by type; layer and group norms are left alone.
+| policy | normalises by | scale and shift |
+|---|---|---|
+| ``train`` | the batch; running statistics follow and are used in evaluation | trained |
+| ``recalibrate`` | the batch; every evaluation uses statistics of the training set | trained |
+| ``freeze_statistics`` | the pretrained statistics | trained |
+| ``freeze_all`` | the pretrained statistics | frozen |
+
+Layers are found by type; layer and group norms are left alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -13,30 +18,65 @@ from torch import Tensor, nn
 
 from sftcore.models.network import Network
 
+MOVING = ("train", "recalibrate")  # policies under which the running statistics move
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
 
 def set_training_mode(network: Network, *, batch_norm: str, first_block: int) -> None:
     """Put the network into training mode, except where its statistics must not move.
 
+    The exceptions hold: a later ``network.train()`` leaves them in evaluation mode.
+
     Args:
         network: changed in place.
-        batch_norm: ``train``, ``freeze_statistics`` or ``freeze_all``.
+        batch_norm: a policy of this module.
         first_block: blocks before this position are frozen, so they stay in evaluation mode
             whatever the policy: their output is a fixed function of the picture.
     """
-    network.train()
+    held = []
     for name, module in network.named_modules():
-        is_batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        if is_batch_norm and batch_norm != "train":
-            module.eval()
         part, _, inner = name.partition(".")
-        if part == "backbone" and any(block.owns(inner) for block in network.blocks[:first_block]):
-            module.eval()
+        is_frozen_block = part == "backbone" and any(
+            block.owns(inner) for block in network.blocks[:first_block]
+        )
+        is_frozen_norm = isinstance(module, _BatchNorm) and batch_norm not in MOVING
+        if is_frozen_block or is_frozen_norm:
+            held.append(module)
+    network.hold_in_evaluation(held)
+    network.train()
+
+
+def moving_norms(network: Network) -> list[_BatchNorm]:
+    """Batch norms whose running statistics move in training mode."""
+    held = {id(module) for module in network.held}
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and id(module) not in held
+    ]
+
+
+@contextmanager
+def normalized_by_batch(network: Network) -> Iterator[bool]:
+    """For a while, normalise by the batch where training does; all else is in evaluation mode.
+
+    Running statistics stay as they are. Yields whether there is any such layer.
+    """
+    norms = moving_norms(network)
+    network.eval()
+    with statistics_at_rest(network):
+        for norm in norms:
+            norm.train()
+        try:
+            yield bool(norms)
+        finally:
+            network.eval()
 
 
 @contextmanager
 def statistics_at_rest(network: Network) -> Iterator[None]:
     """Let no forward pass move the running statistics for a while."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     counts = [norm.num_batches_tracked for norm in norms]
     kept = [None if count is None else count.clone() for count in counts]
@@ -51,11 +91,28 @@ def statistics_at_rest(network: Network) -> Iterator[None]:
                 norm.num_batches_tracked.copy_(count)
 
 
+def keep_statistics(network: Network) -> Callable[[], None]:
+    """Copy the running statistics that move; calling the result puts them back.
+
+    A forward pass moves them before anyone can see that its batch was bad.
+    """
+    buffers = [buffer for norm in moving_norms(network) for buffer in norm.buffers()]
+    kept = [buffer.clone() for buffer in buffers]
+
+    def put_back() -> None:
+        for buffer, value in zip(buffers, kept, strict=True):
+            buffer.copy_(value)
+
+    return put_back
+
+
 @torch.no_grad()
 def recalibrate(network: Network, inputs: Iterable[Tensor], first_block: int) -> None:
-    """Give batch norms the mean statistics of these batches, as averaged parameters need it.
+    """Give batch norms the mean and variance of these inputs over all batches together.
 
-    (Izmailov et al., 2018, Averaging weights leads to wider optima, section 3.2.)
+    (Wu and Johnson, 2021, Rethinking "batch" in batchnorm, section 3: precise statistics.) Layers
+    before one normalise by the batch, as in training. The variance is the unbiased one that running
+    statistics hold.
 
     Args:
         network: its batch norms from ``first_block`` on are changed; left in evaluation mode.
@@ -66,17 +123,53 @@ def recalibrate(network: Network, inputs: Iterable[Tensor], first_block: int) ->
     norms = [
         module
         for name, module in network.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if isinstance(module, _BatchNorm)
         and network.block_of(name) >= first_block
         and module.track_running_stats
     ]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over all batches
-        norm.train()
-    for batch in inputs:
-        network(batch, first_block)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
+    moments = {norm: _Moments() for norm in norms}
+    hooks = [
+        norm.register_forward_pre_hook(lambda module, args: moments[module].add(args[0]))
+        for norm in norms
+    ]
+    try:
+        with statistics_at_rest(network):
+            for norm in norms:
+                norm.train()
+            for batch in inputs:
+                network(batch, first_block)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        network.eval()
+    for norm, seen in moments.items():
+        if seen.count > 1 and norm.running_mean is not None and norm.running_var is not None:
+            norm.running_mean.copy_(seen.mean)
+            norm.running_var.copy_(seen.variance)
+
+
+class _Moments:
+    """Count, sum and sum of squares by channel, in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum: Tensor | float = 0.0
+        self._squares: Tensor | float = 0.0
+
+    def add(self, features: Tensor) -> None:
+        """Take in features [B, C, ...]."""
+        values = features.double().transpose(0, 1).flatten(1)  # [C, B·...]
+        self.count += values.shape[1]
+        self._sum = self._sum + values.sum(dim=1)
+        self._squares = self._squares + values.square().sum(dim=1)
+
+    @property
+    def mean(self) -> Tensor:
+        """By channel [C]."""
+        return torch.as_tensor(self._sum) / self.count
+
+    @property
+    def variance(self) -> Tensor:
+        """Unbiased, by channel [C]."""
+        centred = torch.as_tensor(self._squares) - self.count * self.mean.square()
+        return centred.clamp(min=0) / (self.count - 1)

@@ -59,12 +59,12 @@ class Checkpoints:
         finally:
             lock.release()
 
-    def save_if_due(self, order: tuple[int, int], state: Callable[[], dict[str, Any]]) -> None:
+    def save_if_due(self, order: tuple[int, ...], state: Callable[[], dict[str, Any]]) -> None:
         """:meth:`save` if ``every_seconds`` have passed since the last checkpoint."""
         if time.monotonic() - self._last >= self._every_seconds:
             self.save(order, state())
 
-    def save(self, order: tuple[int, int], state: dict[str, Any]) -> None:
+    def save(self, order: tuple[int, ...], state: dict[str, Any]) -> None:
         """Write a checkpoint and drop all but the last two; no signal interrupts this.
 
         A checkpoint that cannot be written is a warning: training is worth more than its backup.

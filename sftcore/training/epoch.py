@@ -1,96 +1,169 @@
 """One pass over the training rows, an update per batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sftcore.data.loader import epoch_order, split_batches
 from sftcore.interruption import uninterrupted
 from sftcore.models.parameter_groups import Claim, freeze_all_but
-from sftcore.optimization.schedules import learning_rate_at
 from sftcore.randomness import seed_global
 from sftcore.regularization.imbalance import sampling_probabilities
 from sftcore.regularization.mixing import mix_targets
 from sftcore.regularization.penalties import Penalized
+from sftcore.stability.guard import ROLLBACK
+from sftcore.training.guarding import Place, judge
 from sftcore.training.inputs import Inputs
 from sftcore.training.objective import Objective
 from sftcore.training.plan import Course, Rows
 from sftcore.training.settings import Phase, Update
 from sftcore.training.state import TrainingState
-from sftcore.training.step import train_step
+from sftcore.training.step import StepReport, train_step
 from sftcore.training.views import View, epoch_view
 
 
-def run_epoch(
-    state: TrainingState,
-    optimizer: torch.optim.Optimizer,
+@dataclass(frozen=True)
+class Epoch:
+    """What the updates of one epoch have in common.
+
+    Attributes:
+        batches: rows of the store, one array per update.
+        inputs_of: gives what the first trained block takes, [B, ...], of a batch.
+        targets_of: gives class indices [B], or probabilities [B, C], of a batch.
+        objective: the loss.
+        trained: parameters that change.
+    """
+
+    batches: Sequence[np.ndarray]
+    inputs_of: Callable[[np.ndarray], Tensor]
+    targets_of: Callable[[np.ndarray], Tensor]
+    objective: Objective
+    trained: Sequence[nn.Parameter]
+
+
+def open_epoch(
+    number: int,
     inputs: Inputs,
     claims: Sequence[Claim],
     first_block: int,
     phase: Phase,
     course: Course,
-) -> float:
-    """Do what is left of the epoch that the state is in.
+) -> Epoch:
+    """Draw an epoch's order and pictures, and let gradients flow to what it trains.
 
     Args:
-        state: of the training; its network is in training mode.
-        optimizer: over all parameters that the phase trains.
+        number: of the epoch, counted from 0 over the training.
         inputs: of block ``first_block``.
         claims: on all parameters, for the phase.
         first_block: first one that is trained in this epoch.
         phase: that the epoch belongs to.
         course: of the training.
-
-    Returns:
-        The last learning rate.
-
-    Raises:
-        DivergedError: an update left the finite numbers.
     """
-    plan, position = course.plan, state.position
-    rows, update, seed = plan.rows, plan.update, plan.seed
-    epoch = len(state.result.history)
-    view = epoch_view(phase.augmentation, rows.train, plan.pictures.images, seed, epoch)
-    reader = inputs.reader(rows.train, view)
+    plan = course.plan
+    rows, update, seeds = plan.rows, plan.update, plan.seeds
+    view = epoch_view(
+        phase.augmentation, rows.train, plan.pictures.images, seeds.augmentation, number
+    )
     chances = _sampling_chances(rows, update.balanced_sampling)
-    batches = split_batches(epoch_order(rows.train, seed, epoch, chances), update.batch_size)
+    order = epoch_order(rows.train, seeds.order, number, chances)
     active = freeze_all_but(claims, first_block)
-    objective = Objective(
-        update, course.knowledge, first_block, _penalized(active, course.start, update)
+    return Epoch(
+        batches=split_batches(order, update.batch_size),
+        inputs_of=inputs.reader(rows.train, view),
+        targets_of=partial(_targets, view=view, rows=rows),
+        objective=Objective(
+            update, course.knowledge, first_block, _penalized(active, course.start, update)
+        ),
+        trained=[claim.parameter for claim in active],
     )
 
-    def rate_at(step: int) -> float:
-        return learning_rate_at(
-            step,
-            phase.num_epochs * len(batches),
-            peak=phase.learning_rate,
-            schedule=phase.schedule,
-            warmup_fraction=phase.warmup_fraction,
-        )
 
-    first_step = position.epoch * len(batches)
-    for index in range(position.batch, len(batches)):
-        batch, step = batches[index], first_step + index
+def run_epoch(
+    state: TrainingState,
+    optimizer: torch.optim.Optimizer,
+    epoch: Epoch,
+    phase: Phase,
+    course: Course,
+    rate_at: Callable[[int], float],
+) -> bool:
+    """Do what is left of the epoch that the state is in.
+
+    Args:
+        state: of the training; its network is in training mode.
+        optimizer: over all parameters that the phase trains.
+        epoch: that the state is in.
+        phase: that the epoch belongs to.
+        course: of the training.
+        rate_at: learning rate of an update, counted from 0 over the phase.
+
+    Returns:
+        Whether it came to its end; a rollback leaves it, and maybe for an earlier epoch.
+
+    Raises:
+        DivergedError: an update left the finite numbers, or the guard gave up.
+    """
+    plan, position, memory = course.plan, state.position, state.guard
+    update, number = plan.update, len(state.result.history)
+    first_step = position.epoch * len(epoch.batches)
+    for index in range(position.batch, len(epoch.batches)):
+        batch, step = epoch.batches[index], first_step + index
+        if (number, index) in memory.left_out:
+            state.leave_out_batch()
+            continue
+        learning_rate = rate_at(step) * memory.rate_factor
+        place = Place(phase.name, step, number, index, tuple(batch.tolist()), learning_rate)
         with uninterrupted():
             report = train_step(
                 state.network,
-                reader(batch),
-                _targets(batch, view, rows),
+                epoch.inputs_of(batch),
+                epoch.targets_of(batch),
                 optimizer,
-                objective=objective,
-                learning_rate=rate_at(step),
-                trained=[claim.parameter for claim in active],
+                objective=epoch.objective,
+                learning_rate=learning_rate,
+                trained=epoch.trained,
                 update=update,
                 step=step,
-                seed_draws=partial(seed_global, seed, "step", epoch, index),
+                loss_scale=state.loss_scale,
+                seed_draws=partial(seed_global, plan.seeds.augmentation, "step", number, index),
+                judge=lambda loss, norm, place=place: judge(  # type: ignore[misc]
+                    state, update.guard, loss, norm, place
+                ),
             )
-            state.add_update(report.gradient_norm, plan.averaging.ema_decay)
+            _take_in(state, report, place, course)
         if course.checkpoints is not None:
-            course.checkpoints.save_if_due(state.num_updates, state.state_dict)
-    return rate_at(first_step + len(batches) - 1)
+            course.checkpoints.save_if_due(state.progress, state.state_dict)
+        if report.answer == ROLLBACK:
+            return False
+    return True
+
+
+def _take_in(state: TrainingState, report: StepReport, place: Place, course: Course) -> None:
+    """Let the state follow what the update did."""
+    update, averaging = course.plan.update, course.plan.averaging
+    if report.answer == ROLLBACK:
+        state.roll_back(state.result.incidents[-1].rate_factor)
+    elif not report.is_made:
+        state.leave_out_batch()
+    else:
+        state.add_update(
+            loss=report.loss,
+            gradient_norm=report.gradient_norm,
+            learning_rate=place.learning_rate,
+            is_clipped=report.is_clipped,
+            step=place.step,
+            ema_decay=averaging.ema_decay,
+        )
+        if update.guard.answers:
+            state.remember_update(
+                report.loss,
+                report.gradient_norm,
+                window=update.guard.window,
+                snapshot_updates=update.guard.snapshot_updates,
+            )
 
 
 def _targets(batch: np.ndarray, view: View, rows: Rows) -> Tensor:

@@ -7,14 +7,9 @@ from torch import Tensor
 
 from sftcore.models.network import Network
 from sftcore.regularization.averaging import greedy_soup, interpolate, mean_state
+from sftcore.training.records import Candidate, FitResult, candidate_of, is_better
 from sftcore.training.settings import Averaging
-from sftcore.training.state import (
-    Candidate,
-    FitResult,
-    TrainingState,
-    candidate_of,
-    is_better,
-)
+from sftcore.training.state import TrainingState
 
 WISE_FT_ALPHAS = tuple(number / 10 for number in range(11))
 State = Mapping[str, Tensor]
@@ -30,12 +25,14 @@ class Measure:
         norms: ``‖w‖`` and ``‖w − w₀‖`` of the network as it is.
         val_logits: of the network as it is.
         recalibrate: gives batch norms the statistics that fit the network's parameters.
+        always_recalibrates: whether every average needs that; SWA does in any case.
     """
 
     losses: Callable[[], tuple[float, float, float, float]]
     norms: Callable[[], dict[str, float]]
     val_logits: Callable[[], Tensor]
     recalibrate: Callable[[], None]
+    always_recalibrates: bool
 
 
 def choose_parameters(
@@ -70,17 +67,15 @@ def _candidates(
     network, result, averages = state.network, state.result, state.averages
     found: list[tuple[Candidate, State]] = [(candidate_of(result.best), result.best_state)]
     if averages.swa_epochs:
-        _load(network, averages.swa)
-        measure.recalibrate()
-        swa = {name: tensor.clone() for name, tensor in network.model_state().items()}
+        swa = _load_average(network, averages.swa, measure, recalibrates=True)
         found.append((_measured("swa", averages.swa_epochs, 1.0, measure), swa))
     if averages.kept:
         found.append(_soup(state, selection_metric, measure))
     if averaging.wise_ft and averages.anchor:
         candidate, end = found[_best_of(found, selection_metric)]
         for alpha in WISE_FT_ALPHAS:
-            mixed = interpolate(averages.anchor, end, alpha)
-            _load(network, mixed)
+            line = interpolate(averages.anchor, end, alpha)
+            mixed = _load_average(network, line, measure, measure.always_recalibrates)
             measured = _measured("wise_ft", candidate.epochs, alpha, measure)
             found.append((measured, mixed))
     return found
@@ -92,7 +87,7 @@ def _soup(state: TrainingState, selection_metric: str, measure: Measure) -> tupl
     accepted: list[Candidate] = []
 
     def is_no_worse(mixed: State) -> bool:
-        _load(state.network, mixed)
+        _load_average(state.network, mixed, measure, measure.always_recalibrates)
         candidate = _measured("soup", epochs[:1], 1.0, measure)
         if accepted and is_better(accepted[-1], candidate, selection_metric):
             return False
@@ -100,8 +95,8 @@ def _soup(state: TrainingState, selection_metric: str, measure: Measure) -> tupl
         return True
 
     chosen = greedy_soup(list(kept.values()), is_no_worse)
-    mixed = mean_state([kept[epochs[index]] for index in chosen])
-    _load(state.network, mixed)
+    mean = mean_state([kept[epochs[index]] for index in chosen])
+    mixed = _load_average(state.network, mean, measure, measure.always_recalibrates)
     return _measured("soup", [epochs[i] for i in chosen], 1.0, measure), mixed
 
 
@@ -117,6 +112,15 @@ def _load(network: Network, state: State) -> None:
     # A classifier of the source is no part of a model, so it is not in the state.
     network.load_state_dict(dict(state), strict=network.source_head is None)
     network.eval()
+
+
+def _load_average(network: Network, state: State, measure: Measure, recalibrates: bool) -> State:
+    """Load an average, and fit batch norms to it where that is wanted; what came of it."""
+    _load(network, state)
+    if not recalibrates:
+        return state
+    measure.recalibrate()
+    return {name: tensor.clone() for name, tensor in network.model_state().items()}
 
 
 def _measured(name: str, epochs: Sequence[int], alpha: float, measure: Measure) -> Candidate:

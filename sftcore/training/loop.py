@@ -1,33 +1,42 @@
 """The one training loop: phases of epochs, measured on plain pictures, best epoch by validation."""
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from sftcore.data.loader import split_batches
-from sftcore.errors import DivergedError
+from sftcore.errors import DivergedError, ParamsError
 from sftcore.interruption import uninterrupted
 from sftcore.models.network import Network
-from sftcore.optimization.optimizers import build_optimizer
-from sftcore.stability.batch_norm import recalibrate, set_training_mode
+from sftcore.models.parameter_groups import Claim
+from sftcore.optimization.optimizers import build_optimizer, effective_rate
+from sftcore.optimization.range_test import RangeTest
+from sftcore.optimization.schedules import learning_rate_at, plateau_drops
+from sftcore.randomness import numpy_stream
+from sftcore.stability.batch_norm import MOVING, recalibrate, set_training_mode
 from sftcore.training.checkpoints import Checkpoints
-from sftcore.training.epoch import run_epoch
+from sftcore.training.epoch import Epoch, open_epoch, run_epoch
 from sftcore.training.finish import Measure, best_epoch_alone, choose_parameters
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.knowledge import gather_knowledge
 from sftcore.training.measure import (
-    MEASURED_BATCH_SIZE,
+    batch_norm_gap,
     evaluate_rows,
     logits_of,
     measured_rows,
     weight_norms,
 )
 from sftcore.training.plan import Course, Plan
+from sftcore.training.records import EpochRecord, FitResult
 from sftcore.training.settings import Phase
-from sftcore.training.state import EpochRecord, FitResult, TrainingState
+from sftcore.training.state import TrainingState
+from sftcore.training.trial import Trial, run_range_test, seconds_per_update
 
 LOGGER = logging.getLogger("sftcore")
+_CAREFUL_RATE = 1e-4  # for the precision test where the range test has not been run
 
 
 def fit(
@@ -44,20 +53,20 @@ def fit(
         network: changed in place; it ends with the parameters of the last update.
         plan: of the training.
         cache: features of frozen blocks.
-        on_epoch: called with every record, those of the part done earlier among them.
+        on_epoch: called with every record, those of the part done earlier among them, when no
+            rollback can reach it any more.
         checkpoints: of this very training. It goes on from the newest, and leaves one where it
             ends or where a signal ends it; a divergence removes them.
 
     Returns:
         The history and the chosen state. A divergence ends the training and is part of the result.
+
+    Raises:
+        ParamsError: a learning rate is left to the range test, and it found none.
     """
-    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    features = plan.inputs(network.eval(), len(network.blocks), cache)
-    knowledge = gather_knowledge(network, features, plan.rows, plan.update)
-    course = Course(plan, start, knowledge, cache, on_epoch, checkpoints)
+    course = _set_out(network, plan, cache, _Teller(on_epoch), checkpoints)
     state = _begin(network, course)
-    for record in state.result.history:
-        on_epoch(record)
+    course.tell(state.settled)
     try:
         for phase in plan.phases[state.position.phase :]:
             _run_phase(state, phase, course)
@@ -66,6 +75,7 @@ def fit(
     except DivergedError as error:
         name, epoch = plan.phases[state.position.phase].name, len(state.result.history)
         state.result.diverged = f"{name} phase, epoch {epoch}: {error}"
+        course.tell(state.result.history)
         best_epoch_alone(state.result)
         if checkpoints is not None:
             checkpoints.discard()
@@ -73,6 +83,53 @@ def fit(
         _save(state, checkpoints)
         raise
     return state.result
+
+
+def time_precisions(
+    network: Network, plan: Plan, precisions: Sequence[str], cache: FeatureCache
+) -> dict[str, float]:
+    """Seconds of an update of the last phase in each precision; infinite where it is not finite.
+
+    Args:
+        network: at its start; left as it was.
+        plan: of the training.
+        precisions: to try.
+        cache: features of frozen blocks.
+    """
+    course = _set_out(network, plan, cache, lambda records: None, None)
+    state, phase = TrainingState(network), plan.phases[-1]
+    claims = plan.claim(network, phase.first_block)
+    _, epoch = _open(state, claims, phase, course)
+    trial = Trial(network, claims, epoch, plan.update, plan.seeds, phase.name)
+    rate = phase.learning_rate or _CAREFUL_RATE
+    return {name: seconds_per_update(trial, name, rate) for name in precisions}
+
+
+class _Teller:
+    """Calls a function with every record once."""
+
+    def __init__(self, on_epoch: Callable[[EpochRecord], None]) -> None:
+        self._on_epoch = on_epoch
+        self._num_told = 0
+
+    def __call__(self, records: Sequence[EpochRecord]) -> None:
+        for record in records[self._num_told :]:
+            self._on_epoch(record)
+            self._num_told += 1
+
+
+def _set_out(
+    network: Network,
+    plan: Plan,
+    cache: FeatureCache,
+    tell: Callable[[Sequence[EpochRecord]], None],
+    checkpoints: Checkpoints | None,
+) -> Course:
+    """What a training has at hand before its first update."""
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    features = plan.inputs(network.eval(), len(network.blocks), cache)
+    knowledge = gather_knowledge(network, features, plan.rows, plan.update)
+    return Course(plan, start, knowledge, cache, tell, checkpoints)
 
 
 def _begin(network: Network, course: Course) -> TrainingState:
@@ -86,62 +143,162 @@ def _begin(network: Network, course: Course) -> TrainingState:
                 LOGGER.warning("a checkpoint does not fit and is skipped: %s", error)
                 network.load_state_dict(course.start)
                 continue
-            LOGGER.warning("going on from epoch %d, update %d of it", *state.num_updates)
+            LOGGER.warning("going on from epoch %d, update %d of it", *state.progress[1:])
             return state
     return TrainingState(network)
 
 
 def _save(state: TrainingState, checkpoints: Checkpoints | None) -> None:
     if checkpoints is not None:
-        checkpoints.save(state.num_updates, state.state_dict())
+        checkpoints.save(state.progress, state.state_dict())
 
 
 def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
     """Train one phase from where the state is to its end."""
     network, plan = state.network, course.plan
-    update, averaging = plan.update, plan.averaging
+    update = plan.update
     claims = plan.claim(network, phase.first_block)
+    peak = _peak(state, claims, phase, course)
     optimizer = build_optimizer(
         update.optimizer, claims, momentum=update.momentum, weight_decay=update.weight_decay
     )
-    state.begin_phase(optimizer)
-    if averaging.wise_ft and phase is plan.phases[-1]:
+    state.begin_phase(optimizer, is_guarded=bool(update.guard.answers))
+    if plan.averaging.wise_ft and phase is plan.phases[-1]:
         state.keep_anchor()
     while not _is_over(phase, state):
-        epoch = len(state.result.history)
-        first_block = phase.first_block_at(state.position.epoch, len(network.blocks))
-        set_training_mode(network, batch_norm=update.batch_norm, first_block=first_block)
-        inputs = plan.inputs(network, first_block, course.cache)
-        learning_rate = run_epoch(state, optimizer, inputs, claims, first_block, phase, course)
-        with state.measured_network():
-            train_loss, train_accuracy, val_loss, val_accuracy = _losses(inputs, network, plan)
-            record = EpochRecord(
-                epoch=epoch,
-                phase=phase.name,
-                train_loss=train_loss,
-                val_loss=val_loss,
-                train_accuracy=train_accuracy,
-                val_accuracy=val_accuracy,
-                learning_rate=learning_rate,
-                gradient_norm=float(np.mean(state.position.gradient_norms)),
-                **weight_norms(claims, course.start),
-            )
-            with uninterrupted():
-                state.add_epoch(
-                    record,
-                    selection_metric=plan.selection_metric,
-                    min_change=phase.early_stopping_min_change,
-                    soup_size=averaging.soup_size,
-                    is_in_swa=averaging.is_in_swa(epoch, plan.num_epochs),
-                )
-        course.on_epoch(record)
+        inputs, epoch = _open(state, claims, phase, course)
+        rate_at = partial(
+            learning_rate_at,
+            schedule=phase.schedule.in_steps(phase.num_epochs, len(epoch.batches)),
+            peak=peak,
+            num_drops=_num_drops(state, phase, plan),
+        )
+        if run_epoch(state, optimizer, epoch, phase, course, rate_at):
+            with state.measured_network():
+                record = _measure_epoch(state, inputs, epoch, claims, phase, course)
+                with uninterrupted():
+                    state.add_epoch(
+                        record,
+                        selection_metric=plan.selection_metric,
+                        min_change=phase.early_stopping_min_change,
+                        soup_size=plan.averaging.soup_size,
+                        is_in_swa=plan.averaging.is_in_swa(record.epoch, plan.num_epochs),
+                    )
+        course.tell(state.settled)
     with uninterrupted():
         state.end_phase()
+    course.tell(state.settled)
+
+
+def _open(
+    state: TrainingState, claims: Sequence[Claim], phase: Phase, course: Course
+) -> tuple[Inputs, Epoch]:
+    """What the epoch that the state is in needs; puts the network into training mode."""
+    network, plan = state.network, course.plan
+    first_block = phase.first_block_at(state.position.epoch, len(network.blocks))
+    set_training_mode(network, batch_norm=plan.update.batch_norm, first_block=first_block)
+    inputs = plan.inputs(network, first_block, course.cache)
+    number = len(state.result.history)
+    return inputs, open_epoch(number, inputs, claims, first_block, phase, course)
+
+
+def _peak(state: TrainingState, claims: Sequence[Claim], phase: Phase, course: Course) -> float:
+    """The phase's peak learning rate, after the range test if there is one.
+
+    Raises:
+        ParamsError: the rate is left to the test, and it found none.
+    """
+    tests = {test.phase: test for test in state.result.range_tests}
+    if phase.sweep is not None and phase.name not in tests:
+        _, epoch = _open(state, claims, phase, course)
+        plan = course.plan
+        trial = Trial(state.network, claims, epoch, plan.update, plan.seeds, phase.name)
+        tests[phase.name] = run_range_test(trial, phase.sweep)
+        state.result.range_tests.append(tests[phase.name])
+    if phase.learning_rate is not None:
+        return phase.learning_rate
+    assert phase.sweep is not None
+    rate = _suggested(tests[phase.name], phase.sweep.suggestion)
+    if math.isnan(rate):
+        name = "head_learning_rate" if phase.name == "head" else "learning_rate"
+        raise ParamsError(
+            f"the range test of the {phase.name} phase found no rate from {phase.sweep.least:g} to "
+            f"{phase.sweep.most:g} at which the loss falls: set train.{name} to a number, or "
+            "widen train.range_test_least and train.range_test_most"
+        )
+    return rate
+
+
+def _suggested(test: RangeTest, suggestion: str) -> float:
+    return test.steepest if suggestion == "steepest" else test.valley
+
+
+def _num_drops(state: TrainingState, phase: Phase, plan: Plan) -> int:
+    """How often the plateau has dropped the rate; 0 for other schedules."""
+    if phase.schedule.name != "plateau":
+        return 0
+    own = [record for record in state.result.history if record.phase == phase.name]
+    by_loss = plan.selection_metric == "val_loss"
+    losses = [record.val_loss if by_loss else -record.val_accuracy for record in own]
+    return plateau_drops(losses, phase.schedule.patience)
+
+
+def _measure_epoch(
+    state: TrainingState,
+    inputs: Inputs,
+    epoch: Epoch,
+    claims: Sequence[Claim],
+    phase: Phase,
+    course: Course,
+) -> EpochRecord:
+    """The record of the epoch that has come to its end; the network is in evaluation mode."""
+    network, plan, log = state.network, course.plan, state.result.updates
+    number, update = len(state.result.history), plan.update
+    _recalibrate_if_wanted(network, inputs, plan)
+    train_loss, train_accuracy, val_loss, val_accuracy = _losses(inputs, network, plan)
+    own = [i for i in range(len(log)) if log.epoch[i] == number]
+    learning_rate = log.learning_rate[own[-1]] if own else 0.0
+    return EpochRecord(
+        epoch=number,
+        phase=phase.name,
+        train_loss=train_loss,
+        val_loss=val_loss,
+        train_accuracy=train_accuracy,
+        val_accuracy=val_accuracy,
+        learning_rate=learning_rate,
+        gradient_norm=_mean([log.gradient_norm[i] for i in own]),
+        effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
+        clipped_fraction=_mean([log.is_clipped[i] for i in own]),
+        batch_norm_gap=batch_norm_gap(network, inputs, epoch.batches, plan.rows.labels),
+        num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
+        **weight_norms(claims, course.start),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of an epoch's updates; 0 if the guard left out every one of them."""
+    return float(np.mean(values)) if values else 0.0
+
+
+def _recalibrate_if_wanted(network: Network, inputs: Inputs, plan: Plan) -> None:
+    if plan.update.batch_norm == "recalibrate":
+        _fit_batch_norm(network, inputs, plan)
+
+
+def _fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:
+    """Give batch norms the statistics of the training pictures, in batches as training has them.
+
+    Rows lie class by class, and a batch of one class has other statistics, so they are shuffled.
+    """
+    measured = measured_rows(plan.rows.train, plan.seeds.order)
+    shuffled = numpy_stream(plan.seeds.order, "recalibration").permutation(measured)
+    batches = split_batches(shuffled, plan.update.batch_size)
+    recalibrate(network, map(inputs.reader(measured), batches), inputs.first_block)
 
 
 def _losses(inputs: Inputs, network: Network, plan: Plan) -> tuple[float, float, float, float]:
     """Loss and accuracy of the network as it is, on training and validation rows."""
-    rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seed)
+    rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seeds.order)
     train = evaluate_rows(network, inputs, measured, rows.labels)
     val = evaluate_rows(network, inputs, rows.val, rows.labels)
     return *train, *val
@@ -163,15 +320,14 @@ def _finish(state: TrainingState, course: Course) -> None:
     claims = plan.claim(network, first_block)
 
     def fit_batch_norm() -> None:
-        if plan.update.batch_norm == "train":  # else the statistics are the pretrained ones
-            measured = measured_rows(plan.rows.train, plan.seed)
-            batches = split_batches(measured, MEASURED_BATCH_SIZE)
-            recalibrate(network, map(inputs.reader(measured), batches), first_block)
+        if plan.update.batch_norm in MOVING:  # else the statistics are the pretrained ones
+            _fit_batch_norm(network, inputs, plan)
 
     measure = Measure(
         losses=lambda: _losses(inputs, network, plan),
         norms=lambda: weight_norms(claims, course.start),
         val_logits=lambda: logits_of(network, inputs, plan.rows.val),
         recalibrate=fit_batch_norm,
+        always_recalibrates=plan.update.batch_norm == "recalibrate",
     )
     choose_parameters(state, plan.averaging, plan.selection_metric, measure)

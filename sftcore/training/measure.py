@@ -10,9 +10,10 @@ from sftcore.data.loader import split_batches
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.randomness import numpy_stream
+from sftcore.stability.batch_norm import normalized_by_batch
 from sftcore.tasks.classification import measure
 from sftcore.training.inputs import Inputs
-from sftcore.training.state import EpochRecord
+from sftcore.training.records import EpochRecord
 
 MEASURED_BATCH_SIZE = 64
 MAX_TRAIN_MEASURED = 5000  # training pictures measured after every epoch: bounds the cost
@@ -42,6 +43,40 @@ def evaluate_rows(
     return measure(logits_of(network, inputs, rows), own)
 
 
+_NUM_GAP_BATCHES = 4  # bounds the cost of the gap
+
+
+@torch.no_grad()
+def batch_norm_gap(
+    network: Network, inputs: Inputs, batches: Sequence[np.ndarray], labels: Tensor
+) -> float:
+    """Loss by the running statistics minus loss by the batch's own, on the same training pictures.
+
+    It tells whether the network that is evaluated is the one that is trained: far from 0, the
+    running statistics lag behind the parameters, or batches are too small to stand for them. The
+    pictures are plain, and nothing is dropped.
+
+    Args:
+        network: in evaluation mode, and left there.
+        inputs: of the first trained block.
+        batches: rows of the store as they were trained on, of which the first four are looked at.
+        labels: of every row of the store.
+
+    Returns:
+        Nats; 0 where no running statistics move, since both modes are then one.
+    """
+    batches = batches[:_NUM_GAP_BATCHES]
+    chosen = np.concatenate(batches)
+    own = labels[torch.from_numpy(chosen).to(labels.device)]
+    with normalized_by_batch(network) as is_any:
+        if not is_any:
+            return 0.0
+        reader, first_block = inputs.reader(np.unique(chosen)), inputs.first_block
+        by_batch = torch.cat([network(reader(batch), first_block) for batch in batches])
+    by_running = torch.cat([network(reader(batch), first_block) for batch in batches])
+    return measure(by_running, own)[0] - measure(by_batch, own)[0]
+
+
 def weight_norms(claims: Sequence[Claim], start: dict[str, Tensor]) -> dict[str, float]:
     """``‖w‖₂`` over all parameters, and ``‖w − w₀‖₂`` from where training began."""
     size = sum(float(claim.parameter.detach().double().square().sum()) for claim in claims)
@@ -60,7 +95,11 @@ def epoch_metrics(record: EpochRecord) -> dict[str, float]:
         "val/loss": record.val_loss,
         "val/accuracy": record.val_accuracy,
         "optimization/learning_rate": record.learning_rate,
+        "optimization/effective_learning_rate": record.effective_learning_rate,
         "optimization/gradient_norm": record.gradient_norm,
+        "optimization/clipped_fraction": record.clipped_fraction,
+        "stability/batch_norm_gap": record.batch_norm_gap,
+        "stability/incidents": record.num_incidents,
         "weights/norm": record.weight_norm,
         "weights/distance": record.weight_distance,
     }

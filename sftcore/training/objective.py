@@ -56,9 +56,9 @@ class Objective:
             targets: class indices [B], or probabilities [B, C] where labels are mixed.
         """
         update, knowledge = self.update, self.knowledge
-        maps = network.block_outputs(inputs, self.first_block)
+        maps = [each.float() for each in network.block_outputs(inputs, self.first_block)]
         features = maps[-1] if maps else inputs
-        logits = network.head(features)
+        logits = network.head(features).float()  # sums and logarithms in fp32 at any precision
         if knowledge.logit_offsets is not None:
             logits = logits + knowledge.logit_offsets
         loss = classification_loss(logits, targets, update.label_smoothing, knowledge.class_weights)
@@ -68,7 +68,8 @@ class Objective:
             loss = loss + update.bss * bss_penalty(features)
         if maps and knowledge.source is not None:
             with torch.no_grad():
-                source_maps = knowledge.source.block_outputs(inputs, self.first_block)
+                source = knowledge.source
+                source_maps = [m.float() for m in source.block_outputs(inputs, self.first_block)]
             loss = loss + update.delta * delta_penalty(maps, source_maps)
         if knowledge.relationship is not None and network.source_head is not None:
             wanted = (
@@ -76,5 +77,7 @@ class Objective:
                 if targets.is_floating_point()
                 else knowledge.relationship[targets]
             )
-            loss = loss + update.co_tuning * co_tuning_loss(network.source_head(features), wanted)
+            loss = loss + update.co_tuning * co_tuning_loss(
+                network.source_head(features).float(), wanted
+            )
         return loss

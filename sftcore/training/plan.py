@@ -11,8 +11,8 @@ from sftcore.models.parameter_groups import Claim, claim_parameters
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.objective import Knowledge
-from sftcore.training.settings import Averaging, Phase, Update
-from sftcore.training.state import EpochRecord
+from sftcore.training.records import EpochRecord
+from sftcore.training.settings import Averaging, Phase, Seeds, Update
 from sftcore.training.views import Pictures
 
 
@@ -44,7 +44,7 @@ class Plan:
         update: what each update does.
         averaging: which averages of parameters are tried at the end.
         selection_metric: ``val_loss`` (least) or ``val_accuracy`` (most, then least loss).
-        seed: decides order, augmentation and dropout.
+        seeds: decide order, augmentation and dropout.
         frozen_identity: names the starting parameters, as a key of the feature cache.
     """
 
@@ -54,7 +54,7 @@ class Plan:
     update: Update
     averaging: Averaging
     selection_metric: str
-    seed: int
+    seeds: Seeds
     frozen_identity: str
 
     @property
@@ -92,7 +92,7 @@ class Course:
         start: the network's tensors before the first update.
         knowledge: of the terms of the loss.
         cache: features of frozen blocks.
-        on_epoch: called with every record.
+        tell: called with the records that no rollback can reach any more, from the first on.
         checkpoints: of this very training.
     """
 
@@ -100,5 +100,5 @@ class Course:
     start: dict[str, Tensor]
     knowledge: Knowledge
     cache: FeatureCache
-    on_epoch: Callable[[EpochRecord], None]
+    tell: Callable[[Sequence[EpochRecord]], None]
     checkpoints: Checkpoints | None

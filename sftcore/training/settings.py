@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from sftcore.data.augment import Augmentation
+from sftcore.optimization.clipping import Clipping
+from sftcore.optimization.schedules import Schedule
 from sftcore.regularization.penalties import Coefficients
+from sftcore.stability.guard import GuardSettings
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,9 @@ class Phase:
         unfreeze_every_epochs: epochs after which one block more is trained, from the last one
             back to ``first_block`` (Howard and Ruder, 2018, ULMFiT, section 3.3); 0 trains them
             all at once.
-        learning_rate: peak.
-        schedule: a name in :data:`sftcore.optimization.schedules.SCHEDULES`.
-        warmup_fraction: part of the phase's steps spent on warm-up.
+        learning_rate: peak; None takes the suggestion of the range test.
+        schedule: how the rate goes on from there.
+        sweep: of the range test before the phase; None is no test.
         augmentation: how its training pictures are changed.
         early_stopping_patience: epochs without a better one before the phase ends; 0 never ends it.
         early_stopping_min_change: by how much the metric must improve to count as better.
@@ -29,9 +32,9 @@ class Phase:
     num_epochs: int
     first_block: int
     unfreeze_every_epochs: int
-    learning_rate: float
-    schedule: str
-    warmup_fraction: float
+    learning_rate: float | None
+    schedule: Schedule
+    sweep: "Sweep | None"
     augmentation: Augmentation
     early_stopping_patience: int
     early_stopping_min_change: float
@@ -41,6 +44,38 @@ class Phase:
         if self.unfreeze_every_epochs == 0:
             return self.first_block
         return max(self.first_block, num_blocks - 1 - epoch // self.unfreeze_every_epochs)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A learning-rate range test.
+
+    Attributes:
+        least: first rate.
+        most: last rate.
+        num_steps: updates from one to the other.
+        suggestion: ``steepest`` or ``valley``, which a phase without a rate takes.
+    """
+
+    least: float
+    most: float
+    num_steps: int
+    suggestion: str
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Seeds of the streams that a training draws from; each is a function of its own alone.
+
+    Attributes:
+        init: the head, and the backbone where it has no pretrained parameters.
+        order: which pictures are in which batch.
+        augmentation: how pictures are changed and mixed, and which features are dropped.
+    """
+
+    init: int
+    order: int
+    augmentation: int
 
 
 @dataclass(frozen=True)
@@ -65,9 +100,12 @@ class Update:
         logit_adjustment: see :func:`sftcore.regularization.imbalance.logit_offsets`.
         sam_rho: see :func:`sftcore.regularization.sharpness.moved_uphill`; 0 is off.
         sam_every: updates from one with SAM to the next.
-        clip_norm: largest norm of the whole gradient; 0 never clips.
+        clipping: limits on the gradient.
         batch_norm: see :mod:`sftcore.stability.batch_norm`.
         batch_size: pictures per update.
+        micro_batch_size: pictures per forward and backward pass; 0 takes the batch as a whole.
+        precision: see :func:`sftcore.stability.precision.computed_in`.
+        guard: what counts as trouble, and the answers.
     """
 
     optimizer: str
@@ -87,9 +125,12 @@ class Update:
     logit_adjustment: float
     sam_rho: float
     sam_every: int
-    clip_norm: float
+    clipping: Clipping
     batch_norm: str
     batch_size: int
+    micro_batch_size: int
+    precision: str
+    guard: GuardSettings
 
 
 @dataclass(frozen=True)

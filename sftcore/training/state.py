@@ -1,7 +1,7 @@
-"""What a training has come to: its records, where it is, and the tensors that change."""
+"""Where a training is, and the tensors that change: all that a checkpoint has to hold."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,93 +10,11 @@ import torch
 from torch import Tensor
 
 from sftcore.models.network import Network
+from sftcore.optimization.range_test import RangeTest
 from sftcore.regularization.averaging import ema_decay_at, update_average
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One row of the history.
-
-    Losses are plain cross-entropy in nats of plain pictures in evaluation mode: no smoothing, no
-    penalty, no augmentation, so that train and validation can be compared.
-    """
-
-    epoch: int
-    phase: str
-    train_loss: float
-    val_loss: float
-    train_accuracy: float
-    val_accuracy: float
-    learning_rate: float
-    weight_norm: float
-    weight_distance: float
-    gradient_norm: float
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A set of parameters that the training could end with, measured as an epoch is.
-
-    Attributes:
-        name: ``best epoch``, ``swa``, ``soup`` or ``wise_ft``.
-        epochs: whose parameters went into it.
-        alpha: of WiSE-FT, the part of the fine-tuned parameters; 1 for all others.
-    """
-
-    name: str
-    epochs: tuple[int, ...]
-    alpha: float
-    train_loss: float
-    val_loss: float
-    train_accuracy: float
-    val_accuracy: float
-    weight_norm: float
-    weight_distance: float
-
-
-def candidate_of(record: EpochRecord) -> Candidate:
-    """An epoch as something to end with."""
-    return Candidate(
-        name="best epoch",
-        epochs=(record.epoch,),
-        alpha=1.0,
-        train_loss=record.train_loss,
-        val_loss=record.val_loss,
-        train_accuracy=record.train_accuracy,
-        val_accuracy=record.val_accuracy,
-        weight_norm=record.weight_norm,
-        weight_distance=record.weight_distance,
-    )
-
-
-@dataclass
-class FitResult:
-    """What a training leaves.
-
-    Attributes:
-        history: one record per finished epoch.
-        best_epoch: the record's epoch that validation chose; -1 if none finished.
-        diverged: why training stopped early, empty if it did not leave the finite numbers.
-        best_state: parameters and buffers at the best epoch.
-        candidates: the best epoch and the averages that were asked for.
-        chosen: position among ``candidates`` of what validation chose; -1 if no epoch finished.
-        chosen_state: its parameters and buffers.
-        val_logits: of the chosen parameters, [V, C] in the order of the validation rows.
-    """
-
-    history: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int = -1
-    diverged: str = ""
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-    candidates: list[Candidate] = field(default_factory=list)
-    chosen: int = -1
-    chosen_state: dict[str, Tensor] = field(default_factory=dict)
-    val_logits: Tensor | None = None
-
-    @property
-    def best(self) -> EpochRecord:
-        """The record of the best epoch."""
-        return self.history[self.best_epoch]
+from sftcore.stability.guard import Incident
+from sftcore.stability.precision import LossScale
+from sftcore.training.records import EpochRecord, FitResult, is_better, rank_epochs
 
 
 @dataclass
@@ -106,15 +24,13 @@ class Position:
     Attributes:
         phase: index of the phase.
         epoch: finished epochs of the phase.
-        batch: updates made in the epoch under way.
-        gradient_norms: of these updates.
+        batch: batches of the epoch under way that are done with, by an update or left out.
         best_in_phase: record of the phase's best epoch, which early stopping looks at.
     """
 
     phase: int = 0
     epoch: int = 0
     batch: int = 0
-    gradient_norms: list[float] = field(default_factory=list)
     best_in_phase: int = -1
 
 
@@ -139,6 +55,31 @@ class Averages:
     anchor: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass
+class GuardMemory:
+    """What the guard remembers within a phase.
+
+    Attributes:
+        losses: of the last updates that were made, as trained on.
+        norms: of their gradients.
+        rate_factor: on the learning rate.
+        left_out: (epoch, batch) that a rollback came from.
+        num_rollbacks: of the whole training.
+        num_since_snapshot: updates.
+        good: the state that a rollback goes to; empty without a guard.
+        candidate: a newer one, not yet trusted: damage shows some updates later.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    rate_factor: float = 1.0
+    left_out: list[tuple[int, int]] = field(default_factory=list)
+    num_rollbacks: int = 0
+    num_since_snapshot: int = 0
+    good: dict[str, Any] = field(default_factory=dict)
+    candidate: dict[str, Any] = field(default_factory=dict)
+
+
 class TrainingState:
     """All that changes while a network is trained, so all that a checkpoint has to hold.
 
@@ -152,24 +93,58 @@ class TrainingState:
         self.position = Position()
         self.result = FitResult()
         self.averages = Averages()
+        self.guard = GuardMemory()
+        self.loss_scale = LossScale()
         self._loaded_optimizer: dict[str, Any] | None = None
 
-    def begin_phase(self, optimizer: torch.optim.Optimizer) -> None:
-        """Take the optimizer of the phase, with the moments it had if the phase is continued."""
+    def begin_phase(self, optimizer: torch.optim.Optimizer, *, is_guarded: bool) -> None:
+        """Take the optimizer of the phase, with the moments it had if the phase is continued.
+
+        Args:
+            optimizer: over all parameters that the phase trains.
+            is_guarded: whether the state of its beginning is kept for a rollback.
+        """
         self.optimizer = optimizer
         if self._loaded_optimizer is not None:
             optimizer.load_state_dict(self._loaded_optimizer)
             self._loaded_optimizer = None
+        if is_guarded and not self.guard.good:
+            self.guard.good = self.guard.candidate = self._snapshot()
 
     def keep_anchor(self) -> None:
         """Remember where the last phase begins, if it does just now."""
         if not self.averages.anchor:
             self.averages.anchor = copy.deepcopy(self.network.model_state())
 
-    def add_update(self, gradient_norm: float, ema_decay: float) -> None:
-        """Count an update of the epoch under way, and let the moving average follow it."""
+    def add_update(
+        self,
+        *,
+        loss: float,
+        gradient_norm: float,
+        learning_rate: float,
+        is_clipped: bool,
+        step: int,
+        ema_decay: float,
+    ) -> None:
+        """Count an update of the epoch under way, and let the moving average follow it.
+
+        Args:
+            loss: as trained on.
+            gradient_norm: before clipping.
+            learning_rate: of the update.
+            is_clipped: whether its gradient was shrunk.
+            step: counted from 0 over the phase.
+            ema_decay: of the moving average; 0 is none.
+        """
         self.position.batch += 1
-        self.position.gradient_norms.append(gradient_norm)
+        self.result.updates.append(
+            epoch=len(self.result.history),
+            step=step,
+            loss=loss,
+            gradient_norm=gradient_norm,
+            learning_rate=learning_rate,
+            is_clipped=float(is_clipped),
+        )
         if ema_decay > 0:
             averages = self.averages
             if not averages.ema:
@@ -177,6 +152,77 @@ class TrainingState:
             decay = ema_decay_at(averages.num_ema_updates, ema_decay)
             update_average(averages.ema, self.network.state_dict(), 1 - decay)
             averages.num_ema_updates += 1
+
+    def leave_out_batch(self) -> None:
+        """Go on to the next batch without an update."""
+        self.position.batch += 1
+
+    def remember_update(
+        self, loss: float, gradient_norm: float, *, window: int, snapshot_updates: int
+    ) -> None:
+        """Let the guard know of an update that was made, and keep a state now and then.
+
+        Args:
+            loss: as trained on.
+            gradient_norm: of the gradient that was followed.
+            window: updates that are remembered.
+            snapshot_updates: from one kept state to the next. The last but one is trusted.
+        """
+        guard = self.guard
+        guard.losses = [*guard.losses, loss][-window:]
+        guard.norms = [*guard.norms, gradient_norm][-window:]
+        guard.num_since_snapshot += 1
+        if guard.num_since_snapshot >= snapshot_updates:
+            guard.num_since_snapshot = 0
+            guard.good, guard.candidate = guard.candidate, self._snapshot()
+
+    def roll_back(self, rate_factor: float) -> None:
+        """Become the last good state again, without the batch under way, at a lower rate.
+
+        Order, augmentation and dropout are functions of the position, so they come back with it.
+
+        Args:
+            rate_factor: on the phase's learning rate from now on.
+        """
+        guard, saved, result = self.guard, copy.deepcopy(self.guard.good), self.result
+        assert self.optimizer is not None
+        guard.left_out = [*guard.left_out, (len(result.history), self.position.batch)]
+        guard.rate_factor = rate_factor
+        guard.num_rollbacks += 1
+        guard.num_since_snapshot = 0
+        guard.candidate = guard.good
+        guard.losses, guard.norms = saved["losses"], saved["norms"]
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.position = Position(**saved["position"])
+        self.averages = Averages(**saved["averages"])
+        self.loss_scale = LossScale(**saved["loss_scale"])
+        result.updates.truncate(saved["num_updates"])
+        del result.history[saved["num_epochs"] :]
+        result.best_epoch, result.best_state = saved["best_epoch"], saved["best_state"]
+
+    def _snapshot(self) -> dict[str, Any]:
+        """A copy of all that updates and epochs change, as plain values and tensors."""
+        assert self.optimizer is not None
+        averages = vars(self.averages)
+        return {
+            "network": copy.deepcopy(dict(self.network.state_dict())),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "position": asdict(self.position),
+            "averages": {
+                **averages,  # whole states are replaced and never changed, so they are shared
+                "ema": copy.deepcopy(averages["ema"]),
+                "swa": copy.deepcopy(averages["swa"]),
+                "swa_epochs": list(averages["swa_epochs"]),
+            },
+            "loss_scale": asdict(self.loss_scale),
+            "num_updates": len(self.result.updates),
+            "num_epochs": len(self.result.history),
+            "best_epoch": self.result.best_epoch,
+            "best_state": self.result.best_state,
+            "losses": self.guard.losses,
+            "norms": self.guard.norms,
+        }
 
     @contextmanager
     def measured_network(self) -> Iterator[Network]:
@@ -229,17 +275,23 @@ class TrainingState:
             averages.kept = {epoch: averages.kept[epoch] for epoch in ranked[:soup_size]}
         position.epoch += 1
         position.batch = 0
-        position.gradient_norms = []
 
     def end_phase(self) -> None:
         """Move on to the beginning of the next phase."""
         self.optimizer = None
         self.position = Position(phase=self.position.phase + 1)
+        self.guard = GuardMemory(num_rollbacks=self.guard.num_rollbacks)
 
     @property
-    def num_updates(self) -> tuple[int, int]:
-        """Grows with every update: finished epochs, and updates of the one under way."""
-        return len(self.result.history), self.position.batch
+    def progress(self) -> tuple[int, int, int]:
+        """Grows with every update: rollbacks, finished epochs, and batches of the one under way."""
+        return self.guard.num_rollbacks, len(self.result.history), self.position.batch
+
+    @property
+    def settled(self) -> list[EpochRecord]:
+        """Records that no rollback can reach any more."""
+        good, history = self.guard.good, self.result.history
+        return history[: good["num_epochs"]] if good else history
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values alone; the tensors are not copied."""
@@ -250,7 +302,12 @@ class TrainingState:
             "history": [asdict(record) for record in self.result.history],
             "best_epoch": self.result.best_epoch,
             "best_state": dict(self.result.best_state),
+            "updates": self.result.updates.state_dict(),
+            "incidents": [asdict(incident) for incident in self.result.incidents],
+            "range_tests": [asdict(test) for test in self.result.range_tests],
             "averages": vars(self.averages),
+            "guard": vars(self.guard),
+            "loss_scale": asdict(self.loss_scale),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -266,35 +323,10 @@ class TrainingState:
             history=[EpochRecord(**record) for record in saved["history"]],
             best_epoch=saved["best_epoch"],
             best_state=saved["best_state"],
+            incidents=[Incident(**incident) for incident in saved["incidents"]],
+            range_tests=[RangeTest(**test) for test in saved["range_tests"]],
         )
+        self.result.updates.load_state_dict(saved["updates"])
         self.averages = Averages(**saved["averages"])
-
-
-def is_better(
-    record: EpochRecord | Candidate,
-    best: EpochRecord | Candidate,
-    selection_metric: str,
-    min_change: float = 0.0,
-) -> bool:
-    """Whether validation prefers ``record``; an equal one does not replace an earlier one.
-
-    Args:
-        record: the newer one.
-        best: so far.
-        selection_metric: ``val_loss`` (least) or ``val_accuracy`` (most, then least loss).
-        min_change: by how much it must be better; above 0 an equal accuracy never is.
-    """
-    if selection_metric == "val_loss":
-        return record.val_loss < best.val_loss - min_change
-    if min_change > 0:
-        return record.val_accuracy > best.val_accuracy + min_change
-    return (record.val_accuracy, -record.val_loss) > (best.val_accuracy, -best.val_loss)
-
-
-def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[int]:
-    """Epochs from the best to the worst; the earlier of two equal ones first."""
-    if selection_metric == "val_loss":
-        ranked = sorted(records, key=lambda r: (r.val_loss, r.epoch))
-    else:
-        ranked = sorted(records, key=lambda r: (-r.val_accuracy, r.val_loss, r.epoch))
-    return [record.epoch for record in ranked]
+        self.guard = GuardMemory(**saved["guard"])
+        self.loss_scale = LossScale(**saved["loss_scale"])

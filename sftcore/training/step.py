@@ -6,22 +6,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sftcore.errors import DivergedError
 from sftcore.models.network import Network
+from sftcore.optimization.clipping import clip_gradients
 from sftcore.optimization.optimizers import set_learning_rate
 from sftcore.regularization.penalties import proximal_step
 from sftcore.regularization.sharpness import moved_uphill
-from sftcore.stability.batch_norm import statistics_at_rest
+from sftcore.stability.batch_norm import keep_statistics, statistics_at_rest
+from sftcore.stability.guard import CLIP
+from sftcore.stability.precision import HALF, LossScale, computed_in
+from sftcore.training.guarding import Ruling
 from sftcore.training.objective import Objective
 from sftcore.training.settings import Update
+
+OVERFLOW = "overflow"  # of fp16: the loss scale was too large, which is no incident
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one update saw: the loss with its penalties, and the gradient's norm before clipping."""
+    """What one update saw.
+
+    Attributes:
+        loss: as trained on, before the update.
+        gradient_norm: before clipping.
+        is_clipped: whether the gradient was shrunk.
+        answer: of the guard, or :data:`OVERFLOW`; empty where all was well.
+        is_made: whether the parameters were changed.
+    """
 
     loss: float
     gradient_norm: float
+    is_clipped: bool = False
+    answer: str = ""
+    is_made: bool = True
 
 
 def train_step(
@@ -35,9 +51,11 @@ def train_step(
     trained: Sequence[nn.Parameter],
     update: Update,
     step: int,
+    loss_scale: LossScale,
     seed_draws: Callable[[], None],
+    judge: Callable[[float, float], Ruling],
 ) -> StepReport:
-    """Change the trained parameters once.
+    """Change the trained parameters once, or not at all.
 
     Args:
         network: in training mode.
@@ -47,30 +65,34 @@ def train_step(
         objective: the loss.
         learning_rate: of this update.
         trained: parameters that change.
-        update: penalties' form, SAM and clipping.
+        update: penalties' form, SAM, clipping, parts of the batch, precision.
         step: counted from 0 over the phase.
+        loss_scale: of fp16; changed.
         seed_draws: makes the network's random draws (dropout, stochastic depth) those of this step.
+        judge: says of loss and gradient norm what is to be done.
 
     Raises:
-        DivergedError: the loss or the gradient is not finite; the parameters are unchanged.
+        DivergedError: ``judge`` gives up; the parameters are unchanged.
     """
+    is_half = update.precision == HALF
+    scale = loss_scale.value if is_half else 1.0
 
     def descend() -> tuple[Tensor, Tensor]:
         """Loss and norm of its gradient, which is left in the parameters."""
         seed_draws()
         optimizer.zero_grad(set_to_none=True)
-        loss = objective.loss(network, inputs, targets)
-        loss.backward()
+        loss = inputs.new_zeros(())
+        for share, part in _parts(len(inputs), update.micro_batch_size):
+            with computed_in(update.precision, inputs.device):
+                part_loss = objective.loss(network, inputs[part], targets[part]) * share
+            (part_loss * scale).backward()
+            loss = loss + part_loss.detach()
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise DivergedError(
-                f"the loss is {float(loss.detach()):g} and the gradient's norm {float(norm):g}"
-                f" at update {step} with learning rate {learning_rate:g}",
-                step,
-            )
-        return loss.detach(), norm
+        if is_half:
+            torch._foreach_mul_(gradients, 1 / scale)
+        return loss, nn.utils.get_total_norm(gradients)
 
+    put_statistics_back = keep_statistics(network)
     loss, gradient_norm = descend()
     if update.sam_rho > 0 and step % update.sam_every == 0:
         with (
@@ -78,10 +100,41 @@ def train_step(
             statistics_at_rest(network),
         ):
             _, gradient_norm = descend()
-    if update.clip_norm > 0:
-        nn.utils.clip_grads_with_norm_(trained, update.clip_norm, gradient_norm)
+    seen = float(loss), float(gradient_norm)
+    is_overflow = is_half and bool(torch.isfinite(loss) and not torch.isfinite(gradient_norm))
+    if is_overflow and loss_scale.overflow():
+        put_statistics_back()
+        return StepReport(*seen, answer=OVERFLOW, is_made=False)
+    ruling = judge(*seen)
+    if ruling.answer not in ("", CLIP):
+        put_statistics_back()
+        return StepReport(*seen, answer=ruling.answer, is_made=False)
+    if ruling.answer == CLIP:
+        nn.utils.clip_grads_with_norm_(trained, ruling.norm_limit, gradient_norm)
+        gradient_norm = gradient_norm.clamp(max=ruling.norm_limit)
+    is_clipped = clip_gradients(
+        trained, list(network.head.parameters()), update.clipping, gradient_norm
+    )
     set_learning_rate(optimizer, learning_rate)
     optimizer.step()
     if update.penalties.are_on and update.penalty_form == "proximal":
         proximal_step(objective.penalized, update.penalties, learning_rate)
-    return StepReport(float(loss), float(gradient_norm))
+    if is_half:
+        loss_scale.succeed()
+    return StepReport(*seen, is_clipped=is_clipped or ruling.answer == CLIP, answer=ruling.answer)
+
+
+def _parts(num_rows: int, micro_batch_size: int) -> list[tuple[float, slice]]:
+    """The batch in parts, each with its share of the rows; a last part of one row joins the other.
+
+    The shares make the sum of the parts' mean losses the mean over the batch.
+    """
+    if micro_batch_size == 0 or micro_batch_size >= num_rows:
+        return [(1.0, slice(None))]
+    starts = list(range(0, num_rows, micro_batch_size))
+    if num_rows - starts[-1] == 1:
+        starts.pop()
+    return [
+        ((end - start) / num_rows, slice(start, end))
+        for start, end in zip(starts, [*starts[1:], num_rows], strict=True)
+    ]

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,16 +8,22 @@ import pytest
 from sftcore.ablation.effects import (
     baseline_gap,
     cells_table,
-    learning_rate_stability,
     leave_one_out_effects,
     regularization_effects,
 )
 from sftcore.ablation.plan import Cell, Row
 from sftcore.ablation.report import render_html, render_markdown, section
 from sftcore.ablation.run import CellResult
+from sftcore.ablation.stability import (
+    seed_spread,
+    spread_sentence,
+    stability_map,
+    stability_sentence,
+)
+from sftcore.ablation.stability_figures import spread_figure, stability_figure
 from sftcore.ablation.verdict import write_verdict
 from sftcore.sections import Params
-from sftcore.training.state import EpochRecord, candidate_of
+from sftcore.training.records import EpochRecord, candidate_of
 from tests.training.test_loop import small
 
 
@@ -29,7 +36,7 @@ def result(
     row: Row, seed: int, val: list[float], train: float = 0.1, diverged: str = ""
 ) -> CellResult:
     history = [
-        EpochRecord(i, "full", train, loss, 1.0, 1 - loss / 4, 0.1, 1.0, 0.5, 1.0)
+        EpochRecord(i, "full", train, loss, 1.0, 1 - loss / 4, 0.1, 1.0, 0.5, 1.0, 1.0, 0.5, 0.2, 1)
         for i, loss in enumerate(val)
     ]
     best = int(np.argmin(val)) if val else -1
@@ -93,12 +100,7 @@ def test_a_failed_cell_is_a_result_and_no_pair(params: Params) -> None:
 
 
 def test_stability_counts_divergence_collapse_and_swings(params: Params) -> None:
-    rows = {
-        rate: row(
-            params, "learning_rate", f"cosine {rate:g}", learning_rate=rate, schedule="cosine"
-        )
-        for rate in (0.001, 0.01, 0.1, 1.0)
-    }
+    rows = {rate: map_row(params, rate) for rate in (0.001, 0.01, 0.1, 1.0)}
     results = [
         result(rows[0.001], 0, [1.0, 0.9]),
         result(rows[0.01], 0, [1.0, 1.8]),  # swings
@@ -106,18 +108,81 @@ def test_stability_counts_divergence_collapse_and_swings(params: Params) -> None
         result(rows[1.0], 0, [], diverged="at update 0"),
         result(rows[1.0], 1, [1.0]),
     ]
-    table = learning_rate_stability(cells_table(results, 10)).set_index("learning_rate")
+    table = stability_map(cells_table(results, 10)).set_index("learning_rate")
     assert table["is_stable"].tolist() == [True, False, False, False]
     assert table["num_collapsed"].tolist() == [0, 0, 1, 0]
     assert table["num_diverged"].tolist() == [0, 0, 0, 1]
+    assert table["failed_fraction"].tolist() == [0, 0, 1, 0.5]
     assert table.loc[0.01, "max_swing"] == pytest.approx(0.8)
+    assert table.loc[0.01, "last_val_loss"] == pytest.approx(1.8)
+    assert table.loc[0.01, "num_incidents"] == 2
+    assert table.loc[0.01, "clipped_fraction"] == 0.5
+    assert stability_sentence(table.reset_index()) == (
+        "cosine: up to 0.001 is safe; 0.01 swings (validation loss rises by 0.80 in an epoch), 0.1 "
+        "collapses in 1 of 1 seeds, 1 diverges in 1 of 2 seeds. Nothing survives 0.1."
+    )
+
+
+def test_the_map_says_which_answer_saves_what(params: Params) -> None:
+    results = []
+    for answer, reach in (("none", 0.01), ("clip", 0.1), ("guard", 1.0)):
+        for rate in (0.01, 0.1, 1.0):
+            for seed in range(3):
+                failed = rate > reach
+                results.append(
+                    result(map_row(params, rate, answer=answer), seed, [] if failed else [1.0, 0.8],
+                           diverged="at update 0" if failed else "")
+                )  # fmt: skip
+    table = stability_map(cells_table(results, 10))
+    assert stability_sentence(table) == (
+        "cosine: up to 0.01 is safe; 0.1 diverges in 3 of 3 seeds, 1 diverges in 3 of 3 seeds. "
+        "Safe with clip up to 0.1, with guard up to 1. 1, which fails in every seed alone, "
+        "survives in all 3 with guard."
+    )
+    png = stability_figure(table, 10)
+    assert png == stability_figure(table, 10)
+    assert png.startswith(b"\x89PNG")
+
+
+def test_the_spread_is_of_each_source_and_names_one_only_beyond_doubt(params: Params) -> None:
+    losses = {
+        "all": [1.0, 2.0, 3.0, 2.5, 1.5],
+        "init": [2.0, 2.01, 2.0, 1.99, 2.0],
+        "order": [1.0, 3.0, 2.0, 2.5, 1.5],
+        "augmentation": [2.0, 2.0, 2.01, 2.0, 2.0],
+    }
+    results = [
+        result(row(params, "spread", name), seed, [loss])
+        for name, values in losses.items()
+        for seed, loss in enumerate(values)
+    ]
+    cells = cells_table(results, 10)
+    table = seed_spread(cells, 0.95).set_index("source")
+    for name, values in losses.items():
+        assert table.loc[name, "val_loss_spread"] == pytest.approx(np.std(values, ddof=1))
+    # 95 % limits of a standard deviation from 5 values: factors 0.599 and 2.874 of any table
+    ratios = table.loc["all", ["low", "high"]] / table.loc["all", "val_loss_spread"]
+    assert ratios.tolist() == pytest.approx([0.599, 2.874], abs=1e-3)
+    text = spread_sentence(table.reset_index(), 0.95)
+    assert "0.791 nats of validation loss (95% interval 0.474 to 2.272)" in text
+    assert text.endswith("By one source alone: order 0.791, init 0.007, augmentation 0.004: "
+                         "order matters most.")  # fmt: skip
+    few = seed_spread(cells[cells["row"] != "order"], 0.95)
+    assert spread_sentence(few, 0.95).endswith("which matters most cannot be said.")
+    assert spread_figure(cells).startswith(b"\x89PNG")
+    assert spread_sentence(seed_spread(cells[cells["row"] == ""], 0.95), 0.95) == ""
+
+
+def map_row(params: Params, rate: float, answer: str = "none") -> Row:
+    name = f"cosine {rate:g} {answer}"
+    changed = row(params, "stability", name, learning_rate=rate, schedule="cosine")
+    return replace(changed, answer=answer)
 
 
 def study(params: Params, name: str = "good") -> tuple[list[Row], dict[str, object]]:
     none = row(params, "regularization", "none")
     good = row(params, "regularization", name, l1=0.5)
-    slow = row(params, "learning_rate", "cosine 0.001", learning_rate=0.001, schedule="cosine")
-    fast = row(params, "learning_rate", "cosine 1", learning_rate=1.0, schedule="cosine")
+    slow, fast = map_row(params, 0.001), map_row(params, 1.0)
     results = []
     for seed in range(3):
         results += [
@@ -128,17 +193,17 @@ def study(params: Params, name: str = "good") -> tuple[list[Row], dict[str, obje
         ]
     cells = cells_table(results, 10)
     effects = regularization_effects(cells, 0.95)
-    stability = learning_rate_stability(cells)
+    stability, spread = stability_map(cells), seed_spread(cells, 0.95)
     left_out = leave_one_out_effects(cells, 0.95)
     gap = baseline_gap(cells, 0.95)
     rows = [none, good, slow, fast]
-    return rows, write_verdict(rows, gap, effects, left_out, [], stability, 0.95)
+    return rows, write_verdict(rows, gap, effects, left_out, [], stability, spread, 0.95)
 
 
 def test_the_verdict_says_what_the_tables_say(params: Params) -> None:
     _, verdict = study(params)
     assert "good (loss -0.499" in str(verdict["helped"])
-    assert "0.001 stable; 1 diverges in 3 of 3 seeds" in str(verdict["stable"])
+    assert "up to 0.001 is safe; 1 diverges in 3 of 3 seeds" in str(verdict["stable"])
     assert verdict["settings"] == {
         "train.l1": 0.5,
         "train.learning_rate": 0.001,

@@ -7,11 +7,11 @@ from sftcore.ablation.plan import Cell, plan_cells, plan_rows
 from sftcore.ablation.run import CellResult, run_cells
 from sftcore.errors import ParamsError
 from sftcore.params import override
-from sftcore.sections import Params
+from sftcore.sections import Params, StabilityParams
 from tests.training.test_loop import small
 
 NO_MORE = {"all_together": [], "leave_one_out": False, "data_size": None, "num_seeds": 2,
-           "num_seeds_learning_rates": 2}  # fmt: skip
+           "spread": None}  # fmt: skip
 LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
 
 
@@ -19,11 +19,16 @@ def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell
     params = small(train__epochs=1, **changes)
     base = {"train.epochs": 1, "model.trainable_blocks": 1}
     rows = {"none": {}, "l1": {"train.l1": 0.01}}
-    return cells_of(params, base, regularization=rows, learning_rates=rates or [0.001, 500.0])
+    return cells_of(params, base, rates or [0.001, 500.0], regularization=rows)
 
 
-def cells_of(params: Params, base: dict[str, object], **changes: object) -> list[Cell]:
-    changes = {**NO_MORE, "schedules": ["constant"], **changes}
+def cells_of(
+    params: Params, base: dict[str, object], rates: list[float], **changes: object
+) -> list[Cell]:
+    stability = StabilityParams(
+        num_seeds=2, base={}, learning_rates=rates, schedules=["constant"], answers={"none": {}}
+    )
+    changes = {**NO_MORE, "stability": stability, **changes}
     quick = params.ablation.quick.model_copy(update=changes)
     ablation = params.ablation.model_copy(update={"base": base, "quick": quick})
     params = params.model_copy(update={"ablation": ablation})
@@ -37,6 +42,7 @@ def run(cells: list[Cell], prepared: Path, scratch: Path, num_workers: int = 1) 
         environment=LOCK,
         device="cpu",
         mode="native",
+        precision="fp32",
         num_workers=num_workers,
         scratch=scratch,
         checkpoint_seconds=60,
@@ -79,9 +85,18 @@ def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> Non
         train__epochs=4, train__learning_rate=500.0, train__schedule="constant",
         model__trainable_blocks="all",
     )  # fmt: skip
-    cells = cells_of(params, {}, regularization={"none": {}}, learning_rates=[500.0])
+    cells = cells_of(params, {}, [500.0], regularization={"none": {}})
     results = run(cells, prepared, tmp_path)
     assert any(r.diverged for r in results)
+
+
+def test_a_schedule_that_does_not_fit_is_refused_before_any_cell(
+    tmp_path: Path, prepared: Path
+) -> None:
+    cells = cells_of(small(), {"train.warmup": "3 epochs"}, [0.001], regularization={"none": {}})
+    with pytest.raises(ParamsError, match=r"row none .* train.warmup is 3 epochs, which is"):
+        run(cells, prepared, tmp_path)
+    assert not (tmp_path / "cells").exists()
 
 
 def test_rows_that_are_wrong_are_refused_before_training() -> None:

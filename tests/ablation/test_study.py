@@ -24,7 +24,6 @@ from tests.training.test_loop import small
 GRID = {
     "num_seeds": 2,
     "num_search_seeds": 2,
-    "num_seeds_learning_rates": 1,
     "regularization": {
         "none": {},
         "l1": {"train.l1": [1e-4, 1e-3]},
@@ -35,8 +34,14 @@ GRID = {
     "leave_one_out": True,
     "data_size": {"fractions": [0.5, 0.7, 1.0], "num_seeds": 2, "rows": ["none", "all_together"]},
     "cross_validation": {"num_folds": 2, "rows": ["none"]},
-    "learning_rates": [0.01],
-    "schedules": ["cosine"],
+    "stability": {
+        "num_seeds": 2,
+        "base": {},
+        "learning_rates": [0.01, 100.0],
+        "schedules": ["cosine"],
+        "answers": {"none": {}, "guard": {"train.guard": "rollback"}},
+    },
+    "spread": {"num_seeds": 2, "base": {"model.dropout": 0.5}},
 }
 
 
@@ -186,12 +191,24 @@ def test_a_whole_study_is_trained_and_written(prepared: Path, tmp_path: Path) ->
         assert line.val_loss == alone.loc[(line.row, line.seed), "val_loss"]
     assert study.cells["ece"].between(0, 1).all()
     write_study(
-        study, params.ablation, num_train=1, num_val=1, num_classes=3, output=tmp_path / "report"
-    )
+        study, params.ablation, num_train=1, num_val=1, num_classes=3, precision="bf16",
+        output=tmp_path / "report",
+    )  # fmt: skip
     files = {path.name for path in (tmp_path / "report").iterdir()}
-    tables = ("cells", "effects", "leave_one_out", "search", "data_size", "folds")
+    tables = (
+        "cells",
+        "effects",
+        "leave_one_out",
+        "search",
+        "data_size",
+        "folds",
+        "stability",
+        "spread",
+    )
     assert {f"{name}.csv" for name in tables} <= files
     assert {"report.html", "leave_one_out.png", "data_size.png", "calibration.png"} <= files
+    assert {"stability.png", "spread.png"} <= files
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["precision"] == "bf16"
     verdict = json.loads((tmp_path / "report" / "verdict.json").read_text())
     assert "Doubling the" in verdict["more_data"]
     assert "all together" in verdict["needed"]

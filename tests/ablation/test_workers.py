@@ -25,8 +25,9 @@ if __name__ == "__main__":
     long = [type(c)(type(c.row)(c.row.family, c.row.name, c.row.changes, c.row.model,
             c.row.train.model_copy(update={"epochs": 100_000})), c.seed) for c in cells]
     with exit_on_error(), leave_on_signals():
-        run_cells(long, prepared=Path(sys.argv[1]), environment=LOCK, device="cpu", mode="native",
-                  num_workers=2, scratch=Path(sys.argv[2]), checkpoint_seconds=3)
+        run_cells(long, prepared=Path(sys.argv[1]), environment=LOCK, device="cpu",
+                  mode="native", precision="fp32", num_workers=2, scratch=Path(sys.argv[2]),
+                  checkpoint_seconds=3)
 """
 
 

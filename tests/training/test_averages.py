@@ -12,7 +12,7 @@ from sftcore.recipe import plan_phases, train
 from sftcore.stability.batch_norm import recalibrate
 from sftcore.training import epoch as epoch_module
 from sftcore.training.inputs import FeatureCache
-from sftcore.training.state import FitResult
+from sftcore.training.records import FitResult
 from tests.training.test_loop import run, small
 
 
@@ -92,16 +92,15 @@ def test_recalibrated_statistics_are_those_of_the_batches() -> None:
     from tests.models.test_network import network
 
     net: Network = network()
-    batches = [torch.rand(8, 3, 32, 32) for _ in range(3)]
+    batches = [torch.rand(count, 3, 32, 32) for count in (8, 8, 3)]
     first = next(m for m in net.modules() if isinstance(m, nn.BatchNorm2d))
     seen: list[torch.Tensor] = []
     handle = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     recalibrate(net, batches, 0)
     handle.remove()
-    mean = torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(0)
-    var = torch.stack([x.var(dim=(0, 2, 3)) for x in seen]).mean(0)
-    torch.testing.assert_close(first.running_mean, mean)
-    torch.testing.assert_close(first.running_var, var)
+    together = torch.cat(seen)
+    torch.testing.assert_close(first.running_mean, together.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(first.running_var, together.var(dim=(0, 2, 3)))
     assert not net.training
     assert first.momentum == 0.1
     kept = {n: t.clone() for n, t in net.state_dict().items()}

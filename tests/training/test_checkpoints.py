@@ -19,7 +19,7 @@ from sftcore.sections import Params
 from sftcore.training import epoch, loop
 from sftcore.training.checkpoints import NUM_KEPT, Checkpoints, discard_finished
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
-from sftcore.training.state import EpochRecord, FitResult
+from sftcore.training.records import EpochRecord, FitResult
 from tests.training.test_loop import same, small
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -44,7 +44,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "train__learning_rate": 0.3,
     },
     "warm-up, chosen by accuracy": {
-        "train__warmup_fraction": 0.5,
+        "train__warmup": 0.5,
         "train__selection_metric": "val_accuracy",
     },
 }

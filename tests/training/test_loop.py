@@ -13,7 +13,7 @@ from sftcore.recipe import plan_phases, train
 from sftcore.runtime import set_up
 from sftcore.sections import Params
 from sftcore.training.inputs import FeatureCache
-from sftcore.training.state import EpochRecord, FitResult, is_better
+from sftcore.training.records import EpochRecord, FitResult, is_better
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -26,6 +26,8 @@ SMALL = {
     "train.learning_rate": 0.01,
     "train.augmentation": 0.0,
     "train.label_smoothing": 0.0,
+    "train.range_test": False,
+    "train.guard": "none",
 }
 
 
@@ -64,7 +66,7 @@ EVERYTHING = {
     "train__l1": 1e-4,
     "train__l2": 1e-4,
     "train__clip_norm": 1.0,
-    "train__warmup_fraction": 0.3,
+    "train__warmup": 0.3,
     "train__head_epochs": 2,
     "model__dropout": 0.3,
 }
@@ -154,7 +156,7 @@ def test_the_best_epoch_is_kept_and_early_stopping_waits(store: Store) -> None:
 
 
 def record(**changes: float) -> EpochRecord:
-    base = EpochRecord(0, "full", 0.0, 1.0, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0)
+    base = EpochRecord(0, "full", 0.0, 1.0, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0)
     return replace(base, **changes)  # type: ignore[arg-type]
 
 

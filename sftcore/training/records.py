@@ -1,0 +1,197 @@
+"""What a training leaves behind: a record per epoch and per update, and what it may end with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sftcore.optimization.range_test import RangeTest
+from sftcore.stability.guard import Incident
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One row of the history.
+
+    Losses are plain cross-entropy in nats of plain pictures in evaluation mode: no smoothing, no
+    penalty, no augmentation, so that train and validation can be compared.
+
+    Attributes:
+        epoch: counted from 0 over all phases.
+        phase: name.
+        train_loss: on the training pictures.
+        val_loss: on the validation pictures.
+        train_accuracy: likewise.
+        val_accuracy: likewise.
+        learning_rate: of the last update.
+        weight_norm: ``‖w‖₂``.
+        weight_distance: ``‖w − w₀‖₂``.
+        gradient_norm: mean over the updates, before clipping.
+        effective_learning_rate: ``η/(1 − m)``, see
+            :func:`sftcore.optimization.optimizers.effective_rate`.
+        clipped_fraction: of the updates.
+        batch_norm_gap: loss in evaluation mode minus loss normalised by the batch, on the same
+            training pictures; 0 where no running statistics move.
+        num_incidents: of the guard in this epoch.
+    """
+
+    epoch: int
+    phase: str
+    train_loss: float
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    learning_rate: float
+    weight_norm: float
+    weight_distance: float
+    gradient_norm: float
+    effective_learning_rate: float
+    clipped_fraction: float
+    batch_norm_gap: float
+    num_incidents: int
+
+
+@dataclass
+class UpdateLog:
+    """Every update that led to where the training is, a value each.
+
+    Attributes:
+        epoch: counted from 0 over the training.
+        step: counted from 0 over its phase.
+        loss: as trained on, with smoothing, penalties and mixing.
+        gradient_norm: before clipping.
+        learning_rate: of the update.
+        is_clipped: 1 if its gradient was shrunk.
+    """
+
+    epoch: list[float] = field(default_factory=list)
+    step: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    gradient_norm: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    is_clipped: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def append(self, **values: float) -> None:
+        """Add an update; every column gets its value."""
+        for name in vars(self):
+            getattr(self, name).append(values[name])
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first updates."""
+        for column in vars(self).values():
+            del column[length:]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """A float64 tensor for each column."""
+        return {name: torch.tensor(v, dtype=torch.float64) for name, v in vars(self).items()}
+
+    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+        """Become what :meth:`state_dict` described."""
+        for name in vars(self):
+            setattr(self, name, saved[name].tolist())
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A set of parameters that the training could end with, measured as an epoch is.
+
+    Attributes:
+        name: ``best epoch``, ``swa``, ``soup`` or ``wise_ft``.
+        epochs: whose parameters went into it.
+        alpha: of WiSE-FT, the part of the fine-tuned parameters; 1 for all others.
+    """
+
+    name: str
+    epochs: tuple[int, ...]
+    alpha: float
+    train_loss: float
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    weight_norm: float
+    weight_distance: float
+
+
+def candidate_of(record: EpochRecord) -> Candidate:
+    """An epoch as something to end with."""
+    return Candidate(
+        name="best epoch",
+        epochs=(record.epoch,),
+        alpha=1.0,
+        train_loss=record.train_loss,
+        val_loss=record.val_loss,
+        train_accuracy=record.train_accuracy,
+        val_accuracy=record.val_accuracy,
+        weight_norm=record.weight_norm,
+        weight_distance=record.weight_distance,
+    )
+
+
+@dataclass
+class FitResult:
+    """What a training leaves.
+
+    Attributes:
+        history: one record per finished epoch.
+        best_epoch: the record's epoch that validation chose; -1 if none finished.
+        diverged: why training stopped early, empty if it did not leave the finite numbers.
+        best_state: parameters and buffers at the best epoch.
+        candidates: the best epoch and the averages that were asked for.
+        chosen: position among ``candidates`` of what validation chose; -1 if no epoch finished.
+        chosen_state: its parameters and buffers.
+        val_logits: of the chosen parameters, [V, C] in the order of the validation rows.
+        updates: those that led to the last parameters.
+        incidents: of the guard, those that were rolled back among them.
+        range_tests: that were asked for, by phase.
+    """
+
+    history: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = -1
+    diverged: str = ""
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    candidates: list[Candidate] = field(default_factory=list)
+    chosen: int = -1
+    chosen_state: dict[str, Tensor] = field(default_factory=dict)
+    val_logits: Tensor | None = None
+    updates: UpdateLog = field(default_factory=UpdateLog)
+    incidents: list[Incident] = field(default_factory=list)
+    range_tests: list[RangeTest] = field(default_factory=list)
+
+    @property
+    def best(self) -> EpochRecord:
+        """The record of the best epoch."""
+        return self.history[self.best_epoch]
+
+
+def is_better(
+    record: EpochRecord | Candidate,
+    best: EpochRecord | Candidate,
+    selection_metric: str,
+    min_change: float = 0.0,
+) -> bool:
+    """Whether validation prefers ``record``; an equal one does not replace an earlier one.
+
+    Args:
+        record: the newer one.
+        best: so far.
+        selection_metric: ``val_loss`` (least) or ``val_accuracy`` (most, then least loss).
+        min_change: by how much it must be better; above 0 an equal accuracy never is.
+    """
+    if selection_metric == "val_loss":
+        return record.val_loss < best.val_loss - min_change
+    if min_change > 0:
+        return record.val_accuracy > best.val_accuracy + min_change
+    return (record.val_accuracy, -record.val_loss) > (best.val_accuracy, -best.val_loss)
+
+
+def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[int]:
+    """Epochs from the best to the worst; the earlier of two equal ones first."""
+    if selection_metric == "val_loss":
+        ranked = sorted(records, key=lambda r: (r.val_loss, r.epoch))
+    else:
+        ranked = sorted(records, key=lambda r: (-r.val_accuracy, r.val_loss, r.epoch))
+    return [record.epoch for record in ranked]

@@ -1,0 +1,117 @@
+"""Schedules against values computed by hand, lengths against the run's."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from sftcore.optimization.schedules import (
+    SHAPES,
+    Length,
+    Schedule,
+    learning_rate_at,
+    plateau_drops,
+)
+
+HALF_WAVE = [1.0, 0.97552826, 0.90450850, 0.79389263, 0.65450850, 0.5, 0.34549150, 0.20610737,
+             0.09549150, 0.02447174]  # fmt: skip
+TWO_WAVES = [1.0, 0.90450850, 0.65450850, 0.34549150, 0.09549150]
+HAND_COMPUTED: list[tuple[Schedule, list[float]]] = [
+    (Schedule("constant"), [1.0] * 10),
+    (Schedule("linear"), [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]),
+    (Schedule("linear", end=0.1), [1.0, 0.91, 0.82, 0.73, 0.64, 0.55, 0.46, 0.37, 0.28, 0.19]),
+    (Schedule("cosine"), HALF_WAVE),
+    (Schedule("cosine", end=0.5), [0.5 + 0.5 * value for value in HALF_WAVE]),
+    (Schedule("cosine", cycles=2), TWO_WAVES * 2),
+    (Schedule("polynomial"), [1.0, 0.81, 0.64, 0.49, 0.36, 0.25, 0.16, 0.09, 0.04, 0.01]),
+    (Schedule("polynomial", power=3.0, end=0.5),
+     [1.0, 0.8645, 0.756, 0.6715, 0.608, 0.5625, 0.532, 0.5135, 0.504, 0.5005]),
+    (Schedule("exponential"), [1.0, 0.63095734, 0.39810717, 0.25118864, 0.15848932, 0.1,
+                               0.06309573, 0.03981072, 0.02511886, 0.01584893]),
+    (Schedule("exponential", factor=0.5, every="2 steps"),
+     [1.0, 0.70710678, 0.5, 0.35355339, 0.25, 0.17677670, 0.125, 0.08838835, 0.0625, 0.04419417]),
+    (Schedule("step", every=0.4), [1.0] * 4 + [0.1] * 4 + [0.01] * 2),
+    (Schedule("step", factor=0.5, every="1 epoch"), [1.0] * 5 + [0.5] * 5),
+    (Schedule("multi_step"), [1.0] * 5 + [0.1] * 3 + [0.01] * 2),
+    (Schedule("multi_step", milestones=("1 epoch", "7 steps", 0.9)),
+     [1.0] * 5 + [0.1] * 2 + [0.01] * 2 + [0.001]),
+    (Schedule("one_cycle", rise=0.4), [0.04, 0.18058874, 0.52, 0.85941126, 1.0, 0.93301297,
+                                       0.750001, 0.500002, 0.250003, 0.06699103]),
+    (Schedule("warmup_stable_decay", decay=0.4), [1.0] * 7 + [0.75, 0.5, 0.25]),
+    (Schedule("warmup_stable_decay", decay="4 steps", end=0.2), [1.0] * 7 + [0.8, 0.6, 0.4]),
+    (Schedule("plateau"), [1.0] * 10),
+]  # fmt: skip
+
+
+def rates(schedule: Schedule, steps: Iterable[int] = range(10), **kwargs: float) -> list[float]:
+    """Of a phase of 2 epochs of 5 steps."""
+    in_steps = schedule.in_steps(num_epochs=2, steps_per_epoch=5)
+    return [learning_rate_at(step, in_steps, **kwargs) for step in steps]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("schedule", "expected"), HAND_COMPUTED)
+def test_ten_hand_computed_values(schedule: Schedule, expected: list[float]) -> None:
+    np.testing.assert_allclose(rates(schedule, peak=2.0), 2 * np.array(expected), atol=2e-8)
+
+
+def test_every_shape_has_hand_computed_values() -> None:
+    assert {schedule.name for schedule, _ in HAND_COMPUTED} == SHAPES.keys()
+
+
+@pytest.mark.parametrize("warmup", [0.4, "4 steps", "0.8 epochs"])
+def test_warm_up_rises_to_the_peak_and_then_decays(warmup: Length) -> None:
+    expected = [0.25, 0.5, 0.75, 1.0, 1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
+    found = rates(Schedule("linear", warmup=warmup), peak=1.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_warm_up_goes_before_any_shape_and_lengths_count_from_its_end(name: str) -> None:
+    found = rates(Schedule(name, warmup="2 steps", every="4 steps", rise="4 steps"), peak=3.0)
+    assert found[:2] == [1.5, 3.0]
+    alone = Schedule(name, every="4 steps", rise="4 steps").in_steps(1, 8)
+    assert found[2:] == [learning_rate_at(step, alone, peak=3.0) for step in range(8)]
+
+
+def test_a_step_outside_of_the_phase_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside a phase of 10 steps"):
+        rates(Schedule("linear"), steps=[10], peak=1.0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (Schedule("cosine", warmup="10 steps"), r"warmup is 10 steps, .* at most 9 fit"),
+        (Schedule("cosine", warmup="3 epochs"), r"warmup is 3 epochs, which is 15 steps"),
+        (Schedule("cosine", warmup=1.0), "at most 9 fit into a phase of 2 epochs, 10 steps"),
+        (Schedule("step", every="11 steps"), "schedule_every is 11 steps"),
+        (Schedule("exponential", warmup=0.5, every="6 steps"), "at most 5 fit"),
+        (Schedule("multi_step", milestones=(0.5, "3 epochs")), "schedule_milestones.1 is 3 epochs"),
+        (Schedule("one_cycle", warmup="8 steps", rise="3 steps"), "schedule_rise is 3 steps"),
+        (Schedule("warmup_stable_decay", warmup=0.5, decay="2 epochs"), "schedule_decay is 2"),
+    ],
+)
+def test_what_does_not_fit_is_refused(schedule: Schedule, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        schedule.in_steps(num_epochs=2, steps_per_epoch=5)
+
+
+def test_lengths_that_a_schedule_does_not_use_may_be_anything() -> None:
+    Schedule("cosine", every="99 epochs", rise="99 epochs", decay="99 epochs").in_steps(2, 5)
+
+
+@pytest.mark.parametrize("patience", [0, 1, 3])
+def test_plateau_is_torchs(patience: int) -> None:
+    stream = np.random.default_rng(patience)
+    losses = np.round(stream.random(40), 1).tolist()
+    losses[7] = float("nan")
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    theirs = ReduceLROnPlateau(optimizer, factor=0.5, patience=patience, threshold=0.0, eps=0.0)
+    schedule = Schedule("plateau", factor=0.5, patience=patience)
+    for count in range(len(losses)):
+        rate = rates(schedule, [0], peak=1.0, num_drops=plateau_drops(losses[:count], patience))
+        assert rate[0] == optimizer.param_groups[0]["lr"]
+        theirs.step(losses[count])
