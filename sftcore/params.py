@@ -70,7 +70,7 @@ def check_params(tree: Any, origin: str) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        faults = [_describe(fault) for fault in error.errors()]
+        faults = _in_words(error.errors())
         raise ParamsError(
             f"{origin} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  " + "\n  ".join(faults)
         ) from error
@@ -147,9 +147,24 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _describe(fault: ErrorDetails) -> str:
+def _in_words(faults: Sequence[ErrorDetails]) -> list[str]:
+    """A line per place; where a value may be of several kinds, what each of them wants."""
+    by_place: dict[str, list[ErrorDetails]] = {}
+    for fault in faults:
+        place = ".".join(str(part) for part in fault["loc"] if not _is_union_tag(part))
+        by_place.setdefault(place, []).append(fault)
+    lines = []
+    for place, same in by_place.items():
+        if len(same) == 1 or not place:
+            lines += [_describe(fault, place) for fault in same]
+        else:
+            wants = dict.fromkeys(fault["msg"].removeprefix("Input ") for fault in same)
+            lines.append(f"{place}: {', or '.join(wants)}; given {_shown(same[0]['input'])}")
+    return lines
+
+
+def _describe(fault: ErrorDetails, place: str) -> str:
     """One fault in words: what, what is allowed, what was given."""
-    place = ".".join(str(part) for part in fault["loc"] if not _is_union_tag(part))
     given = fault["input"]
     if fault["type"] == "extra_forbidden":
         return f"{place}: no such parameter{_suggest(fault['loc'])}"

@@ -72,7 +72,9 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
         check_params(tree, "params.yaml")
     message = str(caught.value)
     assert "4 faults" in message
-    assert "train.learning_rate: should be greater than 0; given -1.0" in message
+    assert (
+        "train.learning_rate: should be greater than 0, or should be 'auto'; given -1.0" in message
+    )
     assert "train.epochs: should be a valid integer; given 'ten'" in message
     assert "model.dropuot: no such parameter; did you mean 'dropout'?" in message
     assert "data.source: missing" in message
@@ -84,7 +86,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
         ("train.learning_rate", float("nan")),
         ("train.learning_rate", True),
         ("train.epochs", 3.0),
-        ("train.optimizer", "lion"),
+        ("train.optimizer", "lbfgs"),
         ("train.momentum", 1.0),
         ("model.trainable_blocks", "some"),
         ("model.trainable_blocks", -1),

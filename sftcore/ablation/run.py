@@ -25,7 +25,8 @@ from sftcore.errors import ParamsError, ResourceError
 from sftcore.interruption import leave_on_signals_for_good
 from sftcore.metrics.calibration import cross_fitted_probabilities
 from sftcore.metrics.classification import classification_metrics
-from sftcore.recipe import WHOLE, changed_pictures, check_lengths, train, training_key
+from sftcore.planning import changed_pictures, check_lengths
+from sftcore.recipe import WHOLE, train, training_key
 from sftcore.runtime import set_up
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache

@@ -61,7 +61,7 @@ OPTIMIZERS: dict[str, Build] = {
     "lamb": _timm_betas("Lamb", bias_correction=True, max_grad_norm=None),
     "lars": _timm("Lars"),
     "lion": _timm_betas("Lion", second_beta=0.99),
-    "adabelief": _timm_betas("AdaBelief"),
+    "adabelief": _timm_betas("AdaBelief", rectify=False),
 }
 _HEAVY_BALL = ("sgd", "nesterov", "rmsprop", "lars")  # a gradient adds up to 1/(1 − m) of itself
 
@@ -75,7 +75,8 @@ def build_optimizer(
     to the gradient, ``g + λθ``, which equals the L2 penalty ``(λ/2)‖θ‖₂²``; so do ``nesterov``,
     ``rmsprop``, ``lars``, ``lamb``, ``nadam``, ``radam`` and ``adam``, before their scaling.
     ``adamw``, ``adabelief`` and ``lion`` decay apart from the gradient (Loshchilov and Hutter,
-    2019).
+    2019). ``lars`` and ``lamb`` adapt the rate of the tensors that decay and no others, as timm has
+    it: without weight decay they are SGD and Adam.
 
     Args:
         name: in :data:`OPTIMIZERS`.

@@ -25,6 +25,8 @@ _LEAST_LOSS_PART = 0.1  # of the median loss; batches of one network differ by t
 _LEAST_LOSS_NATS = 0.1  # likewise where the loss is small
 _LEAST_LOG_NORM = 0.3  # likewise of the gradient norm's logarithm
 _TINY = 1e-30
+_CALM_UPDATES = 3  # that end a series of incidents
+_MANY = 4  # batches that hold the same picture by chance no more
 _LEAST_HISTORY = 5  # values from which a spread is taken; of fewer, two can hide a third
 
 
@@ -36,8 +38,7 @@ class GuardSettings:
         answers: in the order in which they are tried; empty is no guard.
         loss_z: robust z-score from which a loss is a spike; 0 is off.
         norm_z: of the logarithm of the gradient's norm, likewise.
-        window: accepted updates that the median is taken over, and that without trouble end a
-            series of incidents.
+        window: accepted updates that the median is taken over.
         snapshot_updates: accepted updates from one kept state to the next.
         rate_factor: on the learning rate of the phase at each rollback.
         max_incidents: of a phase; the next one ends the training.
@@ -151,8 +152,10 @@ def choose_answer(
 ) -> str:
     """The answer to a trouble: the next in order for each incident of the series it belongs to.
 
-    A series ends after a window of updates without an incident. The last answer in order is
-    repeated. A gradient that is not finite cannot be clipped, so that answer is passed over.
+    A series ends after three updates without an incident: the answer has helped, and what comes
+    later is another trouble, such as the same bad picture in the next epoch. The last answer in
+    order is repeated. A gradient that is not finite cannot be clipped, so that answer is passed
+    over.
 
     Args:
         incidents: so far.
@@ -166,7 +169,7 @@ def choose_answer(
         return GIVE_UP
     level, last = 0, step
     for incident in reversed(own):
-        if last - incident.step > settings.window:
+        if last - incident.step > _CALM_UPDATES:
             break
         level, last = level + 1, incident.step
     possible = [
@@ -188,10 +191,11 @@ def advice(incidents: Sequence[Incident]) -> str:
     common = set.intersection(*(set(incident.rows) for incident in incidents))
     last = incidents[-1]
     text = f"the guard gave up after {len(incidents)} incidents ({seen})"
-    if len(incidents) > 1 and common:
+    if len(incidents) >= _MANY and common:
+        rows = ", ".join(str(row) for row in sorted(common))
         return (
-            f"{text}; the same pictures were in every one of these batches: look at them and at "
-            "their labels (reports name them by row)"
+            f"{text}; the same pictures (rows {rows}) were in every one of these batches: look at "
+            "these rows of data/prepared/samples.csv, the first of which is 0, and at their labels"
         )
     if last.rate_factor < 1:
         return (

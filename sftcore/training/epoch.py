@@ -15,7 +15,7 @@ from sftcore.randomness import seed_global
 from sftcore.regularization.imbalance import sampling_probabilities
 from sftcore.regularization.mixing import mix_targets
 from sftcore.regularization.penalties import Penalized
-from sftcore.stability.guard import ROLLBACK
+from sftcore.stability.guard import ROLLBACK, SKIP
 from sftcore.training.guarding import Place, judge
 from sftcore.training.inputs import Inputs
 from sftcore.training.objective import Objective
@@ -112,7 +112,7 @@ def run_epoch(
     for index in range(position.batch, len(epoch.batches)):
         batch, step = epoch.batches[index], first_step + index
         if (number, index) in memory.left_out:
-            state.leave_out_batch()
+            state.pass_over_batch()
             continue
         learning_rate = rate_at(step) * memory.rate_factor
         place = Place(phase.name, step, number, index, tuple(batch.tolist()), learning_rate)
@@ -146,8 +146,10 @@ def _take_in(state: TrainingState, report: StepReport, place: Place, course: Cou
     update, averaging = course.plan.update, course.plan.averaging
     if report.answer == ROLLBACK:
         state.roll_back(state.result.incidents[-1].rate_factor)
-    elif not report.is_made:
+    elif report.answer == SKIP:
         state.leave_out_batch()
+    elif not report.is_made:
+        state.pass_over_batch()  # fp16's scale was too large
     else:
         state.add_update(
             loss=report.loss,

@@ -5,28 +5,22 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
-
-from sftcore.data.loader import split_batches
 from sftcore.errors import DivergedError, ParamsError
 from sftcore.interruption import uninterrupted
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
-from sftcore.optimization.optimizers import build_optimizer, effective_rate
+from sftcore.optimization.optimizers import build_optimizer
 from sftcore.optimization.range_test import RangeTest
 from sftcore.optimization.schedules import learning_rate_at, plateau_drops
-from sftcore.randomness import numpy_stream
-from sftcore.stability.batch_norm import MOVING, recalibrate, set_training_mode
+from sftcore.stability.batch_norm import MOVING, set_training_mode
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.epoch import Epoch, open_epoch, run_epoch
+from sftcore.training.epoch_record import fit_batch_norm, losses, measure_epoch
 from sftcore.training.finish import Measure, best_epoch_alone, choose_parameters
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.knowledge import gather_knowledge
 from sftcore.training.measure import (
-    batch_norm_gap,
-    evaluate_rows,
     logits_of,
-    measured_rows,
     weight_norms,
 )
 from sftcore.training.plan import Course, Plan
@@ -175,7 +169,7 @@ def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
         )
         if run_epoch(state, optimizer, epoch, phase, course, rate_at):
             with state.measured_network():
-                record = _measure_epoch(state, inputs, epoch, claims, phase, course)
+                record = measure_epoch(state, inputs, epoch, claims, phase, course)
                 with uninterrupted():
                     state.add_epoch(
                         record,
@@ -243,67 +237,6 @@ def _num_drops(state: TrainingState, phase: Phase, plan: Plan) -> int:
     return plateau_drops(losses, phase.schedule.patience)
 
 
-def _measure_epoch(
-    state: TrainingState,
-    inputs: Inputs,
-    epoch: Epoch,
-    claims: Sequence[Claim],
-    phase: Phase,
-    course: Course,
-) -> EpochRecord:
-    """The record of the epoch that has come to its end; the network is in evaluation mode."""
-    network, plan, log = state.network, course.plan, state.result.updates
-    number, update = len(state.result.history), plan.update
-    _recalibrate_if_wanted(network, inputs, plan)
-    train_loss, train_accuracy, val_loss, val_accuracy = _losses(inputs, network, plan)
-    own = [i for i in range(len(log)) if log.epoch[i] == number]
-    learning_rate = log.learning_rate[own[-1]] if own else 0.0
-    return EpochRecord(
-        epoch=number,
-        phase=phase.name,
-        train_loss=train_loss,
-        val_loss=val_loss,
-        train_accuracy=train_accuracy,
-        val_accuracy=val_accuracy,
-        learning_rate=learning_rate,
-        gradient_norm=_mean([log.gradient_norm[i] for i in own]),
-        effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
-        clipped_fraction=_mean([log.is_clipped[i] for i in own]),
-        batch_norm_gap=batch_norm_gap(network, inputs, epoch.batches, plan.rows.labels),
-        num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
-        **weight_norms(claims, course.start),
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Of an epoch's updates; 0 if the guard left out every one of them."""
-    return float(np.mean(values)) if values else 0.0
-
-
-def _recalibrate_if_wanted(network: Network, inputs: Inputs, plan: Plan) -> None:
-    if plan.update.batch_norm == "recalibrate":
-        _fit_batch_norm(network, inputs, plan)
-
-
-def _fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:
-    """Give batch norms the statistics of the training pictures, in batches as training has them.
-
-    Rows lie class by class, and a batch of one class has other statistics, so they are shuffled.
-    """
-    measured = measured_rows(plan.rows.train, plan.seeds.order)
-    shuffled = numpy_stream(plan.seeds.order, "recalibration").permutation(measured)
-    batches = split_batches(shuffled, plan.update.batch_size)
-    recalibrate(network, map(inputs.reader(measured), batches), inputs.first_block)
-
-
-def _losses(inputs: Inputs, network: Network, plan: Plan) -> tuple[float, float, float, float]:
-    """Loss and accuracy of the network as it is, on training and validation rows."""
-    rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seeds.order)
-    train = evaluate_rows(network, inputs, measured, rows.labels)
-    val = evaluate_rows(network, inputs, rows.val, rows.labels)
-    return *train, *val
-
-
 def _is_over(phase: Phase, state: TrainingState) -> bool:
     """Whether the phase has had its epochs, or too many of them brought nothing better."""
     position = state.position
@@ -319,15 +252,15 @@ def _finish(state: TrainingState, course: Course) -> None:
     inputs = plan.inputs(network, first_block, course.cache)
     claims = plan.claim(network, first_block)
 
-    def fit_batch_norm() -> None:
+    def fit_if_moving() -> None:
         if plan.update.batch_norm in MOVING:  # else the statistics are the pretrained ones
-            _fit_batch_norm(network, inputs, plan)
+            fit_batch_norm(network, inputs, plan)
 
     measure = Measure(
-        losses=lambda: _losses(inputs, network, plan),
+        losses=lambda: losses(inputs, network, plan),
         norms=lambda: weight_norms(claims, course.start),
         val_logits=lambda: logits_of(network, inputs, plan.rows.val),
-        recalibrate=fit_batch_norm,
+        recalibrate=fit_if_moving,
         always_recalibrates=plan.update.batch_norm == "recalibrate",
     )
     choose_parameters(state, plan.averaging, plan.selection_metric, measure)

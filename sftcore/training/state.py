@@ -3,81 +3,18 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sftcore.models.network import Network
 from sftcore.optimization.range_test import RangeTest
 from sftcore.regularization.averaging import ema_decay_at, update_average
 from sftcore.stability.guard import Incident
 from sftcore.stability.precision import LossScale
+from sftcore.training.memory import Averages, GuardMemory, Position
 from sftcore.training.records import EpochRecord, FitResult, is_better, rank_epochs
-
-
-@dataclass
-class Position:
-    """How far a training has come; every random draw is a function of it and the seed.
-
-    Attributes:
-        phase: index of the phase.
-        epoch: finished epochs of the phase.
-        batch: batches of the epoch under way that are done with, by an update or left out.
-        best_in_phase: record of the phase's best epoch, which early stopping looks at.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best_in_phase: int = -1
-
-
-@dataclass
-class Averages:
-    """States that averages are made of, as far as a training has come.
-
-    Attributes:
-        ema: the moving average; empty where it is off.
-        num_ema_updates: that went into it.
-        swa: mean of the states of ``swa_epochs``.
-        swa_epochs: those averaged so far.
-        kept: the best epochs' states by epoch.
-        anchor: the state at the beginning of the last phase.
-    """
-
-    ema: dict[str, Tensor] = field(default_factory=dict)
-    num_ema_updates: int = 0
-    swa: dict[str, Tensor] = field(default_factory=dict)
-    swa_epochs: list[int] = field(default_factory=list)
-    kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    anchor: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass
-class GuardMemory:
-    """What the guard remembers within a phase.
-
-    Attributes:
-        losses: of the last updates that were made, as trained on.
-        norms: of their gradients.
-        rate_factor: on the learning rate.
-        left_out: (epoch, batch) that a rollback came from.
-        num_rollbacks: of the whole training.
-        num_since_snapshot: updates.
-        good: the state that a rollback goes to; empty without a guard.
-        candidate: a newer one, not yet trusted: damage shows some updates later.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
-    rate_factor: float = 1.0
-    left_out: list[tuple[int, int]] = field(default_factory=list)
-    num_rollbacks: int = 0
-    num_since_snapshot: int = 0
-    good: dict[str, Any] = field(default_factory=dict)
-    candidate: dict[str, Any] = field(default_factory=dict)
 
 
 class TrainingState:
@@ -153,9 +90,15 @@ class TrainingState:
             update_average(averages.ema, self.network.state_dict(), 1 - decay)
             averages.num_ema_updates += 1
 
-    def leave_out_batch(self) -> None:
+    def pass_over_batch(self) -> None:
         """Go on to the next batch without an update."""
         self.position.batch += 1
+
+    def leave_out_batch(self) -> None:
+        """Pass over the batch under way, also when a rollback comes by it again."""
+        place = len(self.result.history), self.position.batch
+        self.guard.left_out = [*self.guard.left_out, place]
+        self.pass_over_batch()
 
     def remember_update(
         self, loss: float, gradient_norm: float, *, window: int, snapshot_updates: int

@@ -8,7 +8,8 @@ from torch import nn
 
 from sftcore.data.store import Store
 from sftcore.models.network import Network
-from sftcore.recipe import plan_phases, train
+from sftcore.planning import plan_phases
+from sftcore.recipe import train
 from sftcore.stability.batch_norm import recalibrate
 from sftcore.training import epoch as epoch_module
 from sftcore.training.inputs import FeatureCache

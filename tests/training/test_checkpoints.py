@@ -16,7 +16,7 @@ from sftcore.data.store import Store
 from sftcore.interruption import leave_on_signals
 from sftcore.recipe import train
 from sftcore.sections import Params
-from sftcore.training import epoch, loop
+from sftcore.training import epoch, epoch_record, loop
 from sftcore.training.checkpoints import NUM_KEPT, Checkpoints, discard_finished
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.records import EpochRecord, FitResult
@@ -141,9 +141,14 @@ def test_a_signal_between_updates_loses_nothing(
     params = small(train__head_epochs=1)
     whole = run(params, store)
     checkpoints = Checkpoints(tmp_path / "key", every_seconds=1e9)
-    for name in ("evaluate_rows", "weight_norms", "build_optimizer", "set_training_mode"):
+    for module, name in (
+        (epoch_record, "evaluate_rows"),
+        (epoch_record, "weight_norms"),
+        (loop, "build_optimizer"),
+        (loop, "set_training_mode"),
+    ):
         with monkeypatch.context() as patched:
-            patched.setattr(loop, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+            patched.setattr(module, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
             with pytest.raises(KeyboardInterrupt), leave_on_signals():
                 run(params, store, checkpoints)
     assert_equal(run(params, store, checkpoints), whole)

@@ -92,7 +92,7 @@ CONTRACT = {
     "train.schedule_factor": Row(0.5, PART, {"train.schedule": "multi_step"}),
     "train.schedule_every": Row("2 steps", LENGTH, {"train.schedule": "step"}),
     "train.schedule_milestones": Row(
-        ["1 epoch", 0.9], {(): "at least 1 item"}, {"train.schedule": "multi_step"}
+        ["1 epoch", 0.9], {"half": "valid list"}, {"train.schedule": "multi_step"}
     ),
     "train.schedule_end": Row(0.5, DIAL),
     "train.schedule_power": Row(1.0, ABOVE_0, {"train.schedule": "polynomial"}),
@@ -189,6 +189,7 @@ FORMS = {
         "rollback", base=EXPLODING | {"train.batch_norm": "train", "train.ema_decay": 0.9}
     ),
     "train.learning_rate: left to the test": Row("auto", base={"train.range_test_steps": 20}),
+    "train.optimizer: lars": Row("lars", base={"train.weight_decay": 0.1}),
     "train.clip_agc: with both others": Row(
         0.001, base={"train.clip_norm": 0.01, "train.clip_value": 0.001}
     ),
@@ -197,7 +198,9 @@ FORMS = {
         for name in ("polynomial", "multi_step", "one_cycle", "warmup_stable_decay", "plateau")
     },
     **{
-        f"train.optimizer: {name}": Row(name) for name in OPTIMIZERS if name not in ("sgd", "adamw")
+        f"train.optimizer: {name}": Row(name)
+        for name in OPTIMIZERS
+        if name not in ("sgd", "adamw", "lars")
     },
 }
 TOGETHER = {
@@ -209,6 +212,7 @@ TOGETHER = {
     "train.guard": "skip+clip+rollback",
     "train.guard_loss_z": 8.0,
     "train.guard_norm_z": 10.0,
+    "train.warmup": 0.5,
 }  # fmt: skip
 # Settings that say how another one works: they change nothing where that one is off.
 DEPENDENT = {

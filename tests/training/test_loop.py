@@ -9,7 +9,8 @@ from sftcore.data.store import Store
 from sftcore.errors import ParamsError
 from sftcore.models.network import build_start
 from sftcore.params import load_params, override
-from sftcore.recipe import plan_phases, train
+from sftcore.planning import plan_phases
+from sftcore.recipe import train
 from sftcore.runtime import set_up
 from sftcore.sections import Params
 from sftcore.training.inputs import FeatureCache

@@ -1,0 +1,80 @@
+"""The record of a finished epoch, and what it is measured with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sftcore.data.loader import split_batches
+from sftcore.models.network import Network
+from sftcore.models.parameter_groups import Claim
+from sftcore.optimization.optimizers import effective_rate
+from sftcore.randomness import numpy_stream
+from sftcore.stability.batch_norm import recalibrate
+from sftcore.training.epoch import Epoch
+from sftcore.training.inputs import Inputs
+from sftcore.training.measure import batch_norm_gap, evaluate_rows, measured_rows, weight_norms
+from sftcore.training.plan import Course, Plan
+from sftcore.training.records import EpochRecord
+from sftcore.training.settings import Phase
+from sftcore.training.state import TrainingState
+
+
+def measure_epoch(
+    state: TrainingState,
+    inputs: Inputs,
+    epoch: Epoch,
+    claims: Sequence[Claim],
+    phase: Phase,
+    course: Course,
+) -> EpochRecord:
+    """The record of the epoch that has come to its end; the network is in evaluation mode."""
+    network, plan, log = state.network, course.plan, state.result.updates
+    number, update = len(state.result.history), plan.update
+    _recalibrate_if_wanted(network, inputs, plan)
+    train_loss, train_accuracy, val_loss, val_accuracy = losses(inputs, network, plan)
+    own = [i for i in range(len(log)) if log.epoch[i] == number]
+    learning_rate = log.learning_rate[own[-1]] if own else 0.0
+    return EpochRecord(
+        epoch=number,
+        phase=phase.name,
+        train_loss=train_loss,
+        val_loss=val_loss,
+        train_accuracy=train_accuracy,
+        val_accuracy=val_accuracy,
+        learning_rate=learning_rate,
+        gradient_norm=_mean([log.gradient_norm[i] for i in own]),
+        effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
+        clipped_fraction=_mean([log.is_clipped[i] for i in own]),
+        batch_norm_gap=batch_norm_gap(network, inputs, epoch.batches, plan.rows.labels),
+        num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
+        **weight_norms(claims, course.start),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of an epoch's updates; 0 if the guard left out every one of them."""
+    return float(np.mean(values)) if values else 0.0
+
+
+def _recalibrate_if_wanted(network: Network, inputs: Inputs, plan: Plan) -> None:
+    if plan.update.batch_norm == "recalibrate":
+        fit_batch_norm(network, inputs, plan)
+
+
+def fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:
+    """Give batch norms the statistics of the training pictures, in batches as training has them.
+
+    Rows lie class by class, and a batch of one class has other statistics, so they are shuffled.
+    """
+    measured = measured_rows(plan.rows.train, plan.seeds.order)
+    shuffled = numpy_stream(plan.seeds.order, "recalibration").permutation(measured)
+    batches = split_batches(shuffled, plan.update.batch_size)
+    recalibrate(network, map(inputs.reader(measured), batches), inputs.first_block)
+
+
+def losses(inputs: Inputs, network: Network, plan: Plan) -> tuple[float, float, float, float]:
+    """Loss and accuracy of the network as it is, on training and validation rows."""
+    rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seeds.order)
+    train = evaluate_rows(network, inputs, measured, rows.labels)
+    val = evaluate_rows(network, inputs, rows.val, rows.labels)
+    return *train, *val

@@ -1,0 +1,106 @@
+"""Three seeds, each of which decides its own streams alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sftcore.ablation.plan import SPREAD, plan_cells, plan_rows
+from sftcore.data.store import Store
+from sftcore.recipe import training_key
+from sftcore.sections import SpreadParams
+from sftcore.training import epoch, loop, views
+from tests.ablation.test_run import LOCK
+from tests.training.test_loop import run, same, small
+
+NOISY = {"train__augmentation": 0.5, "model__dropout": 0.5}
+
+
+@pytest.fixture
+def seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a training and gives its first head, its batches and its pictures."""
+
+    def look(**changes: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {"order": [], "pictures": []}
+        original, read, begin = epoch.epoch_order, views.Pictures.read, loop._begin
+
+        def epoch_order(*args: Any) -> np.ndarray:
+            rows = original(*args)
+            found["order"].append(rows.tolist())
+            return rows
+
+        def pictures(self: Any, rows: np.ndarray, view: Any) -> torch.Tensor:
+            images = read(self, rows, view)
+            if view.augmentation.strength:
+                found["pictures"] += sorted(zip(rows.tolist(), images.sum(dim=(1, 2, 3)).tolist(),
+                                                strict=True))  # fmt: skip
+            return images
+
+        def _begin(network: Any, course: Any) -> Any:
+            found["head"] = network.head.linear.weight.detach().clone().tolist()
+            return begin(network, course)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(epoch, "epoch_order", epoch_order)
+            patched.setattr(views.Pictures, "read", pictures)
+            patched.setattr(loop, "_begin", _begin)
+            found["result"] = run(store, train__epochs=1, **NOISY, **changes)
+        found["pictures"].sort()
+        return found
+
+    return look
+
+
+@pytest.mark.parametrize("source", ["init", "order", "augmentation"])
+def test_each_seed_moves_its_own_streams_alone(source: str, seen: Any) -> None:
+    base, moved = seen(), seen(**{f"train__seed_{source}": 7})
+    differs = {
+        name: base[key] != moved[key]
+        for name, key in (("init", "head"), ("order", "order"), ("augmentation", "pictures"))
+    }
+    assert differs == {name: name == source for name in differs}
+    assert not same(base["result"], moved["result"])
+
+
+def test_all_three_together_are_the_seed(store: Store) -> None:
+    own = {f"train__seed_{name}": 5 for name in ("init", "order", "augmentation")}
+    assert same(run(store, **NOISY, **own), run(store, seed=5, **NOISY))
+
+
+def key(seed: int, **changes: Any) -> str:
+    params = small(**changes)
+    return training_key(
+        params.model, params.train, seed=seed, data="", device=torch.device("cpu"),
+        num_threads=1, mode="native", environment=LOCK,
+    )  # fmt: skip
+
+
+def test_equal_seeds_are_one_training_however_they_are_given() -> None:
+    own = {f"train__seed_{name}": 5 for name in ("init", "order", "augmentation")}
+    assert key(5) == key(0, **own)
+    assert key(5) != key(0)
+    assert key(0, train__seed_order=5) != key(0, train__seed_init=5)
+
+
+def test_the_study_moves_one_seed_at_a_time_and_shares_the_first() -> None:
+    params = small()
+    quick = params.ablation.quick.model_copy(
+        update={"spread": SpreadParams(num_seeds=3, base={"model.dropout": 0.5})}
+    )
+    params = params.model_copy(
+        update={"ablation": params.ablation.model_copy(update={"quick": quick})}
+    )
+    cells = [c for c in plan_cells(plan_rows(params, {}), params) if c.row.family == SPREAD]
+    assert [c.row.name for c in cells] == [
+        name for name in ("all", "init", "order", "augmentation") for _ in range(3)
+    ]
+    keys = {
+        training_key(
+            c.row.model, c.row.train, seed=c.seed, data="", device=torch.device("cpu"),
+            num_threads=1, mode="native", environment=LOCK,
+        )
+        for c in cells
+    }  # fmt: skip
+    assert len(keys) == 4 * 2 + 1
+    assert all(c.row.model.dropout == 0.5 for c in cells)
