@@ -82,13 +82,15 @@ def stability_sentence(table: pd.DataFrame) -> str:
 
 
 def _reach(lines: pd.DataFrame) -> str:
-    """The largest rate up to which, from the least on, all are stable."""
-    reached = None
-    for line in lines.sort_values("learning_rate").itertuples():
-        if not line.is_stable:
-            break
-        reached = line.learning_rate
-    return "no rate" if reached is None else f"up to {reached:g}"
+    """The rates that are stable: up to one of them, or which if a lower one is not."""
+    ordered = lines.sort_values("learning_rate")
+    safe = [rate for rate, is_stable in zip(ordered["learning_rate"], ordered["is_stable"],
+                                            strict=True) if is_stable]  # fmt: skip
+    if not safe:
+        return "no rate"
+    if ordered["is_stable"].iloc[: len(safe)].all():
+        return f"up to {safe[-1]:g}"
+    return f"at {' and '.join(f'{rate:g}' for rate in safe)}"
 
 
 def _unstable(lines: pd.DataFrame) -> list[Any]:

@@ -1,7 +1,5 @@
 """Figures of a training's stability: its updates with the guard's incidents, and range tests."""
 
-from statistics import median
-
 import pandas as pd
 
 from sftcore.evaluation.drawing import (
@@ -16,7 +14,6 @@ from sftcore.evaluation.drawing import (
 )
 
 _MARKERS = {"skip": "x", "clip": "v", "rollback": "<", "give up": "*"}
-_WINDOW = 50  # updates of the running median that is drawn
 
 
 @own_style()
@@ -24,7 +21,8 @@ def updates_figure(updates: pd.DataFrame, incidents: pd.DataFrame) -> bytes:
     """Loss, gradient norm and learning rate of every update, with incidents marked, as PNG.
 
     Args:
-        updates: columns of :class:`sftcore.training.records.UpdateLog` and ``phase``.
+        updates: columns of :class:`sftcore.training.records.UpdateLog`, phase, loss_limit and
+            gradient_norm_limit.
         incidents: columns phase, step, loss, gradient_norm, answer.
     """
     figure, axes = new_figure(10, 7, 3, 1)
@@ -41,8 +39,8 @@ def updates_figure(updates: pd.DataFrame, incidents: pd.DataFrame) -> bytes:
         values = updates[name]
         axis.plot(place, values, color=colour, linewidth=1, alpha=0.8)
         if name != "learning_rate":
-            axis.plot(place, _running_median(list(values)), color="black", linewidth=1,
-                      label="running median")  # fmt: skip
+            axis.plot(place, updates[f"{name}_limit"], color=GREY, linewidth=1, linestyle="--",
+                      label="a spike from here on")  # fmt: skip
             _mark(axis, where, incidents, name)
             axis.legend(frameon=False, fontsize=8, ncols=5, loc="lower right",
                         bbox_to_anchor=(1, 1))  # fmt: skip
@@ -60,10 +58,6 @@ def _offsets(updates: pd.DataFrame) -> dict[str, int]:
         begins[str(phase)] = end
         end += int(group["step"].max()) + 1
     return begins
-
-
-def _running_median(values: list[float]) -> list[float]:
-    return [median(values[max(0, i - _WINDOW) : i + 1]) for i in range(len(values))]
 
 
 def _mark(axis: object, where: list[int], incidents: pd.DataFrame, name: str) -> None:

@@ -1,12 +1,10 @@
 """The fine-tune stage: read the store, train, write model, history and summary."""
 
-import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from tqdm import tqdm
 
 from sftcore.artifacts import (
@@ -22,20 +20,28 @@ from sftcore.errors import DivergedError
 from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
 from sftcore.evaluation.stability_figures import range_test_figure, updates_figure
+from sftcore.evaluation.training_tables import (
+    candidates_table,
+    history_table,
+    incidents_table,
+    range_test_tables,
+    updates_table,
+)
 from sftcore.params import flatten
 from sftcore.pipeline.paths import ENVIRONMENT, FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import resolve_precision
+from sftcore.planning import plan_guard
 from sftcore.recipe import Trained, train, training_key
 from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
 from sftcore.sections import ModelParams, Params
-from sftcore.stability.guard import Incident
+from sftcore.stability.guard import GuardSettings, Incident
 from sftcore.tables import safe_cells
 from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.measure import epoch_metrics
-from sftcore.training.records import EpochRecord, FitResult
+from sftcore.training.records import EpochRecord
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +98,7 @@ def finetune(params: Params) -> Trained:
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
         trained = _train(params, store, device, precision, run, checkpoints)
         write_model(trained, store, params.model, precision)
-        write_history(trained, list(store.samples["id"]))
+        write_history(trained, list(store.samples["id"]), plan_guard(params.train))
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL, store.image_size, len(store.classes))
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
@@ -170,15 +176,16 @@ def write_model(trained: Trained, store: Store, model: ModelParams, precision: s
     save_model(MODEL, trained.result.chosen_state, record)
 
 
-def write_history(trained: Trained, ids: Sequence[str]) -> None:
+def write_history(trained: Trained, ids: Sequence[str], guard: GuardSettings) -> None:
     """Write the history, what could have been chosen, who was trained, and how stable it was.
 
     Args:
         trained: the training.
         ids: names of the store's rows.
+        guard: whose limits are drawn, whether or not it answers.
     """
     result = trained.result
-    history, updates = history_table(result), updates_table(result)
+    history, updates = history_table(result), updates_table(result, guard)
     candidates, incidents = candidates_table(result), incidents_table(result, ids)
     best, chosen = asdict(result.best), result.candidates[result.chosen]
     summary = {f"best_{name}": best[name] for name in best} | {
@@ -205,55 +212,3 @@ def write_history(trained: Trained, ids: Sequence[str]) -> None:
             write_csv(temporary / "suggestions.csv", suggestions)
             write_bytes(temporary / "range_test.png", range_test_figure(tests, suggestions))
         write_json(temporary / "summary.json", summary)
-
-
-def updates_table(result: FitResult) -> pd.DataFrame:
-    """One row per update that led to the last parameters."""
-    phases = {record.epoch: record.phase for record in result.history}
-    table = pd.DataFrame(vars(result.updates))
-    whole = table.astype({"epoch": int, "step": int, "is_clipped": int})
-    whole.insert(0, "phase", [phases[epoch] for epoch in whole["epoch"]])
-    return whole
-
-
-def incidents_table(result: FitResult, ids: Sequence[str]) -> pd.DataFrame:
-    """One row per incident of the guard, in the order in which they happened.
-
-    Args:
-        result: of the training.
-        ids: names of the store's rows; those of the batch stand in the column ``pictures``.
-    """
-    columns = [field.name for field in fields(Incident) if field.name != "rows"]
-    table = pd.DataFrame([asdict(i) for i in result.incidents], columns=columns)
-    table["pictures"] = [" ".join(ids[row] for row in i.rows) for i in result.incidents]
-    return table
-
-
-def range_test_tables(result: FitResult) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The curves of all range tests, and their suggestions beside the rate that was used."""
-    curves = [
-        pd.DataFrame(
-            {"phase": t.phase, "learning_rate": t.rates, "loss": t.losses, "smoothed": t.smoothed}
-        )
-        for t in result.range_tests
-    ]
-    used = updates_table(result).groupby("phase")["learning_rate"].max()
-    suggestions = [
-        {"phase": t.phase, "steepest": t.steepest, "valley": t.valley,
-         "learning_rate": used.get(t.phase, math.nan)}
-        for t in result.range_tests
-    ]  # fmt: skip
-    return pd.concat(curves, ignore_index=True), pd.DataFrame(suggestions)
-
-
-def candidates_table(result: FitResult) -> pd.DataFrame:
-    """Parameters that the training could end with, one row each; ``is_chosen`` marks the model."""
-    table = pd.DataFrame([asdict(candidate) for candidate in result.candidates])
-    table["epochs"] = [" ".join(map(str, c.epochs)) for c in result.candidates]
-    table.insert(0, "is_chosen", [i == result.chosen for i in range(len(table))])
-    return table
-
-
-def history_table(result: FitResult) -> pd.DataFrame:
-    """The history as a table, one row per epoch."""
-    return pd.DataFrame([asdict(record) for record in result.history])

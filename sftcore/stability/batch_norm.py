@@ -57,10 +57,10 @@ def moving_norms(network: Network) -> list[_BatchNorm]:
 
 
 @contextmanager
-def normalized_by_batch(network: Network) -> Iterator[bool]:
+def normalized_by_batch(network: Network) -> Iterator[None]:
     """For a while, normalise by the batch where training does; all else is in evaluation mode.
 
-    Running statistics stay as they are. Yields whether there is any such layer.
+    Running statistics stay as they are.
     """
     norms = moving_norms(network)
     network.eval()
@@ -68,7 +68,7 @@ def normalized_by_batch(network: Network) -> Iterator[bool]:
         for norm in norms:
             norm.train()
         try:
-            yield bool(norms)
+            yield
         finally:
             network.eval()
 

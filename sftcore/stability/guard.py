@@ -121,8 +121,7 @@ def find_trouble(
         return None
     if settings.loss_z > 0:
         recent = losses[-settings.window :]
-        floor = max(_LEAST_LOSS_PART * abs(median(recent)), _LEAST_LOSS_NATS)
-        score = robust_z(recent, loss, floor)
+        score = robust_z(recent, loss, _least_loss_scale(recent))
         if score > settings.loss_z:
             return Trouble(LOSS_SPIKE, score)
     if settings.norm_z > 0:
@@ -133,6 +132,36 @@ def find_trouble(
     return None
 
 
+def spike_limits(
+    losses: Sequence[float], norms: Sequence[float], settings: GuardSettings
+) -> tuple[float, float]:
+    """Loss and gradient norm from which the next update would be a spike; infinite where off.
+
+    Args:
+        losses: of the accepted updates of the phase; at least one.
+        norms: of their gradients, as many.
+        settings: thresholds and window.
+    """
+    recent = losses[-settings.window :]
+    loss_limit = median(recent) + settings.loss_z * _scale(recent, _least_loss_scale(recent))
+    logs = [math.log(max(value, _TINY)) for value in norms[-settings.window :]]
+    norm_limit = math.exp(median(logs) + settings.norm_z * _scale(logs, _LEAST_LOG_NORM))
+    return (
+        loss_limit if settings.loss_z > 0 else math.inf,
+        norm_limit if settings.norm_z > 0 else math.inf,
+    )
+
+
+def _least_loss_scale(losses: Sequence[float]) -> float:
+    return max(_LEAST_LOSS_PART * abs(median(losses)), _LEAST_LOSS_NATS)
+
+
+def _scale(history: Sequence[float], floor: float) -> float:
+    centre = median(history)
+    spread = median(abs(each - centre) for each in history)
+    return max(_MAD_TO_SIGMA * spread if len(history) >= _LEAST_HISTORY else 0.0, floor)
+
+
 def robust_z(history: Sequence[float], value: float, floor: float) -> float:
     """``(x − median) / max(1.4826·MAD, floor)`` (Iglewicz and Hoaglin, 1993, section 3.2).
 
@@ -141,10 +170,7 @@ def robust_z(history: Sequence[float], value: float, floor: float) -> float:
         value: x.
         floor: least scale.
     """
-    centre = median(history)
-    spread = median(abs(each - centre) for each in history)
-    scale = _MAD_TO_SIGMA * spread if len(history) >= _LEAST_HISTORY else 0.0
-    return (value - centre) / max(scale, floor)
+    return (value - median(history)) / _scale(history, floor)
 
 
 def choose_answer(

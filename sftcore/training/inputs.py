@@ -24,10 +24,12 @@ class FeatureCache:
     Attributes:
         budget_bytes: nothing more is kept beyond this.
         tensors: features by (identity of the frozen part, view of the pictures).
+        row_bytes: size of one picture's features by (identity of the frozen part).
     """
 
     budget_bytes: int
     tensors: dict[tuple[str | int | float, ...], Tensor] = field(default_factory=dict)
+    row_bytes: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def keep(self, key: tuple[str | int | float, ...], features: Tensor) -> None:
         """Keep features if they fit the budget."""
@@ -70,8 +72,10 @@ class Inputs:
         """
         if self.first_block == 0:
             return lambda batch: self._pictures.read(batch, view)
-        one = self._compute(rows[:1], view)
-        if one.nbytes * len(rows) > self._cache.budget_bytes:
+        place = self._identity, self.first_block
+        if place not in self._cache.row_bytes:
+            self._cache.row_bytes[place] = self._compute(rows[:1], view).nbytes
+        if self._cache.row_bytes[place] * len(rows) > self._cache.budget_bytes:
             return lambda batch: self._compute(batch, view)
         features = self._features(rows, view)
         position = np.full(len(self._pictures.images), -1)

@@ -10,7 +10,7 @@ from sftcore.data.loader import split_batches
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.randomness import numpy_stream
-from sftcore.stability.batch_norm import normalized_by_batch
+from sftcore.stability.batch_norm import moving_norms, normalized_by_batch
 from sftcore.tasks.classification import measure
 from sftcore.training.inputs import Inputs
 from sftcore.training.records import EpochRecord
@@ -65,13 +65,13 @@ def batch_norm_gap(
     Returns:
         Nats; 0 where no running statistics move, since both modes are then one.
     """
+    if not moving_norms(network):
+        return 0.0
     batches = batches[:_NUM_GAP_BATCHES]
     chosen = np.concatenate(batches)
     own = labels[torch.from_numpy(chosen).to(labels.device)]
-    with normalized_by_batch(network) as is_any:
-        if not is_any:
-            return 0.0
-        reader, first_block = inputs.reader(np.unique(chosen)), inputs.first_block
+    reader, first_block = inputs.reader(np.unique(chosen)), inputs.first_block
+    with normalized_by_batch(network):
         by_batch = torch.cat([network(reader(batch), first_block) for batch in batches])
     by_running = torch.cat([network(reader(batch), first_block) for batch in batches])
     return measure(by_running, own)[0] - measure(by_batch, own)[0]

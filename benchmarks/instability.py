@@ -1,0 +1,174 @@
+"""What blows up and what survives it, on the prepared data: ``python -m benchmarks.instability``.
+
+``rates``: learning rates that fail alone; the same with warm-up, clipping, batch norm, the guard.
+``trips``: how often the guard trips where nothing is wrong: every method of the full grid.
+``range_test``: what ``auto`` takes, against the rates of params.yaml.
+``batch_norm``: policies by batch size, with the gap between the two modes.
+
+Trainings start from the ablation's base; everything is measured on the validation split. Prints
+Markdown tables; writes nothing.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from benchmarks.training import difference, listing
+from sftcore.data.store import Store, open_store
+from sftcore.params import load_params, override, settings_of
+from sftcore.pipeline.paths import PREPARED
+from sftcore.recipe import train
+from sftcore.runtime import set_up
+from sftcore.sections import Params, Scalar
+from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.records import FitResult
+
+RATES = (0.01, 0.03, 0.1, 0.3)
+ANSWERS: dict[str, dict[str, Scalar]] = {
+    "nothing": {},
+    "warm-up over 30 %": {"train.warmup": 0.3},
+    "clip_norm 1": {"train.clip_norm": 1.0},
+    "clip_agc 0.01": {"train.clip_agc": 0.01},
+    "batch norm train": {"train.batch_norm": "train"},
+    "batch norm recalibrate": {"train.batch_norm": "recalibrate"},
+    "guard skip+rollback": {"train.guard": "skip+rollback"},
+    "guard clip": {"train.guard": "clip"},
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every check needs; see :class:`benchmarks.shapes.Bench`."""
+
+    base: Params
+    store: Store
+    device: torch.device
+    cache: FeatureCache
+    num_seeds: int
+
+    def run(self, changes: Mapping[str, Scalar], seed: int) -> FitResult:
+        """One training from the ablation's base."""
+        params = override(self.base, changes, "row")
+        return train(
+            self.store, params.model, params.train, seed=seed, device=self.device,
+            cache=self.cache, on_epoch=lambda record: None,
+        ).result  # fmt: skip
+
+    def has_failed(self, result: FitResult) -> bool:
+        """Whether it diverged, or ends no better on training pictures than guessing."""
+        guessing = np.log(len(self.store.classes))
+        return bool(result.diverged) or result.history[-1].train_loss >= guessing
+
+
+def rates(bench: Bench) -> None:
+    """Failed seeds, and the last validation loss of the others."""
+    print(f"| answer | {' | '.join(f'{rate:g}' for rate in RATES)} |\n|---{'|---' * len(RATES)}|")
+    for name, changes in ANSWERS.items():
+        cells = []
+        for rate in RATES:
+            results = [
+                bench.run({**changes, "train.learning_rate": rate}, seed)
+                for seed in range(bench.num_seeds)
+            ]
+            alive = [r.history[-1].val_loss for r in results if not bench.has_failed(r)]
+            failed = bench.num_seeds - len(alive)
+            text = f"{failed} of {bench.num_seeds} fail" if failed else ""
+            losses = f"{np.mean(alive):.2f} ± {np.std(alive, ddof=1):.2f}" if len(alive) > 1 else ""
+            incidents = sum(len(r.incidents) for r in results)
+            tripped = f"{incidents} incidents" if incidents else ""
+            cells.append(", ".join(part for part in (losses, text, tripped) if part))
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def trips(bench: Bench) -> None:
+    """Incidents of the guard, by method."""
+    print("| method | updates | incidents |\n|---|---|---|")
+    for name, row in load_params().ablation.full.regularization.items():
+        results = [
+            bench.run({**settings_of(row)[0], "train.guard": "skip"}, seed)
+            for seed in range(bench.num_seeds)
+        ]
+        updates = sum(len(r.updates) for r in results)
+        seen = [f"{i.trouble} ({i.score:.1f})" for r in results for i in r.incidents]
+        print(f"| {name} | {updates} | {len(seen)} {', '.join(seen)} |", flush=True)
+
+
+def range_test(bench: Bench) -> None:
+    """Suggested rates and what comes of them."""
+    print("| learning rates | head, by seed | blocks, by seed | least validation loss, by seed "
+          "| minus params.yaml |\n|---|---|---|---|---|")  # fmt: skip
+    auto: dict[str, Scalar] = {
+        "train.learning_rate": "auto", "train.head_learning_rate": "auto",
+    }  # fmt: skip
+    rows: dict[str, dict[str, Scalar]] = {
+        "params.yaml": {},
+        "auto, valley": auto,
+        "auto, steepest": {**auto, "train.range_test_suggestion": "steepest"},
+    }
+    first: list[float] = []
+    for name, changes in rows.items():
+        results = [bench.run(changes, seed) for seed in range(bench.num_seeds)]
+        losses = [min(r.val_loss for r in result.history) for result in results]
+        first = first or losses
+        shown = [
+            ", ".join(f"{_peak(result, phase):.2g}" for result in results)
+            for phase in ("head", "full")
+        ]
+        print(f"| {name} | {shown[0]} | {shown[1]} | {listing(losses)} "
+              f"| {difference(losses, first)} |", flush=True)  # fmt: skip
+
+
+def _peak(result: FitResult, phase: str) -> float:
+    """The largest rate of a phase."""
+    updates = zip(result.updates.learning_rate, result.updates.epoch, strict=True)
+    return max(rate for rate, epoch in updates if result.history[int(epoch)].phase == phase)
+
+
+def batch_norm(bench: Bench) -> None:
+    """Least validation loss and the last gap, by policy and batch size."""
+    print("| policy | batch size | rate | least validation loss, by seed | last gap, mean |")
+    print("|---|---|---|---|---|")
+    for policy in ("freeze_all", "freeze_statistics", "train", "recalibrate"):
+        for size in (4, 32):
+            rate = 0.003 if size == 4 or policy.startswith("freeze") else 0.03
+            changes: dict[str, Scalar] = {
+                "train.batch_norm": policy, "train.batch_size": size, "train.learning_rate": rate,
+            }  # fmt: skip
+            results = [bench.run(changes, seed) for seed in range(bench.num_seeds)]
+            losses = [min(r.val_loss for r in result.history) for result in results]
+            gap = np.mean([result.history[-1].batch_norm_gap for result in results])
+            print(f"| {policy} | {size} | {rate:g} | {listing(losses)} | {gap:+.2f} |", flush=True)
+
+
+CHECKS: dict[str, Callable[[Bench], None]] = {
+    check.__name__: check for check in (rates, trips, range_test, batch_norm)
+}
+
+
+def main() -> None:
+    """Run some checks or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=99)
+    )
+    parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=list(CHECKS))
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    params = load_params()
+    bench = Bench(
+        base=override(params, params.ablation.base, "ablation.base"),
+        store=open_store(PREPARED, ("train", "val")),
+        device=set_up(params.runtime.device, params.runtime.num_threads),
+        cache=FeatureCache(FEATURE_BUDGET_BYTES),
+        num_seeds=options.seeds,
+    )
+    for name in options.checks:
+        print(f"\n## {name}\n", flush=True)
+        CHECKS[name](bench)
+
+
+if __name__ == "__main__":
+    main()

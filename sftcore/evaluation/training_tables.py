@@ -1,0 +1,81 @@
+"""A finished training as tables: epochs, updates, incidents, range tests, candidates."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+
+import pandas as pd
+
+from sftcore.stability.guard import GuardSettings, Incident, spike_limits
+from sftcore.training.records import FitResult
+
+
+def updates_table(result: FitResult, guard: GuardSettings) -> pd.DataFrame:
+    """One row per update that led to the last parameters, with what would have been a spike.
+
+    Args:
+        result: of the training.
+        guard: whose limits are added as ``loss_limit`` and ``gradient_norm_limit``; NaN at the
+            first update of a phase, which nothing can be compared with.
+    """
+    phases = {record.epoch: record.phase for record in result.history}
+    table = pd.DataFrame(vars(result.updates))
+    whole = table.astype({"epoch": int, "step": int, "is_clipped": int})
+    whole.insert(0, "phase", [phases[epoch] for epoch in whole["epoch"]])
+    limits: list[tuple[float, float]] = []
+    for _, group in whole.groupby("phase", sort=False):
+        losses, norms = list(group["loss"]), list(group["gradient_norm"])
+        limits.append((math.nan, math.nan))
+        limits += [
+            spike_limits(losses[max(0, i - guard.window) : i], norms[max(0, i - guard.window) : i],
+                         guard)
+            for i in range(1, len(losses))
+        ]  # fmt: skip
+    whole[["loss_limit", "gradient_norm_limit"]] = limits
+    return whole
+
+
+def incidents_table(result: FitResult, ids: Sequence[str]) -> pd.DataFrame:
+    """One row per incident of the guard, in the order in which they happened.
+
+    Args:
+        result: of the training.
+        ids: names of the store's rows; those of the batch stand in the column ``pictures``.
+    """
+    columns = [field.name for field in fields(Incident) if field.name != "rows"]
+    table = pd.DataFrame([asdict(i) for i in result.incidents], columns=columns)
+    table["pictures"] = [" ".join(ids[row] for row in i.rows) for i in result.incidents]
+    return table
+
+
+def range_test_tables(result: FitResult) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The curves of all range tests, and their suggestions beside the rate that was used."""
+    curves = [
+        pd.DataFrame(
+            {"phase": t.phase, "learning_rate": t.rates, "loss": t.losses, "smoothed": t.smoothed}
+        )
+        for t in result.range_tests
+    ]
+    used: dict[str, float] = {}
+    for epoch, rate in zip(result.updates.epoch, result.updates.learning_rate, strict=True):
+        phase = result.history[int(epoch)].phase
+        used[phase] = max(rate, used.get(phase, 0.0))
+    suggestions = [
+        {"phase": t.phase, "steepest": t.steepest, "valley": t.valley,
+         "learning_rate": used.get(t.phase, math.nan)}
+        for t in result.range_tests
+    ]  # fmt: skip
+    return pd.concat(curves, ignore_index=True), pd.DataFrame(suggestions)
+
+
+def candidates_table(result: FitResult) -> pd.DataFrame:
+    """Parameters that the training could end with, one row each; ``is_chosen`` marks the model."""
+    table = pd.DataFrame([asdict(candidate) for candidate in result.candidates])
+    table["epochs"] = [" ".join(map(str, c.epochs)) for c in result.candidates]
+    table.insert(0, "is_chosen", [i == result.chosen for i in range(len(table))])
+    return table
+
+
+def history_table(result: FitResult) -> pd.DataFrame:
+    """The history as a table, one row per epoch."""
+    return pd.DataFrame([asdict(record) for record in result.history])
