@@ -20,13 +20,6 @@ from sftcore.errors import DivergedError
 from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
 from sftcore.evaluation.stability_figures import range_test_figure, updates_figure
-from sftcore.evaluation.training_tables import (
-    candidates_table,
-    history_table,
-    incidents_table,
-    range_test_tables,
-    updates_table,
-)
 from sftcore.params import flatten
 from sftcore.pipeline.paths import ENVIRONMENT, FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import resolve_precision
@@ -42,6 +35,13 @@ from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.measure import epoch_metrics
 from sftcore.training.records import EpochRecord
+from sftcore.training.tables import (
+    candidates_table,
+    history_table,
+    incidents_table,
+    range_test_tables,
+    updates_table,
+)
 
 if TYPE_CHECKING:
     import torch
