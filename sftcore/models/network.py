@@ -48,14 +48,14 @@ class Network(nn.Module):
         self.held: tuple[nn.Module, ...] = ()
 
     def hold_in_evaluation(self, modules: Iterable[nn.Module]) -> None:
-        """Let these modules be in evaluation mode from now on, and no others."""
-        self.held = tuple(modules)
+        """Let these modules and all inside them stay in evaluation mode from now on; no others."""
+        self.held = tuple({id(m): m for module in modules for m in module.modules()}.values())
 
     def train(self, mode: bool = True) -> Self:
         """Training or evaluation mode, for all modules but those that are held."""
         super().train(mode)
         for module in self.held:
-            module.eval()
+            module.training = False
         return self
 
     def forward(self, inputs: Tensor, first_block: int = 0) -> Tensor:

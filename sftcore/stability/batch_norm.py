@@ -33,16 +33,13 @@ def set_training_mode(network: Network, *, batch_norm: str, first_block: int) ->
         first_block: blocks before this position are frozen, so they stay in evaluation mode
             whatever the policy: their output is a fixed function of the picture.
     """
-    held = []
-    for name, module in network.named_modules():
-        part, _, inner = name.partition(".")
-        is_frozen_block = part == "backbone" and any(
-            block.owns(inner) for block in network.blocks[:first_block]
-        )
-        is_frozen_norm = isinstance(module, _BatchNorm) and batch_norm not in MOVING
-        if is_frozen_block or is_frozen_norm:
-            held.append(module)
-    network.hold_in_evaluation(held)
+    names = [name for name, _ in network.backbone.named_modules()]
+    frozen = {f"backbone.{n}" for b in network.blocks[:first_block] for n in names if b.owns(n)}
+    network.hold_in_evaluation(
+        module
+        for name, module in network.named_modules()
+        if name in frozen or (isinstance(module, _BatchNorm) and batch_norm not in MOVING)
+    )
     network.train()
 
 
