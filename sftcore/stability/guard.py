@@ -220,8 +220,8 @@ def advice(incidents: Sequence[Incident]) -> str:
     if len(incidents) >= _MANY and common:
         rows = ", ".join(str(row) for row in sorted(common))
         return (
-            f"{text}; the same pictures (rows {rows}) were in every one of these batches: look at "
-            "these rows of data/prepared/samples.csv, the first of which is 0, and at their labels"
+            f"{text}; the same pictures (rows {rows} of data/prepared/samples.csv) were in every "
+            "one of these batches: look at them and at their labels"
         )
     if last.rate_factor < 1:
         return (

@@ -40,11 +40,13 @@ def incidents_table(result: FitResult, ids: Sequence[str]) -> pd.DataFrame:
 
     Args:
         result: of the training.
-        ids: names of the store's rows; those of the batch stand in the column ``pictures``.
+        ids: names of the store's rows; those of the batch stand in the column ``pictures``, their
+            numbers in ``rows``.
     """
     columns = [field.name for field in fields(Incident) if field.name != "rows"]
     table = pd.DataFrame([asdict(i) for i in result.incidents], columns=columns)
-    table["pictures"] = [" ".join(ids[row] for row in i.rows) for i in result.incidents]
+    table["rows"] = [" ".join(map(str, incident.rows)) for incident in result.incidents]
+    table["pictures"] = [" | ".join(ids[row] for row in i.rows) for i in result.incidents]
     return table
 
 

@@ -44,13 +44,63 @@ def test_all_stages_write_what_they_promise(finished: Path) -> None:
         "reports/finetune/history.png",
         "reports/finetune/candidates.csv",
         "reports/finetune/parameters.txt",
+        "reports/finetune/updates.csv",
+        "reports/finetune/updates.png",
+        "reports/finetune/incidents.csv",
+        "reports/finetune/range_test.csv",
+        "reports/finetune/range_test.png",
+        "reports/finetune/suggestions.csv",
         "reports/evaluate/metrics.json",
         "reports/evaluate/generalization_gap.png",
         "reports/evaluate/reliability_scaled.csv",
         "reports/ablation/report.html",
         "reports/ablation/report.md",
         "reports/ablation/cells.csv",
+        "reports/ablation/stability.csv",
+        "reports/ablation/stability.png",
     } <= names
+
+
+EXPLODING = {
+    "train.learning_rate": 100.0,
+    "train.epochs": 4,
+    "train.guard_rate_factor": 0.01,
+    "model.trainable_blocks": "all",
+}
+
+
+def test_an_exploding_training_is_saved_and_tells_what_happened(project: Path) -> None:
+    set_params(project, EXPLODING)
+    done = run_stage(project, "finetune")
+    assert done.returncode == 0, done.stderr
+    folder = project / "reports" / "finetune"
+    incidents = pd.read_csv(folder / "incidents.csv")
+    assert f"the guard answered {len(incidents)} incidents" in done.stdout
+    assert incidents["answer"].tolist()[:2] == ["skip", "rollback"]
+    samples = pd.read_csv(project / "data" / "prepared" / "samples.csv")
+    trained = samples[samples["split"] == "train"].set_index("row")["id"]
+    for rows, pictures in zip(incidents["rows"].astype(str), incidents["pictures"], strict=True):
+        assert 0 < len(rows.split()) <= 9
+        assert [trained[int(row)] for row in rows.split()] == pictures.split(" | ")
+    updates = pd.read_csv(folder / "updates.csv")
+    assert updates["loss"].notna().all()
+    assert updates[updates["phase"] == "full"]["learning_rate"].max() < 2.0
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["num_incidents"] == len(incidents) > 0
+
+
+def test_precision_is_recorded_where_it_changes_numbers(project: Path) -> None:
+    before = digests(project)
+    set_params(project, {"runtime.precision": "tf32"})  # on a CPU that is fp32
+    assert run_stage(project, "finetune").returncode == 0
+    assert digests(project) == before
+    assert "precision" not in (project / "models" / "finetuned" / "model.json").read_text()
+    set_params(project, {"runtime.precision": "bf16"})
+    for stage in ("finetune", "evaluate"):
+        done = run_stage(project, stage)
+        assert done.returncode == 0, done.stderr
+    record = json.loads((project / "models" / "finetuned" / "model.json").read_text())
+    assert record["precision"] == "bf16"
 
 
 def test_the_model_is_what_validation_chose(project: Path) -> None:
@@ -143,6 +193,12 @@ BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "too many blocks": ("finetune", setting("model.trainable_blocks", 50), "can be cut into"),
     "no such device": ("finetune", setting("runtime.device", "cuda:7"), "CUDA devices"),
     "divergence": ("finetune", setting("train.head_learning_rate", 1000.0), "diverge"),
+    "too long a warm-up": (
+        "finetune", setting("train.warmup", "2 epochs"), "train.warmup is 2 epochs, which is",
+    ),
+    "the guard gives up": (
+        "finetune", setting("train.guard_max_incidents", 1), "the guard gave up after 2 incidents",
+    ),
     "a bad row": ("ablate", setting("ablation.base", {"train.l7": 1}), "not a parameter"),
 }  # fmt: skip
 
@@ -154,7 +210,9 @@ def test_bad_input_is_explained_and_loses_nothing(project: Path, case: str) -> N
     spoil(project)
     if case == "divergence":
         set_params(project, {"train.head_epochs": 30, "train.schedule": "constant",
-                             "train.l2": 500.0})  # fmt: skip
+                             "train.l2": 500.0, "train.guard": "none"})  # fmt: skip
+    if case == "the guard gives up":
+        set_params(project, EXPLODING | {"train.guard_rate_factor": 0.9})
     done = run_stage(project, stage)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
