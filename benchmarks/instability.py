@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.training import difference, listing
 from sftcore.data.store import Store, open_store
+from sftcore.errors import ParamsError
 from sftcore.params import load_params, override, settings_of
 from sftcore.pipeline.paths import PREPARED
 from sftcore.recipe import train
@@ -111,7 +112,11 @@ def range_test(bench: Bench) -> None:
     }
     first: list[float] = []
     for name, changes in rows.items():
-        results = [bench.run(changes, seed) for seed in range(bench.num_seeds)]
+        try:
+            results = [bench.run(changes, seed) for seed in range(bench.num_seeds)]
+        except ParamsError as error:
+            print(f"| {name} | {error} | | | |", flush=True)
+            continue
         losses = [min(r.val_loss for r in result.history) for result in results]
         first = first or losses
         shown = [

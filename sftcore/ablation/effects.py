@@ -24,7 +24,8 @@ def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame
     ``gap`` is train minus validation accuracy at the chosen epoch. ``loss_rise`` is how far the
     validation loss stands above its least value at the end, in nats. ``max_swing`` is its largest
     rise from one epoch to the next. ``status`` is ``finished``, ``diverged`` (left the finite
-    numbers) or ``collapsed`` (ends no better on training pictures than guessing, loss ≥ ln C).
+    numbers, also at its very end) or ``collapsed`` (ends no better on training pictures than
+    guessing, loss ≥ ln C).
     ``ece`` is the calibration error on validation pictures; ``ece_scaled`` and ``nll_scaled`` are
     at the temperature that the other half of them wants. ``clipped_fraction`` is of the updates of
     the last phase, ``batch_norm_gap`` that of the last epoch.
@@ -42,9 +43,13 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
     calibration = result.calibration
     losses = [record.val_loss for record in history]
     last = [record for record in history if record.phase == history[-1].phase]
-    swings = [after - before for before, after in pairwise(losses)]
+    swings = [
+        after - before if math.isfinite(after - before) else math.inf
+        for before, after in pairwise(losses)
+    ]
     status = "finished"
-    if result.diverged:
+    ends = (history[-1].train_loss, history[-1].val_loss) if history else ()
+    if result.diverged or not all(map(math.isfinite, ends)):
         status = "diverged"
     elif history[-1].train_loss >= math.log(num_classes):
         status = "collapsed"
@@ -73,7 +78,7 @@ def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
         "ece_scaled": calibration.get("ece_scaled", nan),
         "weight_norm": best.weight_norm if best else nan,
         "weight_distance": best.weight_distance if best else nan,
-        "num_incidents": sum(record.num_incidents for record in history),
+        "num_incidents": result.num_incidents,
         "clipped_fraction": float(np.mean([r.clipped_fraction for r in last])) if last else nan,
         "batch_norm_gap": history[-1].batch_norm_gap if history else nan,
         "last_val_loss": losses[-1] if losses else nan,

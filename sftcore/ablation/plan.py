@@ -134,16 +134,20 @@ def _stability_rows(params: Params) -> list[Row]:
 
 
 def _spread_rows(params: Params) -> list[Row]:
-    """A row in which all seeds change, and one for each source of randomness alone."""
+    """A row in which all seeds change, and one for each source of randomness alone.
+
+    A seed that changes is that of the cell, whatever params.yaml sets it to.
+    """
     spread = params.ablation.chosen.spread
     if spread is None:
         return []
-    rows = [_resolve(params, SPREAD, ALL_SOURCES, spread.base)]
-    for source in SOURCES:
-        still: dict[str, Scalar] = {
-            f"train.seed_{other}": params.seed for other in SOURCES if other != source
+    rows = []
+    for moving in (ALL_SOURCES, *SOURCES):
+        seeds: dict[str, Scalar] = {
+            f"train.seed_{source}": None if moving in (source, ALL_SOURCES) else params.seed
+            for source in SOURCES
         }
-        rows.append(_resolve(params, SPREAD, source, {**spread.base, **still}))
+        rows.append(_resolve(params, SPREAD, moving, {**spread.base, **seeds}))
     return rows
 
 
@@ -153,7 +157,9 @@ def _join(single: Changes, names: Sequence[str]) -> dict[str, Scalar]:
 
 
 def _resolve(params: Params, family: str, name: str, changes: dict[str, Scalar]) -> Row:
-    base = override(params, params.ablation.base, "ablation.base")
+    # Seeds of single streams would hold what repetitions are to vary.
+    free: dict[str, Scalar] = {f"train.seed_{source}": None for source in SOURCES}
+    base = override(params, {**free, **params.ablation.base}, "ablation.base")
     resolved = override(base, changes, f"ablation.{params.ablation.grid}.{family}.{name}")
     return Row(family, name, changes, resolved.model, resolved.train)
 

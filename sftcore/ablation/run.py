@@ -50,6 +50,7 @@ class CellResult:
         chosen: position among them of what validation chose; -1 if no epoch finished.
         calibration: of the chosen parameters on validation pictures, by name; empty without them.
         num_train: pictures trained on.
+        num_incidents: of the guard.
         seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
     """
 
@@ -62,6 +63,7 @@ class CellResult:
     chosen: int
     calibration: dict[str, float]
     num_train: int
+    num_incidents: int = 0
     seconds: float = field(default=math.nan, compare=False)
 
     @property
@@ -105,7 +107,7 @@ def run_cells(
     work = _Work(prepared, device, precision, scratch, checkpoint_seconds)
     store = open_store(prepared, ("train", "val"))
     place = set_up(device, CELL_THREADS, precision)
-    _check_lengths(cells, store)
+    check_cells(cells, store)
     keys = [
         training_key(
             cell.row.model,
@@ -143,6 +145,7 @@ def run_cells(
                 chosen=found["chosen"],
                 calibration=found["calibration"],
                 num_train=found["num_train"],
+                num_incidents=found["num_incidents"],
                 seconds=_number(found["seconds"]),
             )
         )
@@ -164,8 +167,12 @@ class _Work:
         return self.scratch / "cells"
 
 
-def _check_lengths(cells: Sequence[Cell], store: Store) -> None:
-    """Refuse a row whose schedule does not fit before any cell is trained."""
+def check_cells(cells: Sequence[Cell], store: Store) -> None:
+    """Refuse a row whose schedule does not fit into its phases.
+
+    Raises:
+        ParamsError: names the row and the length.
+    """
     for cell in cells:
         num_train = len(take_portion(store.samples, cell.row.portion, cell.seed)[0])
         try:
@@ -266,6 +273,7 @@ def _train_cell(key: str, cell: Cell, work: _Work) -> None:
             "chosen": result.chosen,
             "calibration": _calibration(result, store, cell),
             "seconds": time.monotonic() - began if is_new else math.nan,
+            "num_incidents": len(result.incidents),
             "num_train": len(take_portion(store.samples, cell.row.portion, cell.seed)[0]),
         }
         write_json(work.results / f"{key}.json", content)

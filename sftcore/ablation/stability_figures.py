@@ -35,6 +35,8 @@ def stability_figure(table: pd.DataFrame, num_classes: int) -> bytes:
     width = 2.2 + len(schedules) * (0.95 * len(rates) + 0.4)
     figure, axes = new_figure(width, 1.7 + 0.62 * len(answers), 1, len(schedules), share=True)
     guessing = float(np.log(num_classes))
+    least = min(float(table["last_val_loss"].min(skipna=True)), 0.9 * guessing)
+    least = least if np.isfinite(least) else 0.0
     image = None
     for axis, schedule in zip(axes.flat, schedules, strict=True):
         lines = table[table["schedule"] == schedule].set_index(["answer", "learning_rate"])
@@ -48,7 +50,7 @@ def stability_figure(table: pd.DataFrame, num_classes: int) -> bytes:
                 axis.text(column, row, _text(line), ha="center", va="center", fontsize=8)
         image = axis.imshow(
             np.clip(np.nan_to_num(losses, nan=guessing), 0, guessing), cmap=_MAP,
-            vmin=float(np.nanmin([*losses.ravel(), guessing])), vmax=guessing, aspect="auto",
+            vmin=least, vmax=guessing, aspect="auto",
         )  # fmt: skip
         _outline(axis, is_stable)
         axis.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])

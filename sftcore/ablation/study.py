@@ -57,7 +57,10 @@ class Study:
 
 
 def conduct(
-    params: Params, train_cells: Callable[[Sequence[Cell]], list[CellResult]], num_classes: int
+    params: Params,
+    train_cells: Callable[[Sequence[Cell]], list[CellResult]],
+    num_classes: int,
+    check_cells: Callable[[Sequence[Cell]], None] = lambda cells: None,
 ) -> Study:
     """Search where a row lists several settings, train what is reported, compare.
 
@@ -65,12 +68,15 @@ def conduct(
         params: the seed, and the sections model, train and ablation.
         train_cells: gives the results of cells, in their order.
         num_classes: C.
+        check_cells: refuses cells that cannot be trained, before the first one is.
 
     Raises:
         ParamsError: an override of the grid is refused.
     """
     confidence = params.ablation.confidence
     settings = plan_search(params)
+    foreseen = [*plan_rows(params, {}), *(row for rows in settings.values() for row in rows)]
+    check_cells(plan_cells(foreseen, params))
     tried = train_cells(plan_cells([row for rows in settings.values() for row in rows], params))
     chosen, searched = choose_settings(settings, cells_table(tried, num_classes))
     rows = plan_rows(params, chosen)

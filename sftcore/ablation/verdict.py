@@ -143,7 +143,7 @@ def _best_row(rows: list[Row], effects: pd.DataFrame) -> dict[str, Any]:
 
 def _best_rate(rows: list[Row], stability: pd.DataFrame) -> dict[str, Any]:
     """The stable learning rate, schedule and answer with the least validation loss."""
-    stable = stability[stability["is_stable"]]
+    stable = stability[stability["is_stable"] & stability["val_loss"].notna()]
     if stable.empty:
         return {}
     best = stable.loc[stable["val_loss"].idxmin()]

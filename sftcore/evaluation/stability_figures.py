@@ -78,7 +78,7 @@ def range_test_figure(tests: pd.DataFrame, suggestions: pd.DataFrame) -> bytes:
         tests: columns phase, learning_rate, loss, smoothed.
         suggestions: columns phase, steepest, valley, learning_rate (used; NaN where not known).
     """
-    phases = list(dict.fromkeys(tests["phase"]))
+    phases = list(suggestions["phase"])
     figure, axes = new_figure(5 * len(phases), 3.8, 1, len(phases))
     for axis, phase in zip(axes.flat, phases, strict=True):
         curve = tests[tests["phase"] == phase]
@@ -92,8 +92,9 @@ def range_test_figure(tests: pd.DataFrame, suggestions: pd.DataFrame) -> bytes:
                 label = "used" if name == "learning_rate" else name
                 axis.axvline(line[name], color=colour, linestyle=style, linewidth=1.3,
                              label=f"{label} {line[name]:.2g}")  # fmt: skip
-        top = 1.3 * curve["smoothed"].iloc[: max(1, len(curve) // 2)].max()
-        axis.set(xscale="log", xlabel="learning rate", title=f"{phase} phase", ylim=(0, top))
+        axis.set(xscale="log", xlabel="learning rate", title=f"{phase} phase")
+        if len(curve):
+            axis.set_ylim(0, 1.3 * curve["smoothed"].iloc[: max(1, len(curve) // 2)].max())
         axis.legend(frameon=False, fontsize=8)
     axes[0, 0].set_ylabel("loss (nats)")
     return to_png(figure)

@@ -13,6 +13,7 @@ import numpy as np
 _SMOOTHING = 0.9  # weight of the past in the moving average of the losses
 _STOP_FACTOR = 4.0  # a smoothed loss beyond this multiple of the least ends the sweep
 _NUM_SETTLING = 10  # first steps, in which the moving average settles: 1/(1 − β)
+_LEAST_LENGTH = 5  # losses from which anything is suggested
 _SLOPE_FRACTION = 1 / 6  # of the sweep: stretch over which a slope is taken
 
 
@@ -67,7 +68,7 @@ def suggest(phase: str, rates: Sequence[float], losses: Sequence[float]) -> Rang
     Args:
         phase: name.
         rates: tried, rising by equal factors.
-        losses: finite ones, as many.
+        losses: finite ones, as many; none if the first was not finite.
     """
     smoothed = smooth(losses)
     return RangeTest(
@@ -87,13 +88,15 @@ def _at(rates: Sequence[float], index: int | None) -> float:
 def steepest_index(smoothed: Sequence[float]) -> int | None:
     """Where the loss falls fastest by the logarithm of the rate, before its least value.
 
-    Slopes are least-squares lines through a sixth of the sweep; the first steps, in which the
-    average settles, are left out. None if it falls nowhere.
+    Slopes are least-squares lines through a sixth of the sweep, or all there is before the least
+    value; the first steps, in which the average settles, are left out. None if it falls nowhere.
     """
+    if len(smoothed) < _LEAST_LENGTH:
+        return None
     begin = min(_NUM_SETTLING, len(smoothed) // 4)
     end = int(np.argmin(smoothed)) + 1
-    width = max(3, round(_SLOPE_FRACTION * len(smoothed)))
-    if end - begin < width:
+    width = min(max(3, round(_SLOPE_FRACTION * len(smoothed))), end - begin)
+    if width < 3:
         return None
     windows = np.lib.stride_tricks.sliding_window_view(np.asarray(smoothed[begin:end]), width)
     slopes = np.polyfit(np.arange(width), windows.T, 1)[0]
@@ -105,8 +108,10 @@ def valley_index(smoothed: Sequence[float]) -> int | None:
     """Two thirds, by the number of steps, down the longest subsequence of falling losses.
 
     It lies well before the least loss, where a rate is already on the edge. None if no two losses
-    fall. (After fastai's suggestion of this name, which takes the half.)
+    fall, or there are fewer than five. (After fastai's suggestion of this name, which takes half.)
     """
+    if len(smoothed) < _LEAST_LENGTH:
+        return None
     length = [1] * len(smoothed)
     before = list(range(len(smoothed)))
     for i in range(len(smoothed)):

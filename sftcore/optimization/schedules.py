@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 ONE_CYCLE_START = 1 / 25  # of the peak, as torch's OneCycleLR has it
 ONE_CYCLE_END = 1e-4  # of the start
+_ROUNDING = 1e-9  # 0.7 of 10 steps is a hair more than 7
 Length = float | str  # a part from 0 to 1, or text such as "30 steps" or "2 epochs"
 
 
@@ -64,6 +65,8 @@ class Schedule:
             "warmup_stable_decay": {"schedule_decay": self.decay},
         }.get(self.name, {})
         for name, length in used.items():
+            if name == "schedule_every" and _steps(length, rest, steps_per_epoch) <= 0:
+                raise ValueError(f"train.{name} is {length}: it must be longer than nothing")
             _must_fit(name, length, _steps(length, rest, steps_per_epoch), rest, num_epochs, whole)
         return StepSchedule(
             shape=self,
@@ -139,12 +142,12 @@ def exponential(t: int, total: int, schedule: StepSchedule) -> float:
 
 def step(t: int, total: int, schedule: StepSchedule) -> float:
     """Times f after each stretch: ``f^⌊t/s⌋``."""
-    return schedule.shape.factor ** int(t / schedule.every_steps)
+    return schedule.shape.factor ** int(t / schedule.every_steps + _ROUNDING)
 
 
 def multi_step(t: int, total: int, schedule: StepSchedule) -> float:
     """Times f at each milestone."""
-    return schedule.shape.factor ** sum(t >= mark for mark in schedule.milestone_steps)
+    return schedule.shape.factor ** sum(t + _ROUNDING >= m for m in schedule.milestone_steps)
 
 
 def one_cycle(t: int, total: int, schedule: StepSchedule) -> float:

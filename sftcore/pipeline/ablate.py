@@ -4,10 +4,11 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 from sftcore.ablation.plan import Cell
 from sftcore.ablation.report import CELLS_FILE
-from sftcore.ablation.run import CELL_THREADS, CellResult, run_cells
+from sftcore.ablation.run import CELL_THREADS, CellResult, check_cells, run_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.artifacts import sha256_file, sha256_json
@@ -93,7 +94,7 @@ def run_study(params: Params) -> Study:
             checkpoint_seconds=params.runtime.checkpoint_seconds,
         )
 
-    study = conduct(params, train_cells, len(store.classes))
+    study = conduct(params, train_cells, len(store.classes), partial(check_cells, store=store))
     write_study(
         study,
         params.ablation,

@@ -141,13 +141,14 @@ def _train(
         )
     run.log_history([(i.step, incident_metrics(i)) for i in trained.result.incidents])
     if trained.result.diverged:
-        without = "; train.guard can recover from it" if params.train.guard == "none" else ""
-        raise DivergedError(
-            f"training diverged in the {trained.result.diverged}. Lower train.learning_rate "
-            f"({params.train.learning_rate}) or train.head_learning_rate "
-            f"({params.train.head_learning_rate}), or set train.clip_norm or train.warmup{without}",
-            len(trained.result.history),
-        )
+        text = f"training diverged in the {trained.result.diverged}"
+        if params.train.guard == "none":  # else the guard has said what to do
+            text += (
+                f". Lower train.learning_rate ({params.train.learning_rate}) or "
+                f"train.head_learning_rate ({params.train.head_learning_rate}), or set "
+                "train.clip_norm or train.warmup; train.guard can recover from it"
+            )
+        raise DivergedError(text, len(trained.result.history))
     return trained
 
 

@@ -25,8 +25,9 @@ _LEAST_LOSS_PART = 0.1  # of the median loss; batches of one network differ by t
 _LEAST_LOSS_NATS = 0.1  # likewise where the loss is small
 _LEAST_LOG_NORM = 0.3  # likewise of the gradient norm's logarithm
 _TINY = 1e-30
+_LARGEST_LOG = 700.0  # the exponential of more is no number
 _CALM_UPDATES = 3  # that end a series of incidents
-_MANY = 4  # batches that hold the same picture by chance no more
+_HARDLY = 0.1  # pictures that bad batches may be expected to share by chance
 _LEAST_HISTORY = 5  # values from which a spread is taken; of fewer, two can hide a third
 
 
@@ -145,10 +146,11 @@ def spike_limits(
     recent = losses[-settings.window :]
     loss_limit = median(recent) + settings.loss_z * _scale(recent, _least_loss_scale(recent))
     logs = [math.log(max(value, _TINY)) for value in norms[-settings.window :]]
-    norm_limit = math.exp(median(logs) + settings.norm_z * _scale(logs, _LEAST_LOG_NORM))
+    log_limit = median(logs) + settings.norm_z * _scale(logs, _LEAST_LOG_NORM)
+    has_limit = settings.norm_z > 0 and log_limit < _LARGEST_LOG
     return (
         loss_limit if settings.loss_z > 0 else math.inf,
-        norm_limit if settings.norm_z > 0 else math.inf,
+        math.exp(log_limit) if has_limit else math.inf,
     )
 
 
@@ -206,31 +208,34 @@ def choose_answer(
     return possible[min(level, len(possible) - 1)] if possible else GIVE_UP
 
 
-def advice(incidents: Sequence[Incident]) -> str:
+def advice(incidents: Sequence[Incident], num_pictures: int) -> str:
     """What to change after the guard has given up, from what it saw.
 
     Args:
-        incidents: of the training, at least one.
+        incidents: of the phase, at least one.
+        num_pictures: that batches are drawn from. Pictures are blamed only if so many batches would
+            hardly share any by chance.
     """
     counts = {kind: sum(i.trouble == kind for i in incidents) for kind in _KINDS}
     seen = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     common = set.intersection(*(set(incident.rows) for incident in incidents))
     last = incidents[-1]
     text = f"the guard gave up after {len(incidents)} incidents ({seen})"
-    if len(incidents) >= _MANY and common:
+    by_chance = num_pictures * math.prod(len(i.rows) / num_pictures for i in incidents)
+    if common and by_chance < _HARDLY:
         rows = ", ".join(str(row) for row in sorted(common))
         return (
             f"{text}; the same pictures (rows {rows} of data/prepared/samples.csv) were in every "
             "one of these batches: look at them and at their labels"
         )
+    name = f"train.{'head_' if last.phase == 'head' else ''}learning_rate"
     if last.rate_factor < 1:
         return (
-            f"{text}, with the learning rate lowered to {last.learning_rate:g}: start with that "
-            "rate or less, and set train.warmup or train.clip_norm"
+            f"{text}, the last of them at {last.rate_factor:.2g} of the learning rate it began "
+            f"with: lower {name} by more than that, and set train.warmup or train.clip_norm"
         )
     return (
-        f"{text}: lower train.learning_rate (it was {last.learning_rate:g}), set train.warmup or "
-        "train.clip_norm, or add rollback to train.guard"
+        f"{text}: lower {name}, set train.warmup or train.clip_norm, or add rollback to train.guard"
     )
 
 

@@ -20,10 +20,11 @@ def changes_numbers(precision: str, device: torch.device) -> str:
 
 @contextmanager
 def computed_in(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute in this precision for a while.
+    """Compute the forward pass in this precision.
 
     ``bf16`` and ``fp16`` are torch's autocast: products in the short type, parameters and sums in
-    fp32. ``tf32`` rounds the factors of products to 10 bits, on CUDA alone.
+    fp32; the backward pass, which is to be left outside, follows it. ``tf32`` is nothing here: see
+    :func:`products_rounded`.
 
     Args:
         precision: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
@@ -32,7 +33,19 @@ def computed_in(precision: str, device: torch.device) -> Iterator[None]:
     if precision in _TYPES:
         with torch.autocast(device.type, _TYPES[precision]):
             yield
-    elif changes_numbers(precision, device) == TENSOR_FLOAT:
+    else:
+        yield
+
+
+@contextmanager
+def products_rounded(precision: str, device: torch.device) -> Iterator[None]:
+    """Let ``tf32`` round the factors of products to 10 bits, in both passes; CUDA alone can do it.
+
+    Args:
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp16``; all but ``tf32`` are nothing here.
+        device: of the network.
+    """
+    if changes_numbers(precision, device) == TENSOR_FLOAT:
         backends: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
         before = [backend.allow_tf32 for backend in backends]
         try:

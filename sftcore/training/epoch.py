@@ -129,8 +129,8 @@ def run_epoch(
                 step=step,
                 loss_scale=state.loss_scale,
                 seed_draws=partial(seed_global, plan.seeds.augmentation, "step", number, index),
-                judge=lambda loss, norm, place=place: judge(  # type: ignore[misc]
-                    state, update.guard, loss, norm, place
+                judge=partial(
+                    judge, state, update.guard, place=place, num_pictures=len(plan.rows.train)
                 ),
             )
             _take_in(state, report, place, course)
@@ -162,7 +162,7 @@ def _take_in(state: TrainingState, report: StepReport, place: Place, course: Cou
         if update.guard.answers:
             state.remember_update(
                 report.loss,
-                report.gradient_norm,
+                report.followed_norm,
                 window=update.guard.window,
                 snapshot_updates=update.guard.snapshot_updates,
             )

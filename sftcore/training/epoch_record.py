@@ -45,7 +45,9 @@ def measure_epoch(
         gradient_norm=_mean([log.gradient_norm[i] for i in own]),
         effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
         clipped_fraction=_mean([log.is_clipped[i] for i in own]),
-        batch_norm_gap=batch_norm_gap(network, inputs, epoch.batches, plan.rows.labels),
+        batch_norm_gap=batch_norm_gap(
+            network, inputs, epoch.batches, plan.rows.train, plan.rows.labels
+        ),
         num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
         **weight_norms(claims, course.start),
     )

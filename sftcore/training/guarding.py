@@ -70,7 +70,13 @@ def refuse_not_finite(loss: float, gradient_norm: float, place: Place) -> Ruling
 
 
 def judge(
-    state: TrainingState, settings: GuardSettings, loss: float, gradient_norm: float, place: Place
+    state: TrainingState,
+    settings: GuardSettings,
+    loss: float,
+    gradient_norm: float,
+    *,
+    place: Place,
+    num_pictures: int,
 ) -> Ruling:
     """The ruling on an update; an incident is added to the state's result.
 
@@ -80,6 +86,7 @@ def judge(
         loss: of the update.
         gradient_norm: of the update.
         place: of the update.
+        num_pictures: that batches are drawn from.
 
     Raises:
         DivergedError: there have been too many incidents, or no answer fits.
@@ -112,5 +119,6 @@ def judge(
         trouble.kind, place.step, place.phase, loss, gradient_norm, answer,
     )  # fmt: skip
     if answer == GIVE_UP:
-        raise DivergedError(advice(incidents), place.step)
+        own = [each for each in incidents if each.phase == place.phase]
+        raise DivergedError(advice(own, num_pictures), place.step)
     return Ruling(answer, median(memory.norms) if memory.norms else float("inf"))

@@ -156,9 +156,9 @@ def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
     optimizer = build_optimizer(
         update.optimizer, claims, momentum=update.momentum, weight_decay=update.weight_decay
     )
-    state.begin_phase(optimizer, is_guarded=bool(update.guard.answers))
     if plan.averaging.wise_ft and phase is plan.phases[-1]:
         state.keep_anchor()
+    state.begin_phase(optimizer, is_guarded=bool(update.guard.answers))
     while not _is_over(phase, state):
         inputs, epoch = _open(state, claims, phase, course)
         rate_at = partial(
@@ -218,7 +218,7 @@ def _peak(state: TrainingState, claims: Sequence[Claim], phase: Phase, course: C
         raise ParamsError(
             f"the range test of the {phase.name} phase found no rate from {phase.sweep.least:g} to "
             f"{phase.sweep.most:g} at which the loss falls: set train.{name} to a number, or "
-            "widen train.range_test_least and train.range_test_most"
+            "change train.range_test_suggestion, range_test_least or range_test_most"
         )
     return rate
 

@@ -48,7 +48,11 @@ _NUM_GAP_BATCHES = 4  # bounds the cost of the gap
 
 @torch.no_grad()
 def batch_norm_gap(
-    network: Network, inputs: Inputs, batches: Sequence[np.ndarray], labels: Tensor
+    network: Network,
+    inputs: Inputs,
+    batches: Sequence[np.ndarray],
+    rows: np.ndarray,
+    labels: Tensor,
 ) -> float:
     """Loss by the running statistics minus loss by the batch's own, on the same training pictures.
 
@@ -60,6 +64,7 @@ def batch_norm_gap(
         network: in evaluation mode, and left there.
         inputs: of the first trained block.
         batches: rows of the store as they were trained on, of which the first four are looked at.
+        rows: of the training split; their features are at hand where all of them are measured.
         labels: of every row of the store.
 
     Returns:
@@ -70,7 +75,8 @@ def batch_norm_gap(
     batches = batches[:_NUM_GAP_BATCHES]
     chosen = np.concatenate(batches)
     own = labels[torch.from_numpy(chosen).to(labels.device)]
-    reader, first_block = inputs.reader(np.unique(chosen)), inputs.first_block
+    at_hand = rows if len(rows) <= MAX_TRAIN_MEASURED else np.unique(chosen)
+    reader, first_block = inputs.reader(at_hand), inputs.first_block
     with normalized_by_batch(network):
         by_batch = torch.cat([network(reader(batch), first_block) for batch in batches])
     by_running = torch.cat([network(reader(batch), first_block) for batch in batches])

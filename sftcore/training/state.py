@@ -213,9 +213,9 @@ class TrainingState:
             averages.swa = averages.swa or copy.deepcopy(state)
             update_average(averages.swa, state, 1 / len(averages.swa_epochs))
         if soup_size > 0:
-            averages.kept[record.epoch] = state
-            ranked = rank_epochs([result.history[i] for i in averages.kept], selection_metric)
-            averages.kept = {epoch: averages.kept[epoch] for epoch in ranked[:soup_size]}
+            kept = {**averages.kept, record.epoch: state}
+            ranked = rank_epochs([result.history[i] for i in kept], selection_metric)
+            averages.kept = {epoch: kept[epoch] for epoch in ranked[:soup_size]}
         position.epoch += 1
         position.batch = 0
 
@@ -240,7 +240,7 @@ class TrainingState:
         """Tensors and plain values alone; the tensors are not copied."""
         return {
             "network": dict(self.network.state_dict()),
-            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "optimizer": self.optimizer.state_dict() if self.optimizer else self._loaded_optimizer,
             "position": asdict(self.position),
             "history": [asdict(record) for record in self.result.history],
             "best_epoch": self.result.best_epoch,

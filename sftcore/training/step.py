@@ -13,7 +13,7 @@ from sftcore.regularization.penalties import proximal_step
 from sftcore.regularization.sharpness import moved_uphill
 from sftcore.stability.batch_norm import keep_statistics, statistics_at_rest
 from sftcore.stability.guard import CLIP
-from sftcore.stability.precision import HALF, LossScale, computed_in
+from sftcore.stability.precision import HALF, LossScale, computed_in, products_rounded
 from sftcore.training.guarding import Ruling
 from sftcore.training.objective import Objective
 from sftcore.training.settings import Update
@@ -28,6 +28,7 @@ class StepReport:
     Attributes:
         loss: as trained on, before the update.
         gradient_norm: before clipping.
+        followed_norm: after the guard's clipping, before any other.
         is_clipped: whether the gradient was shrunk.
         answer: of the guard, or :data:`OVERFLOW`; empty where all was well.
         is_made: whether the parameters were changed.
@@ -35,6 +36,7 @@ class StepReport:
 
     loss: float
     gradient_norm: float
+    followed_norm: float = 0.0
     is_clipped: bool = False
     answer: str = ""
     is_made: bool = True
@@ -83,9 +85,10 @@ def train_step(
         optimizer.zero_grad(set_to_none=True)
         loss = inputs.new_zeros(())
         for share, part in _parts(len(inputs), update.micro_batch_size):
-            with computed_in(update.precision, inputs.device):
-                part_loss = objective.loss(network, inputs[part], targets[part]) * share
-            (part_loss * scale).backward()
+            with products_rounded(update.precision, inputs.device):
+                with computed_in(update.precision, inputs.device):
+                    part_loss = objective.loss(network, inputs[part], targets[part]) * share
+                (part_loss * scale).backward()
             loss = loss + part_loss.detach()
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
         if is_half:
@@ -109,7 +112,8 @@ def train_step(
     if ruling.answer not in ("", CLIP):
         put_statistics_back()
         return StepReport(*seen, answer=ruling.answer, is_made=False)
-    if ruling.answer == CLIP:
+    is_shrunk = ruling.answer == CLIP and bool(gradient_norm > ruling.norm_limit)
+    if is_shrunk:
         nn.utils.clip_grads_with_norm_(trained, ruling.norm_limit, gradient_norm)
         gradient_norm = gradient_norm.clamp(max=ruling.norm_limit)
     is_clipped = clip_gradients(
@@ -121,7 +125,12 @@ def train_step(
         proximal_step(objective.penalized, update.penalties, learning_rate)
     if is_half:
         loss_scale.succeed()
-    return StepReport(*seen, is_clipped=is_clipped or ruling.answer == CLIP, answer=ruling.answer)
+    return StepReport(
+        *seen,
+        followed_norm=min(seen[1], ruling.norm_limit),
+        is_clipped=is_clipped or is_shrunk,
+        answer=ruling.answer,
+    )
 
 
 def _parts(num_rows: int, micro_batch_size: int) -> list[tuple[float, slice]]:

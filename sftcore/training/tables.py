@@ -31,8 +31,8 @@ def updates_table(result: FitResult, guard: GuardSettings) -> pd.DataFrame:
                          guard)
             for i in range(1, len(losses))
         ]  # fmt: skip
-    whole[["loss_limit", "gradient_norm_limit"]] = limits
-    return whole
+    names = ["loss_limit", "gradient_norm_limit"]
+    return whole.join(pd.DataFrame(limits, columns=names, index=whole.index, dtype=float))
 
 
 def incidents_table(result: FitResult, ids: Sequence[str]) -> pd.DataFrame:

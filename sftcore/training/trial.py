@@ -16,6 +16,7 @@ from functools import partial
 import torch
 
 from sftcore.errors import DivergedError
+from sftcore.interruption import uninterrupted
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import build_optimizer
@@ -37,19 +38,21 @@ def without_a_trace(network: Network) -> Iterator[None]:
     modes = [(module, module.training) for module in network.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     random = torch.get_rng_state()
-    on_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    is_on_cuda = any(parameter.is_cuda for parameter in network.parameters())
+    on_cuda = torch.cuda.get_rng_state_all() if is_on_cuda else []
     try:
         yield
     finally:
-        network.load_state_dict(state)
-        network.zero_grad(set_to_none=True)
-        for module, mode in modes:
-            module.training = mode
-        for parameter, is_wanted in wanted:
-            parameter.requires_grad_(is_wanted)
-        torch.set_rng_state(random)
-        if on_cuda:
-            torch.cuda.set_rng_state_all(on_cuda)
+        with uninterrupted():
+            network.load_state_dict(state)
+            network.zero_grad(set_to_none=True)
+            for module, mode in modes:
+                module.training = mode
+            for parameter, is_wanted in wanted:
+                parameter.requires_grad_(is_wanted)
+            torch.set_rng_state(random)
+            if on_cuda:
+                torch.cuda.set_rng_state_all(on_cuda)
 
 
 @dataclass(frozen=True)
@@ -88,20 +91,24 @@ class Trial:
             index = step % len(epoch.batches)
             batch = epoch.batches[index]
             place = Place(self.phase, step, -1, index, tuple(batch.tolist()), rate)
-            yield train_step(
-                self.network,
-                epoch.inputs_of(batch),
-                epoch.targets_of(batch),
-                optimizer,
-                objective=epoch.objective,
-                learning_rate=rate,
-                trained=epoch.trained,
-                update=update,
-                step=step,
-                loss_scale=loss_scale,
-                seed_draws=partial(seed_global, self.seeds.augmentation, "trial", step),
-                judge=partial(refuse_not_finite, place=place),
-            )
+            is_made = False
+            while not is_made:  # again with a lower scale, where fp16 overflows
+                report = train_step(
+                    self.network,
+                    epoch.inputs_of(batch),
+                    epoch.targets_of(batch),
+                    optimizer,
+                    objective=epoch.objective,
+                    learning_rate=rate,
+                    trained=epoch.trained,
+                    update=update,
+                    step=step,
+                    loss_scale=loss_scale,
+                    seed_draws=partial(seed_global, self.seeds.augmentation, "trial", step),
+                    judge=partial(refuse_not_finite, place=place),
+                )
+                is_made = report.is_made
+            yield report
 
 
 def run_range_test(trial: Trial, sweep: Sweep) -> RangeTest:
@@ -148,6 +155,7 @@ def seconds_per_update(trial: Trial, precision: str, learning_rate: float) -> fl
 
 def _now(trial: Trial) -> float:
     """Seconds, after the device has done what it was told."""
-    if next(trial.network.parameters()).is_cuda:
-        torch.cuda.synchronize()
+    device = next(trial.network.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter()

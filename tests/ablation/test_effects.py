@@ -51,6 +51,7 @@ def result(
         chosen=len(chosen) - 1,
         calibration={},
         num_train=100,
+        num_incidents=len(history),
     )
 
 
@@ -121,6 +122,21 @@ def test_stability_counts_divergence_collapse_and_swings(params: Params) -> None
         "cosine: up to 0.001 is safe; 0.01 swings (validation loss rises by 0.80 in an epoch), 0.1 "
         "collapses in 1 of 1 seeds, 1 diverges in 1 of 2 seeds. Nothing survives 0.1."
     )
+
+
+def test_a_training_that_ends_outside_of_the_numbers_is_no_stable_one(params: Params) -> None:
+    nan = float("nan")
+    results = [
+        result(map_row(params, 0.01), 0, [1.0, 0.9, nan]),
+        result(map_row(params, 0.1), 0, [nan, 1.0, 0.9]),
+        result(map_row(params, 1.0), 0, [1.0, 0.9], train=nan),
+    ]
+    table = stability_map(cells_table(results, 10))
+    assert table["num_diverged"].tolist() == [1, 0, 1]
+    assert table["max_swing"].tolist() == [math.inf, math.inf, pytest.approx(-0.1)]
+    assert not table["is_stable"].any()
+    assert "no rate is safe" in stability_sentence(table)
+    assert stability_figure(table, 10).startswith(b"\x89PNG")
 
 
 def test_the_map_says_which_answer_saves_what(params: Params) -> None:

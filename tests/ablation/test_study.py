@@ -10,6 +10,7 @@ import pytest
 
 from sftcore.ablation.data_size import fit_power_laws, fold_table, growth_table
 from sftcore.ablation.plan import Row, plan_cells, plan_rows, plan_search
+from sftcore.ablation.run import check_cells
 from sftcore.ablation.search import choose_settings
 from sftcore.ablation.study import conduct
 from sftcore.ablation.write import write_study
@@ -168,6 +169,17 @@ def test_folds_are_summed_up_with_their_failures() -> None:
     assert (line["num_folds"], line["num_failed"]) == (3, 1)
     assert line["val_accuracy"] == pytest.approx(0.6)
     assert line["low"] < 0.5 < 0.7 < line["high"]
+
+
+def test_what_cannot_be_trained_is_refused_before_the_search(prepared: Path) -> None:
+    store = open_store(prepared, ("train", "val"))
+    params = params_with(stability=GRID["stability"] | {"base": {"train.warmup": "9 epochs"}})
+
+    def train_cells(cells: Any) -> Any:
+        raise AssertionError("something was trained")
+
+    with pytest.raises(ParamsError, match=r"cosine 0.01 none .* train.warmup is 9 epochs"):
+        conduct(params, train_cells, 30, lambda cells: check_cells(cells, store))
 
 
 def test_a_whole_study_is_trained_and_written(prepared: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from sftcore.data.store import Store
 from sftcore.errors import ParamsError
+from sftcore.evaluation.stability_figures import range_test_figure
 from sftcore.optimization.range_test import (
     has_blown_up,
     smooth,
@@ -19,6 +20,8 @@ from sftcore.optimization.range_test import (
     valley_index,
 )
 from sftcore.training import loop
+from sftcore.training.objective import Objective
+from sftcore.training.tables import range_test_tables
 from sftcore.training.trial import without_a_trace
 from tests.models.test_network import network
 from tests.training.test_loop import run, same
@@ -53,11 +56,32 @@ def test_suggestions_lie_on_the_way_down() -> None:
     least = int(np.argmin(losses))
     assert (valley_index(losses) or 0) == least * 2 // 3
     assert valley_index([5.0, 4.0, 3.0, 2.0, 9.0, 9.0]) == 2
+    assert valley_index([5.0, 4.0, 3.0]) is steepest_index([5.0, 4.0, 3.0]) is None
     rates = sweep_rates(1e-5, 1.0, 60)
     test = suggest("full", rates, losses)
     assert test.steepest < rates[least]
     assert test.valley < rates[least]
     assert len(test.rates) == len(test.losses) == len(test.smoothed) == 60
+
+
+def test_a_sweep_whose_first_loss_is_no_number_is_empty_and_training_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = Objective.loss, iter(range(10**6))
+
+    def loss(*args: Any) -> torch.Tensor:
+        return original(*args) * (math.nan if next(calls) == 0 else 1.0)
+
+    monkeypatch.setattr(Objective, "loss", loss)
+    result = run(store, train__range_test=True, train__head_epochs=1)
+    assert not result.range_tests[0].losses
+    tests, suggestions = range_test_tables(result)
+    assert suggestions["phase"].tolist() == ["head", "full"]
+    assert np.isnan(suggestions["valley"][0])
+    assert set(tests["phase"]) == {"full"}
+    assert range_test_figure(tests, suggestions).startswith(b"\x89PNG")
+    nothing = tests.iloc[:0], suggestions.iloc[:1]
+    assert range_test_figure(*nothing).startswith(b"\x89PNG")
 
 
 def test_a_curve_that_never_falls_suggests_nothing() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 import timm
@@ -70,8 +71,9 @@ EXPLODING = {
 
 
 def test_an_exploding_training_is_saved_and_tells_what_happened(project: Path) -> None:
-    set_params(project, EXPLODING)
-    done = run_stage(project, "finetune")
+    set_params(project, EXPLODING | {"tracking.enabled": True})
+    uri = f"sqlite:///{project}/mlflow.db"
+    done = run_stage(project, "finetune", env={"MLFLOW_TRACKING_URI": uri})
     assert done.returncode == 0, done.stderr
     folder = project / "reports" / "finetune"
     incidents = pd.read_csv(folder / "incidents.csv")
@@ -87,6 +89,15 @@ def test_an_exploding_training_is_saved_and_tells_what_happened(project: Path) -
     assert updates[updates["phase"] == "full"]["learning_rate"].max() < 2.0
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["num_incidents"] == len(incidents) > 0
+    client = mlflow.MlflowClient(uri)
+    run = client.search_runs([e.experiment_id for e in client.search_experiments()])[0]
+    told = client.get_metric_history(run.info.run_id, "guard/full_rate_factor")
+    assert {(m.step, m.value) for m in told} == {
+        (line.step, line.rate_factor) for line in incidents.itertuples()
+    }
+    assert "finetune/incidents.csv" in {
+        file.path for file in client.list_artifacts(run.info.run_id, "finetune")
+    }
 
 
 def test_precision_is_recorded_where_it_changes_numbers(project: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sftcore.data.store import Store
+from sftcore.evaluation.stability_figures import updates_figure
 from sftcore.stability.guard import (
     CLIP,
     GIVE_UP,
@@ -26,12 +27,14 @@ from sftcore.stability.guard import (
     choose_answer,
     find_trouble,
     robust_z,
+    spike_limits,
 )
 from sftcore.training import epoch as epoch_module
 from sftcore.training import loop
 from sftcore.training.objective import Objective
 from sftcore.training.records import FitResult
 from sftcore.training.state import TrainingState
+from sftcore.training.tables import incidents_table, updates_table
 from tests.training.test_loop import run, same
 
 SETTINGS = GuardSettings(answers=(SKIP, CLIP, ROLLBACK), window=10, max_incidents=6)
@@ -100,12 +103,24 @@ def test_answers_come_in_order_and_begin_anew_after_a_calm() -> None:
 
 def test_advice_says_what_to_change() -> None:
     every = [incident(step) for step in range(4)]
-    assert "same pictures (rows 99 of" in advice(every)
+    assert "same pictures (rows 99 of" in advice(every, 1000)
+    assert "same pictures" not in advice(every, 4)  # few pictures meet again by chance
     apart = [incident(step, rows=(step,)) for step in range(4)]
-    assert "4 loss spike" in advice(apart)
-    assert "add rollback to train.guard" in advice(apart)
-    lowered = [*apart, incident(9, ROLLBACK, rows=(9,), rate_factor=0.1, learning_rate=0.004)]
-    assert "lowered to 0.004: start with that" in advice(lowered)
+    assert "4 loss spike" in advice(apart, 1000)
+    assert "lower train.learning_rate" in advice(apart, 1000)
+    assert "add rollback to train.guard" in advice(apart, 1000)
+    lowered = [*apart, incident(9, ROLLBACK, rows=(9,), rate_factor=0.1, phase="head")]
+    assert "at 0.1 of the learning rate" in advice(lowered, 1000)
+    assert "lower train.head_learning_rate by more" in advice(lowered, 1000)
+
+
+def test_limits_are_where_the_verdict_turns() -> None:
+    loss_limit, norm_limit = spike_limits(CALM, NORMS, SETTINGS)
+    assert kind(loss_limit * 0.999, 3.0) == kind(1.0, norm_limit * 0.999) == ""
+    assert kind(loss_limit * 1.001, 3.0) == LOSS_SPIKE
+    assert kind(1.0, norm_limit * 1.001) == GRADIENT_SPIKE
+    off = replace(SETTINGS, loss_z=0.0, norm_z=1000.0)
+    assert spike_limits(CALM, [1e-9, 1e9] * 3, off) == (math.inf, math.inf)
 
 
 # Trainings. The network is small and its weights are random, so seeds differ a lot: that is what
@@ -307,6 +322,60 @@ def test_a_rollback_over_the_end_of_an_epoch_tells_its_record_once(
     assert isinstance(params.train.learning_rate, float)
     assert result.updates.learning_rate[0] == pytest.approx(0.3 * params.train.learning_rate)
     assert told == result.history
+
+
+def test_a_rollback_keeps_the_beginning_of_the_wise_ft_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = TRAINING | {"train__head_epochs": 1, "train__wise_ft": True}
+    whole = run(store, **changes)
+    poison_a_batch(monkeypatch)  # the fifth update of the last phase
+    result = run(store, **changes | {"train__guard": "rollback"})
+    assert result.incidents[0].phase == "full"
+    lines = [[c for c in r.candidates if c.name == "wise_ft"] for r in (whole, result)]
+    assert len(lines[1]) == 11
+    assert lines[1][0].val_loss == lines[0][0].val_loss  # where the line begins
+
+
+def test_a_clipped_spike_does_not_widen_what_is_usual(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(10**6))
+
+    def change(original: Any, *args: Any) -> torch.Tensor:
+        loss = original(*args)
+        if next(calls) == 9:
+            loss.register_hook(lambda gradient: gradient * 1e6)
+        return loss
+
+    wrap_loss(monkeypatch, change)
+    seen: list[list[float]] = []
+    original = TrainingState.remember_update
+
+    def remember(self: TrainingState, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        seen.append(list(self.guard.norms))
+
+    monkeypatch.setattr(TrainingState, "remember_update", remember)
+    result = run(store, **TRAINING | {"train__guard": "clip"})
+    assert [(i.trouble, i.answer) for i in result.incidents] == [(GRADIENT_SPIKE, CLIP)]
+    assert result.updates.is_clipped.count(1.0) == 1
+    assert seen[9][9] == pytest.approx(np.median(seen[8]))
+    assert result.updates.gradient_norm[9] > 1e4
+
+
+def test_a_training_without_any_update_is_a_table_without_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrap_loss(monkeypatch, lambda original, *args: original(*args) * math.nan)
+    changes = {"train__epochs": 1, "train__guard": "skip"}
+    result = run(store, **TRAINING | changes)
+    assert len(result.incidents) == 3
+    updates = updates_table(result, SETTINGS)
+    assert len(updates) == 0
+    assert {"loss_limit", "gradient_norm_limit"} <= set(updates.columns)
+    ids = [str(row) for row in range(100)]
+    assert updates_figure(updates, incidents_table(result, ids)).startswith(b"\x89PNG")
 
 
 def test_the_loop_without_a_guard_takes_no_snapshot(
