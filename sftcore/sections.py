@@ -3,9 +3,10 @@
 Nothing here knows what a name does; :mod:`sftcore.recipe` turns names into objects.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 BASELINE_ROW = "none"
 ALL_TOGETHER_ROW = "all_together"
@@ -17,17 +18,34 @@ Channel = Annotated[int, Field(ge=0, le=255)]
 Dial = Annotated[float, Field(ge=0, le=1)]
 Coefficient = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
-Length = (
-    Annotated[float, Field(ge=0, le=1)]
-    | Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? (steps?|epochs?)$")]
-)
+_LENGTH_TEXT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})? (steps?|epochs?)")
+_ANSWERS = ("skip", "clip", "rollback")
+
+
+def _is_length(value: float | str) -> float | str:
+    is_part = not isinstance(value, str) and 0 <= value <= 1
+    if not is_part and not (isinstance(value, str) and _LENGTH_TEXT.fullmatch(value)):
+        raise ValueError('should be a part from 0 to 1, or text such as "50 steps" or "2 epochs"')
+    return value
+
+
+def _is_guard(value: str) -> str:
+    answers = value.split("+")
+    if value != "none" and any(answer not in _ANSWERS for answer in answers):
+        raise ValueError(
+            f"should be none, or answers in their order joined by +, such as skip+rollback; there "
+            f"are {', '.join(_ANSWERS)}"
+        )
+    return value
+
+
+Length = Annotated[float | str, AfterValidator(_is_length)]
 Auto = Literal["auto"]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Optimizer = Literal["sgd", "nesterov", "rmsprop", "adam", "adamw", "nadam", "radam", "lamb", "lars",
                     "lion", "adabelief"]  # fmt: skip
 Schedule = Literal["constant", "linear", "cosine", "polynomial", "exponential", "step",
                    "multi_step", "one_cycle", "warmup_stable_decay", "plateau"]  # fmt: skip
-_ANSWER = "(skip|clip|rollback)"
 Scalar = bool | int | float | str | None
 
 
@@ -97,7 +115,7 @@ class TrainParams(Section):
     clip_value: Coefficient
     clip_agc: Coefficient
     batch_norm: Literal["train", "freeze_statistics", "freeze_all", "recalibrate"]
-    guard: Annotated[str, Field(pattern=rf"^(none|{_ANSWER}(\+{_ANSWER})*)$")]
+    guard: Annotated[str, AfterValidator(_is_guard)]
     guard_loss_z: Coefficient
     guard_norm_z: Coefficient
     guard_window: Annotated[int, Field(ge=3, le=10_000)]

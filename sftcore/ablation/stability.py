@@ -108,8 +108,8 @@ def _survivors(group: pd.DataFrame) -> str:
         return f". Nothing survives {rate:g}"
     seeds = alone.loc[alone["learning_rate"] == rate, "num_seeds"].iloc[0]
     return (
-        f". {rate:g}, which fails in every seed alone, survives in all {seeds} with "
-        + ", ".join(saved["answer"])
+        f". {rate:g}, which fails in every seed alone, survives in {seeds} of {seeds} seeds with "
+        f"{', '.join(saved['answer'])}"
     )
 
 

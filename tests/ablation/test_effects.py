@@ -153,7 +153,7 @@ def test_the_map_says_which_answer_saves_what(params: Params) -> None:
     assert stability_sentence(table) == (
         "cosine: up to 0.01 is safe; 0.1 diverges in 3 of 3 seeds, 1 diverges in 3 of 3 seeds. "
         "Safe with clip up to 0.1, with guard up to 1. 1, which fails in every seed alone, "
-        "survives in all 3 with guard."
+        "survives in 3 of 3 seeds with guard."
     )
     png = stability_figure(table, 10)
     assert png == stability_figure(table, 10)

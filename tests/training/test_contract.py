@@ -54,10 +54,11 @@ DIAL = {-0.1: "greater than or equal to 0", 1.1: "less than or equal to 1"}
 COUNT = {-1: "greater than or equal to 0", 0.5: "integer"}
 NAME = {"other": "should be"}
 LENGTH = {
-    -0.1: "greater than or equal to 0",
-    1.1: "less than or equal to 1",
-    "2 years": "pattern",
-    "epochs": "pattern",
+    -0.1: "a part from 0 to 1",
+    1.1: "a part from 0 to 1",
+    "2 years": 'text such as "50 steps"',
+    "epochs": 'text such as "50 steps"',
+    float("nan"): "a part from 0 to 1",
 }
 ABOVE_0 = {0.0: "greater than 0"}
 PART = {0.0: "greater than 0", 1.0: "less than 1"}
@@ -114,7 +115,7 @@ CONTRACT = {
     "train.clip_agc": Row(0.001, AT_LEAST_0),
     "train.guard": Row(
         "rollback",
-        {"on": "pattern", "skip+": "pattern", "none+skip": "pattern"},
+        {"on": "skip+rollback; there are", "skip+": "joined by", "none+skip": "joined by"},
         EXPLODING | {"train.guard": "none"},
     ),
     "train.guard_loss_z": Row(0.5, AT_LEAST_0, EXPLODING),
