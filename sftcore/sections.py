@@ -23,19 +23,15 @@ _ANSWERS = ("skip", "clip", "rollback")
 
 
 def _is_length(value: float | str) -> float | str:
-    is_part = not isinstance(value, str) and 0 <= value <= 1
-    if not is_part and not (isinstance(value, str) and _LENGTH_TEXT.fullmatch(value)):
+    if not (_LENGTH_TEXT.fullmatch(value) if isinstance(value, str) else 0 <= value <= 1):
         raise ValueError('should be a part from 0 to 1, or text such as "50 steps" or "2 epochs"')
     return value
 
 
 def _is_guard(value: str) -> str:
-    answers = value.split("+")
-    if value != "none" and any(answer not in _ANSWERS for answer in answers):
-        raise ValueError(
-            f"should be none, or answers in their order joined by +, such as skip+rollback; there "
-            f"are {', '.join(_ANSWERS)}"
-        )
+    if value != "none" and not set(value.split("+")) <= set(_ANSWERS):
+        allowed = ", ".join(_ANSWERS)
+        raise ValueError(f"should be none, or answers joined by +, as skip+rollback; of {allowed}")
     return value
 
 

@@ -1,7 +1,7 @@
 """The fine-tune stage: read the store, train, write model, history and summary."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,8 @@ def finetune(params: Params) -> Trained:
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
         trained = _train(params, store, device, precision, run, checkpoints)
         write_model(trained, store, params.model, precision)
-        write_history(trained, list(store.samples["id"]), plan_guard(params.train))
+        ids = dict(zip(store.samples["row"].tolist(), store.samples["id"], strict=True))
+        write_history(trained, ids, plan_guard(params.train))
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL, store.image_size, len(store.classes))
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
@@ -177,12 +178,12 @@ def write_model(trained: Trained, store: Store, model: ModelParams, precision: s
     save_model(MODEL, trained.result.chosen_state, record)
 
 
-def write_history(trained: Trained, ids: Sequence[str], guard: GuardSettings) -> None:
+def write_history(trained: Trained, ids: Mapping[int, str], guard: GuardSettings) -> None:
     """Write the history, what could have been chosen, who was trained, and how stable it was.
 
     Args:
         trained: the training.
-        ids: names of the store's rows.
+        ids: names of the store's rows by their numbers.
         guard: whose limits are drawn, whether or not it answers.
     """
     result = trained.result

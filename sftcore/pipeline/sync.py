@@ -15,6 +15,7 @@ from sftcore.evaluation.predict import RECORD_FILE
 from sftcore.params import PARAMS_FILE, flatten, read_yaml
 from sftcore.pipeline.evaluate import flat_metrics
 from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT, FINETUNE_REPORT, MODEL
+from sftcore.stability.precision import FULL
 from sftcore.tracking import (
     ABLATION_TAG,
     EXPERIMENT_TAG,
@@ -132,7 +133,9 @@ def _backfill_model(version: Version, tree: dict[str, Any], experiment: str) -> 
     settings = {name: tree[name] for name in ("seed", "model", "train")}
     epochs = [EpochRecord(**row) for row in history.to_dict("records")]
     with open_run(enabled=True, name=version.experiment or "finetune", **options) as run:
-        run.log_params(flatten({**settings, "runtime.num_threads": tree["runtime"]["num_threads"]}))
+        num_threads, precision = tree["runtime"]["num_threads"], record.get("precision", FULL)
+        settings |= {"runtime.num_threads": num_threads, "runtime.precision": precision}
+        run.log_params(flatten(settings))
         run.log_history([(epoch.epoch, epoch_metrics(epoch)) for epoch in epochs])
         run.log_metrics(flat_metrics(metrics))
         run.log_artifacts(version.folder / FINETUNE_REPORT, "finetune")

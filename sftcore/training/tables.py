@@ -1,7 +1,7 @@
 """A finished training as tables: epochs, updates, incidents, range tests, candidates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 
 import pandas as pd
@@ -35,13 +35,13 @@ def updates_table(result: FitResult, guard: GuardSettings) -> pd.DataFrame:
     return whole.join(pd.DataFrame(limits, columns=names, index=whole.index, dtype=float))
 
 
-def incidents_table(result: FitResult, ids: Sequence[str]) -> pd.DataFrame:
+def incidents_table(result: FitResult, ids: Mapping[int, str]) -> pd.DataFrame:
     """One row per incident of the guard, in the order in which they happened.
 
     Args:
         result: of the training.
-        ids: names of the store's rows; those of the batch stand in the column ``pictures``, their
-            numbers in ``rows``.
+        ids: names of the store's training rows; those of the batch stand in the column
+            ``pictures``, their numbers in ``rows``.
     """
     columns = [field.name for field in fields(Incident) if field.name != "rows"]
     table = pd.DataFrame([asdict(i) for i in result.incidents], columns=columns)

@@ -46,7 +46,7 @@ def test_a_preempted_training_goes_on_in_the_same_run(tmp_path: Path) -> None:
     (checkpoint,) = project.glob(".sft/checkpoints/*/*.checkpoint")
     done = run_stage(project, "finetune")
     assert done.returncode == 0, done.stderr
-    assert f"going on from epoch {int(checkpoint.name[:8])}" in done.stderr
+    assert f"going on from epoch {int(checkpoint.name.split('-')[1])}" in done.stderr
     (finished,) = runs(project)
     assert (finished.info.run_id, finished.info.status) == (ended.info.run_id, "FINISHED")
     import mlflow

@@ -374,7 +374,7 @@ def test_a_training_without_any_update_is_a_table_without_rows(
     updates = updates_table(result, SETTINGS)
     assert len(updates) == 0
     assert {"loss_limit", "gradient_norm_limit"} <= set(updates.columns)
-    ids = [str(row) for row in range(100)]
+    ids = {row: str(row) for row in range(100)}
     assert updates_figure(updates, incidents_table(result, ids)).startswith(b"\x89PNG")
 
 

@@ -115,7 +115,7 @@ CONTRACT = {
     "train.clip_agc": Row(0.001, AT_LEAST_0),
     "train.guard": Row(
         "rollback",
-        {"on": "skip+rollback; there are", "skip+": "joined by", "none+skip": "joined by"},
+        {"on": "as skip+rollback; of skip, clip", "skip+": "joined by", "none+skip": "joined by"},
         EXPLODING | {"train.guard": "none"},
     ),
     "train.guard_loss_z": Row(0.5, AT_LEAST_0, EXPLODING),
