@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks.training import difference, listing, train_and_test
 from sftcore.data.portions import Portion
 from sftcore.data.store import open_store
+from sftcore.parameter_types import Scalar
 from sftcore.params import load_params, override
 from sftcore.pipeline.paths import PREPARED
 from sftcore.runtime import set_up
-from sftcore.sections import Scalar
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 ROWS: dict[str, dict[str, Scalar]] = {

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sftcore.errors import ParamsError
-from sftcore.sections import Params, Scalar
+from sftcore.parameter_types import Scalar
+from sftcore.sections import Params
 
 PARAMS_FILE = Path("params.yaml")
 _MAX_YAML_LENGTH = 1_000_000

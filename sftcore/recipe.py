@@ -32,7 +32,8 @@ WHOLE = Portion()
 
 # What a training's numbers depend on: a change in these files makes another training.
 _CODE = (
-    "artifacts.py", "sections.py", "randomness.py", "planning.py", "recipe.py", "runtime.py",
+    "artifacts.py", "parameter_types.py", "sections.py", "randomness.py", "planning.py",
+    "recipe.py", "runtime.py",
     "data/augment.py", "data/loader.py", "data/portions.py", "data/store.py",
     "metrics/calibration.py", "metrics/classification.py", "models", "optimization",
     "regularization", "stability", "tasks", "training",

@@ -1,54 +1,30 @@
 """The typed tree of params.yaml: every parameter, its type, its range.
 
-Nothing here knows what a name does; :mod:`sftcore.recipe` turns names into objects.
+Nothing here knows what a name does; :mod:`sftcore.planning` and :mod:`sftcore.recipe` turn names
+into objects.
 """
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-BASELINE_ROW = "none"
-ALL_TOGETHER_ROW = "all_together"
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=0)]
-PositiveCount = Annotated[int, Field(ge=1)]
-Channel = Annotated[int, Field(ge=0, le=255)]
-Dial = Annotated[float, Field(ge=0, le=1)]
-Coefficient = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
-_LENGTH_TEXT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})? (steps?|epochs?)")
-_ANSWERS = ("skip", "clip", "rollback")
-
-
-def _is_length(value: float | str) -> float | str:
-    if not (_LENGTH_TEXT.fullmatch(value) if isinstance(value, str) else 0 <= value <= 1):
-        raise ValueError('should be a part from 0 to 1, or text such as "50 steps" or "2 epochs"')
-    return value
-
-
-def _is_guard(value: str) -> str:
-    if value != "none" and not set(value.split("+")) <= set(_ANSWERS):
-        allowed = ", ".join(_ANSWERS)
-        raise ValueError(f"should be none, or answers joined by +, as skip+rollback; of {allowed}")
-    return value
-
-
-Length = Annotated[float | str, AfterValidator(_is_length)]
-Auto = Literal["auto"]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Optimizer = Literal["sgd", "nesterov", "rmsprop", "adam", "adamw", "nadam", "radam", "lamb", "lars",
-                    "lion", "adabelief"]  # fmt: skip
-Schedule = Literal["constant", "linear", "cosine", "polynomial", "exponential", "step",
-                   "multi_step", "one_cycle", "warmup_stable_decay", "plateau"]  # fmt: skip
-Scalar = bool | int | float | str | None
-
-
-class Section(BaseModel):
-    """A group of parameters that refuses unknown keys and silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from sftcore.grids import AblationParams
+from sftcore.parameter_types import (
+    Auto,
+    Channel,
+    Coefficient,
+    Count,
+    Dial,
+    Fraction,
+    Guard,
+    Length,
+    Optimizer,
+    PositiveCount,
+    Rate,
+    Schedule,
+    Section,
+    Seed,
+)
 
 
 class DataParams(Section):
@@ -111,7 +87,7 @@ class TrainParams(Section):
     clip_value: Coefficient
     clip_agc: Coefficient
     batch_norm: Literal["train", "freeze_statistics", "freeze_all", "recalibrate"]
-    guard: Annotated[str, AfterValidator(_is_guard)]
+    guard: Guard
     guard_loss_z: Coefficient
     guard_norm_z: Coefficient
     guard_window: Annotated[int, Field(ge=3, le=10_000)]
@@ -178,124 +154,6 @@ class EvaluateParams(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     num_calibration_bins: Annotated[int, Field(ge=2, le=100)]
     num_most_wrong: Annotated[int, Field(ge=1, le=100)]
-
-
-class DataSizeParams(Section):
-    """Trainings on parts of the training pictures."""
-
-    fractions: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2)]
-    num_seeds: Annotated[int, Field(ge=2, le=100)]
-    rows: Annotated[list[str], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _rise_to_the_whole(self) -> "DataSizeParams":
-        if self.fractions != sorted(set(self.fractions)) or self.fractions[-1] != 1:
-            raise ValueError("data_size.fractions must rise and end with 1.0")
-        return self
-
-
-class CrossValidationParams(Section):
-    """Trainings on all but one of several parts of the train and validation pictures."""
-
-    num_folds: Annotated[int, Field(ge=2, le=100)]
-    rows: Annotated[list[str], Field(min_length=1)]
-
-
-class StabilityParams(Section):
-    """The stability map: every rate with every schedule and every answer."""
-
-    num_seeds: Annotated[int, Field(ge=1, le=100)]
-    base: dict[str, Scalar]
-    learning_rates: Annotated[list[Rate], Field(min_length=1)]
-    schedules: Annotated[list[Schedule], Field(min_length=1)]
-    answers: Annotated[dict[str, dict[str, Scalar]], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _begins_without(self) -> "StabilityParams":
-        if self.answers.get(BASELINE_ROW) != {}:
-            raise ValueError(f"stability.answers needs `{BASELINE_ROW}: {{}}` to compare with")
-        for name, changes in self.answers.items():
-            if taken := {"train.learning_rate", "train.schedule"} & changes.keys():
-                raise ValueError(f"stability.answers.{name} sets {taken.pop()}, which the map does")
-        return self
-
-
-class SpreadParams(Section):
-    """How much runs differ by their seeds alone, all of them and each by itself."""
-
-    num_seeds: Annotated[int, Field(ge=2, le=100)]
-    base: dict[str, Scalar]
-
-
-class GridParams(Section):
-    """A grid of trainings; what is null is left out."""
-
-    num_seeds: Annotated[int, Field(ge=2, le=100)]
-    num_search_seeds: Annotated[int, Field(ge=1, le=100)]
-    regularization: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(min_length=1)]
-    all_together: list[str]
-    leave_one_out: bool
-    data_size: DataSizeParams | None
-    cross_validation: CrossValidationParams | None
-    stability: StabilityParams
-    spread: SpreadParams | None
-
-    @model_validator(mode="after")
-    def _rows_are_sound(self) -> "GridParams":
-        rows = self.regularization
-        if rows.get(BASELINE_ROW) != {}:
-            raise ValueError(
-                f"regularization needs the row `{BASELINE_ROW}: {{}}`: every other row is compared "
-                "with it"
-            )
-        if ALL_TOGETHER_ROW in rows:
-            raise ValueError(
-                f"the row {ALL_TOGETHER_ROW} is made of the rows that all_together lists: take it "
-                "out of regularization"
-            )
-        named = {
-            "all_together": self.all_together,
-            "data_size.rows": self.data_size.rows if self.data_size else [],
-            "cross_validation.rows": self.cross_validation.rows if self.cross_validation else [],
-        }
-        for place, names in named.items():
-            known = [*rows, *([ALL_TOGETHER_ROW] if self.all_together else [])]
-            known = list(rows) if place == "all_together" else known
-            if unknown := [name for name in names if name not in known]:
-                raise ValueError(f"{place} names {unknown[0]!r}; there are {', '.join(known)}")
-        if self.leave_one_out and len(self.all_together) < 3:
-            raise ValueError("leave_one_out needs at least three rows in all_together")
-        budgets = {name: _num_settings(name, row) for name, row in rows.items() if row}
-        if len(set(budgets.values())) > 1:
-            listing = ", ".join(f"{name} {count}" for name, count in budgets.items())
-            raise ValueError(
-                f"rows must try equally many settings, or the one with more has the better chance: "
-                f"{listing}"
-            )
-        return self
-
-
-def _num_settings(name: str, row: dict[str, Scalar | list[Scalar]]) -> int:
-    """How many settings a row tries: the length of its lists, which go together."""
-    lengths = {len(value) for value in row.values() if isinstance(value, list)}
-    if len(lengths) > 1 or 0 in lengths:
-        raise ValueError(f"the lists in the row {name} must be of one length, and not empty")
-    return lengths.pop() if lengths else 1
-
-
-class AblationParams(Section):
-    """The trainings that measure what helps."""
-
-    grid: Literal["quick", "full"]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    base: dict[str, Scalar]
-    quick: GridParams
-    full: GridParams
-
-    @property
-    def chosen(self) -> GridParams:
-        """The grid that ``grid`` names."""
-        return self.quick if self.grid == "quick" else self.full
 
 
 class RuntimeParams(Section):

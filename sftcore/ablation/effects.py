@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import LEAVE_ONE_OUT, REGULARIZATION
-from sftcore.ablation.run import CellResult
+from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW
 from sftcore.metrics.intervals import bonferroni, holm, paired_interval
-from sftcore.sections import ALL_TOGETHER_ROW, BASELINE_ROW
 
 COMPARED = ("val_loss", "val_accuracy", "gap")
 EFFECT_COLUMNS = ("row", "metric", "num_pairs", "baseline", "value", "difference", "low", "high",

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sftcore.ablation.cells import CellResult
 from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.effects import COMPARED
 from sftcore.ablation.plan import DATA_SIZE, REGULARIZATION
-from sftcore.ablation.run import CellResult
 from sftcore.evaluation.drawing import (
     BLUE,
     GREEN,

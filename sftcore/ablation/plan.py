@@ -5,15 +5,10 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from sftcore.data.portions import Portion
+from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW
+from sftcore.parameter_types import Scalar
 from sftcore.params import override, settings_of
-from sftcore.sections import (
-    ALL_TOGETHER_ROW,
-    BASELINE_ROW,
-    ModelParams,
-    Params,
-    Scalar,
-    TrainParams,
-)
+from sftcore.sections import ModelParams, Params, TrainParams
 
 SEARCH = "search"
 REGULARIZATION = "regularization"

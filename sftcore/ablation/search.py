@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from sftcore.ablation.plan import Row
-from sftcore.sections import Scalar
+from sftcore.parameter_types import Scalar
 
 
 def choose_settings(

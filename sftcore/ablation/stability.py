@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from sftcore.ablation.plan import ALL_SOURCES, SOURCES, SPREAD, STABILITY
-from sftcore.sections import BASELINE_ROW
+from sftcore.grids import BASELINE_ROW
 
 MAX_SWING_NATS = 0.5  # a larger rise of validation loss within one epoch counts as unstable
 

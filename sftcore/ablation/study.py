@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from sftcore.ablation.cells import CellResult
 from sftcore.ablation.data_size import PowerLaw, fit_power_laws, fold_table, growth_table
 from sftcore.ablation.effects import (
     baseline_gap,
@@ -14,7 +15,6 @@ from sftcore.ablation.effects import (
     regularization_effects,
 )
 from sftcore.ablation.plan import Cell, Row, plan_cells, plan_rows, plan_search
-from sftcore.ablation.run import CellResult
 from sftcore.ablation.search import choose_settings
 from sftcore.ablation.stability import seed_spread, stability_map
 from sftcore.ablation.verdict import write_verdict

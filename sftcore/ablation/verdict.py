@@ -7,7 +7,7 @@ import pandas as pd
 from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.plan import REGULARIZATION, STABILITY, Row
 from sftcore.ablation.stability import spread_sentence, stability_sentence
-from sftcore.sections import BASELINE_ROW
+from sftcore.grids import BASELINE_ROW
 
 _OVERFIT_GAP = 0.05  # accuracy; a smaller gap is not called over-fitting
 

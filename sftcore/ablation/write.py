@@ -11,7 +11,7 @@ from sftcore.ablation.report import CELLS_FILE, Section, render_html, render_mar
 from sftcore.ablation.stability import MAX_SWING_NATS
 from sftcore.ablation.study import Study
 from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json, write_text
-from sftcore.sections import AblationParams
+from sftcore.grids import AblationParams
 from sftcore.stability.precision import FULL
 from sftcore.tables import safe_cells
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
+from sftcore.ablation.cells import CELL_THREADS, CellResult
 from sftcore.ablation.plan import Cell
 from sftcore.ablation.report import CELLS_FILE
-from sftcore.ablation.run import CELL_THREADS, CellResult, check_cells, run_cells
+from sftcore.ablation.run import check_cells, run_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.artifacts import sha256_file, sha256_json

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sftcore.ablation.cells import CellResult
 from sftcore.ablation.effects import (
     baseline_gap,
     cells_table,
@@ -13,7 +14,6 @@ from sftcore.ablation.effects import (
 )
 from sftcore.ablation.plan import Cell, Row
 from sftcore.ablation.report import render_html, render_markdown, section
-from sftcore.ablation.run import CellResult
 from sftcore.ablation.stability import (
     seed_spread,
     spread_sentence,

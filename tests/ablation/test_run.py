@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 
 from sftcore.ablation import run as engine
+from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell, plan_cells, plan_rows
-from sftcore.ablation.run import CellResult, run_cells
+from sftcore.ablation.run import run_cells
 from sftcore.errors import ParamsError
+from sftcore.grids import StabilityParams
 from sftcore.params import override
-from sftcore.sections import Params, StabilityParams
+from sftcore.sections import Params
 from tests.training.test_loop import small
 
 NO_MORE = {"all_together": [], "leave_one_out": False, "data_size": None, "num_seeds": 2,
@@ -62,9 +64,9 @@ def test_cells_are_trained_once_and_go_on_where_they_were(
     cut.write_bytes(cut.read_bytes()[:50])  # as a power cut leaves it
 
     trained = []
-    original = engine._train_cell
+    original = engine.train_cell
     monkeypatch.setattr(
-        engine, "_train_cell", lambda key, *rest: (trained.append(key), original(key, *rest))
+        engine, "train_cell", lambda key, *rest: (trained.append(key), original(key, *rest))
     )
     assert run(cells, prepared, tmp_path) == first
     assert sorted(trained) == sorted([lost.stem, cut.stem])

@@ -8,8 +8,8 @@ import torch
 
 from sftcore.ablation.plan import SPREAD, plan_cells, plan_rows
 from sftcore.data.store import Store
+from sftcore.grids import SpreadParams
 from sftcore.recipe import training_key
-from sftcore.sections import SpreadParams
 from sftcore.training import epoch, loop, views
 from tests.ablation.test_run import LOCK
 from tests.training.test_loop import run, same, small

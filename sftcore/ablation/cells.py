@@ -1,0 +1,183 @@
+"""One cell of a study: its training, its calibration, and what is kept of it."""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from sftcore.ablation.plan import Cell
+from sftcore.artifacts import read_json, write_json
+from sftcore.data.portions import take_portion
+from sftcore.data.store import Store, open_store
+from sftcore.metrics.calibration import cross_fitted_probabilities
+from sftcore.metrics.classification import classification_metrics
+from sftcore.recipe import train
+from sftcore.runtime import set_up
+from sftcore.training.checkpoints import Checkpoints
+from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.records import Candidate, EpochRecord, FitResult
+
+_NUM_BINS = 15  # of the calibration error
+CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What came of one training.
+
+    Attributes:
+        cell: the row and the seed.
+        key: hash of everything the numbers depend on.
+        history: one record per finished epoch.
+        best_epoch: chosen on validation; -1 if no epoch finished.
+        diverged: why it stopped early; empty if it did not.
+        candidates: parameters that it could end with.
+        chosen: position among them of what validation chose; -1 if no epoch finished.
+        calibration: of the chosen parameters on validation pictures, by name; empty without them.
+        num_train: pictures trained on.
+        num_incidents: of the guard.
+        seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
+    """
+
+    cell: Cell
+    key: str
+    history: list[EpochRecord]
+    best_epoch: int
+    diverged: str
+    candidates: list[Candidate]
+    chosen: int
+    calibration: dict[str, float]
+    num_train: int
+    num_incidents: int = 0
+    seconds: float = field(default=math.nan, compare=False)
+
+    @property
+    def best(self) -> Candidate | None:
+        """What validation chose: the best epoch, or an average of parameters."""
+        return self.candidates[self.chosen] if self.chosen >= 0 else None
+
+
+@dataclass(frozen=True)
+class Work:
+    """How cells are trained; sent to the worker processes."""
+
+    prepared: Path
+    device: str
+    precision: str
+    scratch: Path
+    checkpoint_seconds: float
+
+    @property
+    def results(self) -> Path:
+        """Folder of the finished cells."""
+        return self.scratch / "cells"
+
+
+def train_cell(key: str, cell: Cell, work: Work) -> None:
+    """Train a cell and keep its result, unless another process has done so meanwhile.
+
+    Args:
+        key: of the cell.
+        cell: to train.
+        work: where its data are and its result goes.
+    """
+    store, cache = _worker_state(work.prepared)
+    checkpoints = Checkpoints(work.scratch / "checkpoints" / key, work.checkpoint_seconds)
+    with checkpoints.locked():
+        if read_result(work.results, key, cell) is not None:  # another study has just trained it
+            return
+        is_new = not checkpoints.has_any()
+        began = time.monotonic()
+        result = train(
+            store,
+            cell.row.model,
+            cell.row.train,
+            seed=cell.seed,
+            device=set_up(work.device, CELL_THREADS, work.precision),
+            cache=cache,
+            on_epoch=lambda record: None,
+            checkpoints=checkpoints,
+            portion=cell.row.portion,
+            precision=work.precision,
+        ).result
+        content = {
+            "history": [asdict(record) for record in result.history],
+            "best_epoch": result.best_epoch,
+            "diverged": result.diverged,
+            "candidates": [asdict(candidate) for candidate in result.candidates],
+            "chosen": result.chosen,
+            "calibration": _calibration(result, store, cell),
+            "seconds": time.monotonic() - began if is_new else math.nan,
+            "num_incidents": len(result.incidents),
+            "num_train": len(take_portion(store.samples, cell.row.portion, cell.seed)[0]),
+        }
+        write_json(work.results / f"{key}.json", content)
+        checkpoints.discard()
+
+
+def _calibration(result: FitResult, store: Store, cell: Cell) -> dict[str, float]:
+    """Calibration error and loss on validation pictures, as trained and at a fitted temperature."""
+    if result.val_logits is None:
+        return {}
+    _, rows = take_portion(store.samples, cell.row.portion, cell.seed)
+    logits, labels = result.val_logits.double().cpu().numpy(), store.labels[rows]
+    found = {}
+    for suffix, probability in (
+        ("", softmax(logits, axis=1)),
+        ("_scaled", cross_fitted_probabilities(logits, labels)),
+    ):
+        metrics = classification_metrics(labels, probability, np.ones((1, len(rows))), _NUM_BINS)
+        found[f"ece{suffix}"], found[f"nll{suffix}"] = float(metrics.ece[0]), float(metrics.nll[0])
+    return found
+
+
+@lru_cache(maxsize=1)
+def _worker_state(prepared: Path) -> tuple[Store, FeatureCache]:
+    """What all cells of one process share."""
+    return open_store(prepared, ("train", "val")), FeatureCache(FEATURE_BUDGET_BYTES)
+
+
+def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
+    """A finished cell as :func:`train_cell` has kept it, or nothing.
+
+    A file that was cut off counts as nothing.
+
+    Args:
+        folder: of the finished cells.
+        key: of the cell.
+        cell: that the result is of.
+    """
+    try:
+        found = read_json(folder / f"{key}.json")
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    return CellResult(
+        cell=cell,
+        key=key,
+        history=[EpochRecord(**_with_nan(record)) for record in found["history"]],
+        best_epoch=found["best_epoch"],
+        diverged=found["diverged"],
+        candidates=[Candidate(**_with_nan(each)) for each in found["candidates"]],
+        chosen=found["chosen"],
+        calibration=found["calibration"],
+        num_train=found["num_train"],
+        num_incidents=found["num_incidents"],
+        seconds=_number(found["seconds"]),
+    )
+
+
+def _with_nan(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON's null stands for a number that was not finite."""
+    return {name: _number(value) for name, value in record.items()}
+
+
+def _number(value: Any) -> Any:
+    return math.nan if value is None else value
