@@ -9,15 +9,13 @@ Trainings start from the ablation's base; everything is measured on the validati
 Markdown tables; writes nothing.
 """
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 
-from benchmarks.training import difference, listing
+from benchmarks.training import difference, listing, run_checks
 from sftcore.data.store import Store, open_store
 from sftcore.errors import ParamsError
 from sftcore.parameter_types import Scalar
@@ -155,26 +153,17 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
 }
 
 
-def main() -> None:
-    """Run some checks or all."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=99)
-    )
-    parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=list(CHECKS))
-    parser.add_argument("--seeds", type=int, default=5)
-    options = parser.parse_args()
+def make_bench(num_seeds: int) -> Bench:
+    """What the checks need."""
     params = load_params()
-    bench = Bench(
+    return Bench(
         base=override(params, params.ablation.base, "ablation.base"),
         store=open_store(PREPARED, ("train", "val")),
         device=set_up(params.runtime.device, params.runtime.num_threads),
         cache=FeatureCache(FEATURE_BUDGET_BYTES),
-        num_seeds=options.seeds,
+        num_seeds=num_seeds,
     )
-    for name in options.checks:
-        print(f"\n## {name}\n", flush=True)
-        CHECKS[name](bench)
 
 
 if __name__ == "__main__":
-    main()
+    run_checks(__doc__, CHECKS, make_bench)

@@ -11,15 +11,13 @@ Everything is measured on the test split, and nothing is chosen by it. Prints Ma
 writes nothing. Another data set: prepare it in a clone, and run this there.
 """
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 
-from benchmarks.training import Measured, difference, listing, train_and_test
+from benchmarks.training import Measured, difference, listing, run_checks, train_and_test
 from sftcore.data.portions import Portion
 from sftcore.data.store import Store, open_store
 from sftcore.metrics.calibration import fit_temperature, scale_probabilities
@@ -188,27 +186,18 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
 }
 
 
-def main() -> None:
-    """Run some checks or all."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=99)
-    )
-    parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=list(CHECKS))
-    parser.add_argument("--seeds", type=int, default=5)
-    options = parser.parse_args()
+def make_bench(num_seeds: int) -> Bench:
+    """What the checks need."""
     params = load_params()
-    bench = Bench(
+    return Bench(
         params=params,
         base=override(params, params.ablation.base, "ablation.base"),
         store=open_store(PREPARED, ("train", "val", "test")),
         device=set_up(params.runtime.device, params.runtime.num_threads),
         cache=FeatureCache(FEATURE_BUDGET_BYTES),
-        num_seeds=options.seeds,
+        num_seeds=num_seeds,
     )
-    for name in options.checks:
-        print(f"\n## {name}\n", flush=True)
-        CHECKS[name](bench)
 
 
 if __name__ == "__main__":
-    main()
+    run_checks(__doc__, CHECKS, make_bench)

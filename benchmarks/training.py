@@ -1,7 +1,10 @@
 """What the benchmarks share: one training of changed parameters, measured on the test split."""
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from sftcore.training.inputs import FeatureCache
 from sftcore.training.records import FitResult
 
 CONFIDENCE = 0.95
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,26 @@ def difference(values: Sequence[float], baseline: Sequence[float]) -> str:
 def listing(values: Sequence[float]) -> str:
     """Values with three decimals, separated by commas."""
     return ", ".join(f"{value:.3f}" for value in values)
+
+
+def run_checks(
+    description: str | None, checks: Mapping[str, Callable[[T], None]], bench: Callable[[int], T]
+) -> None:
+    """The command line of a benchmark that has several checks: run some or all.
+
+    Args:
+        description: of the benchmark.
+        checks: by name; each prints a table.
+        bench: makes what the checks need from the number of seeds.
+    """
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=99),
+    )
+    parser.add_argument("checks", nargs="*", choices=[*checks, []], default=list(checks))
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    made = bench(options.seeds)
+    for name in options.checks:
+        print(f"\n## {name}\n", flush=True)
+        checks[name](made)

@@ -1,5 +1,7 @@
 """Figures of a training's stability: its updates with the guard's incidents, and range tests."""
 
+from typing import Any
+
 import pandas as pd
 
 from sftcore.evaluation.drawing import (
@@ -60,14 +62,14 @@ def _offsets(updates: pd.DataFrame) -> dict[str, int]:
     return begins
 
 
-def _mark(axis: object, where: list[int], incidents: pd.DataFrame, name: str) -> None:
+def _mark(axis: Any, where: list[int], incidents: pd.DataFrame, name: str) -> None:
     """Incidents at their value; those that are not finite at the upper edge."""
     for answer, group in incidents.assign(place=where).groupby("answer", sort=False):
         finite = group[pd.notna(group[name]) & (group[name].abs() < float("inf"))]
         marker = _MARKERS.get(str(answer), "o")
-        axis.plot(finite["place"], finite[name], marker, color=RED, label=str(answer))  # type: ignore[attr-defined]
+        axis.plot(finite["place"], finite[name], marker, color=RED, label=str(answer))
         for place in set(group["place"]) - set(finite["place"]):
-            axis.axvline(place, color=RED, linestyle=":", linewidth=1)  # type: ignore[attr-defined]
+            axis.axvline(place, color=RED, linestyle=":", linewidth=1)
 
 
 @own_style()

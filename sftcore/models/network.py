@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from sftcore.errors import WeightsError
 from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.blocks import split_blocks
-from sftcore.models.weights import State, WeightsRecord, load_weights
+from sftcore.models.packaged import State, WeightsRecord
+from sftcore.models.weights import load_weights
 from sftcore.randomness import seed_global
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from sftcore.models.parameter_groups import Claim
 
@@ -108,11 +107,6 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
     """Give every group of the optimizer this learning rate, times the group's own factor."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group["rate_factor"]
-
-
-def trained_parameters(claims: Sequence[Claim]) -> list[nn.Parameter]:
-    """The tensors that gradient descent changes."""
-    return [claim.parameter for claim in claims if claim.is_trained]
 
 
 def effective_rate(learning_rate: float, optimizer: str, momentum: float) -> float:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -21,10 +22,10 @@ from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
 from sftcore.evaluation.stability_figures import range_test_figure, updates_figure
 from sftcore.params import flatten
-from sftcore.pipeline.paths import ENVIRONMENT, FINETUNE_REPORT, MODEL, PREPARED
-from sftcore.pipeline.precision import resolve_precision
+from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
+from sftcore.pipeline.precision import own_key, resolve_precision
 from sftcore.planning import plan_guard
-from sftcore.recipe import Trained, train, training_key
+from sftcore.recipe import Trained, train
 from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
 from sftcore.sections import ModelParams, Params
@@ -45,6 +46,8 @@ from sftcore.training.tables import (
 
 if TYPE_CHECKING:
     import torch
+
+_KEY_LENGTH = 12  # characters of a training's key that name a file for people
 
 
 def finetune(params: Params) -> Trained:
@@ -70,17 +73,7 @@ def finetune(params: Params) -> Trained:
     )
     precision = resolve_precision(params, store, device, params.runtime.num_threads)
     settings["runtime.precision"] = precision
-    key = training_key(
-        params.model,
-        params.train,
-        seed=params.seed,
-        data=store.digest,
-        device=device,
-        num_threads=params.runtime.num_threads,
-        mode=params.runtime.mode,
-        environment=ENVIRONMENT,
-        precision=precision,
-    )
+    key = own_key(params, store, device, params.runtime.num_threads, precision)
     checkpoints = Checkpoints(
         scratch_folder() / "checkpoints" / key, params.runtime.checkpoint_seconds
     )
@@ -96,10 +89,9 @@ def finetune(params: Params) -> Trained:
     ):
         run.log_params(settings)
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
-        trained = _train(params, store, device, precision, run, checkpoints)
+        trained = _train(params, store, device, precision, key, run, checkpoints)
         write_model(trained, store, params.model, precision)
-        ids = dict(zip(store.samples["row"].tolist(), store.samples["id"], strict=True))
-        write_history(trained, ids, plan_guard(params.train))
+        write_history(trained, _ids(store), plan_guard(params.train))
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL, store.image_size, len(store.classes))
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
@@ -113,6 +105,7 @@ def _train(
     store: Store,
     device: "torch.device",
     precision: str,
+    key: str,
     run: Run,
     checkpoints: Checkpoints,
 ) -> Trained:
@@ -143,6 +136,8 @@ def _train(
     run.log_history([(i.step, incident_metrics(i)) for i in trained.result.incidents])
     if trained.result.diverged:
         text = f"training diverged in the {trained.result.diverged}"
+        if trained.result.incidents:
+            text += f"; every incident: {_keep_incidents(trained, store, key, run)}"
         if params.train.guard == "none":  # else the guard has said what to do
             text += (
                 f". Lower train.learning_rate ({params.train.learning_rate}) or "
@@ -151,6 +146,19 @@ def _train(
             )
         raise DivergedError(text, len(trained.result.history))
     return trained
+
+
+def _keep_incidents(trained: Trained, store: Store, key: str, run: Run) -> Path:
+    """Write the incidents of a training that ended outside of its outputs, and tell MLflow."""
+    file = scratch_folder() / "diverged" / f"{key[:_KEY_LENGTH]}.csv"
+    write_csv(file, safe_cells(incidents_table(trained.result, _ids(store))))
+    run.log_artifacts(file, "finetune")
+    return file
+
+
+def _ids(store: Store) -> dict[int, str]:
+    """Names of the store's rows by their numbers."""
+    return dict(zip(store.samples["row"].tolist(), store.samples["id"], strict=True))
 
 
 def incident_metrics(incident: Incident) -> dict[str, float]:

@@ -21,6 +21,23 @@ LOGGER = logging.getLogger("sftcore")
 AUTO = "auto"
 
 
+def own_key(
+    params: Params, store: Store, device: "torch.device", num_threads: int, precision: str
+) -> str:
+    """The key of the training that the parameters describe; see :func:`training_key`."""
+    return training_key(
+        params.model,
+        params.train,
+        seed=params.seed,
+        data=store.digest,
+        device=device,
+        num_threads=num_threads,
+        mode=params.runtime.mode,
+        environment=ENVIRONMENT,
+        precision=precision,
+    )
+
+
 def resolve_precision(
     params: Params, store: Store, device: "torch.device", num_threads: int
 ) -> str:
@@ -40,17 +57,7 @@ def resolve_precision(
     """
     if params.runtime.precision != AUTO:
         return changes_numbers(params.runtime.precision, device)
-    key = training_key(
-        params.model,
-        params.train,
-        seed=params.seed,
-        data=store.digest,
-        device=device,
-        num_threads=num_threads,
-        mode=params.runtime.mode,
-        environment=ENVIRONMENT,
-        precision=AUTO,
-    )
+    key = own_key(params, store, device, num_threads, AUTO)
     file = scratch_folder() / "precision" / f"{key}.json"
     if file.is_file():
         return read_json(file)["precision"]

@@ -30,7 +30,8 @@ def measure_epoch(
     """The record of the epoch that has come to its end; the network is in evaluation mode."""
     network, plan, log = state.network, course.plan, state.result.updates
     number, update = len(state.result.history), plan.update
-    _recalibrate_if_wanted(network, inputs, plan)
+    if update.batch_norm == "recalibrate":
+        fit_batch_norm(network, inputs, plan)
     train_loss, train_accuracy, val_loss, val_accuracy = losses(inputs, network, plan)
     own = [i for i in range(len(log)) if log.epoch[i] == number]
     learning_rate = log.learning_rate[own[-1]] if own else 0.0
@@ -56,11 +57,6 @@ def measure_epoch(
 def _mean(values: Sequence[float]) -> float:
     """Of an epoch's updates; 0 if the guard left out every one of them."""
     return float(np.mean(values)) if values else 0.0
-
-
-def _recalibrate_if_wanted(network: Network, inputs: Inputs, plan: Plan) -> None:
-    if plan.update.batch_norm == "recalibrate":
-        fit_batch_norm(network, inputs, plan)
 
 
 def fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:

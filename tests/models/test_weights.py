@@ -31,7 +31,7 @@ def test_the_packaged_weights_know_palaces_and_daisies() -> None:
     from sklearn.datasets import load_sample_image
 
     from sftcore.data.loader import normalize, to_unit_range
-    from sftcore.models.weights import PACKAGED
+    from sftcore.models.packaged import PACKAGED
 
     packaged = PACKAGED["timm/tf_efficientnet_lite0"]
     from importlib import resources

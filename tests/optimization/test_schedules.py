@@ -57,6 +57,18 @@ def test_ten_hand_computed_values(schedule: Schedule, expected: list[float]) -> 
     np.testing.assert_allclose(rates(schedule, peak=2.0), 2 * np.array(expected), atol=2e-8)
 
 
+def test_ten_hand_computed_epochs_on_a_plateau() -> None:
+    """Patience 1: every second epoch in a row that is no better than the best before drops."""
+    losses = [1.0, 0.8, 0.9, 0.85, 0.8, 0.8, 0.7, 0.9, 0.9, 0.9]
+    schedule = Schedule("plateau", factor=0.1, patience=1)
+    found = [
+        rates(schedule, [0], peak=2.0, num_drops=plateau_drops(losses[:epoch], 1))[0]
+        for epoch in range(1, 11)
+    ]
+    expected = [2.0, 2.0, 2.0, 0.2, 0.2, 0.02, 0.02, 0.02, 0.002, 0.002]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_every_shape_has_hand_computed_values() -> None:
     assert {schedule.name for schedule, _ in HAND_COMPUTED} == SHAPES.keys()
 

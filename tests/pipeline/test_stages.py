@@ -228,6 +228,11 @@ def test_bad_input_is_explained_and_loses_nothing(project: Path, case: str) -> N
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stderr.count("error: ") == 1
+    if case == "the guard gives up":  # no output, but what was seen is kept
+        (file,) = (project / ".sft" / "diverged").iterdir()
+        assert f"every incident: {file}" in done.stderr
+        kept = pd.read_csv(file)
+        assert kept["answer"].tolist() == ["skip", "give up"]
     assert "Traceback" not in done.stderr
     assert digests(project) == before
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -96,10 +97,21 @@ def test_recalibration_is_over_the_training_pictures_shuffled(
     def spy(net: Network, inputs: Any, first_block: int) -> None:
         seen.append([len(batch) for batch in inputs])
 
+    orders: list[np.ndarray] = []
+    original = epoch_record.split_batches
+
+    def split_batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
+        orders.append(rows)
+        return original(rows, batch_size)
+
+    monkeypatch.setattr(epoch_record, "split_batches", split_batches)
     monkeypatch.setattr(epoch_record, "recalibrate", spy)
     run(store, train__batch_norm="recalibrate", train__epochs=2)
     assert len(seen) == 2  # before each of the evaluations
     assert all(sum(sizes) == len(store.split("train")) and max(sizes) <= 9 for sizes in seen)
+    for rows in np.stack(orders):
+        assert sorted(rows) == store.split("train").tolist()
+        assert rows.tolist() != sorted(rows)  # they lie class by class
 
 
 def test_recalibrated_parameters_are_those_of_train(store: Store) -> None:

@@ -14,8 +14,8 @@ from sftcore.params import check_params
 from sftcore.pipeline import precision as stage
 from sftcore.recipe import prepare_training, train, training_key
 from sftcore.runtime import set_up
-from sftcore.stability.precision import LossScale, changes_numbers, computed_in
-from sftcore.training import trial
+from sftcore.stability.precision import LossScale, changes_numbers, computed_in, products_rounded
+from sftcore.training import epoch_record, trial
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.loop import time_precisions
 from sftcore.training.objective import Objective
@@ -39,6 +39,43 @@ def test_on_a_cpu_tf32_is_fp32(store: Store) -> None:
     assert changes_numbers("tf32", torch.device("cuda")) == "tf32"
     assert changes_numbers("bf16", CPU) == "bf16"
     assert same(run(store, "tf32"), run(store, "fp32"))
+
+
+def test_tf32_is_allowed_for_a_while_and_put_back() -> None:
+    backends: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    cuda = torch.device("cuda")
+    with products_rounded("tf32", cuda):
+        assert all(backend.allow_tf32 for backend in backends)
+    for precision, device in (("fp32", cuda), ("bf16", cuda), ("tf32", CPU)):
+        with products_rounded(precision, device):
+            assert [backend.allow_tf32 for backend in backends] == before
+    assert [backend.allow_tf32 for backend in backends] == before
+
+
+def test_tf32_holds_in_both_passes_and_nowhere_else(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[bool]] = {"forward": set(), "backward": set(), "measured": set()}
+    backend: Any = torch.backends.cuda.matmul
+    original, measure = Objective.loss, epoch_record.evaluate_rows
+
+    def loss(*args: Any) -> torch.Tensor:
+        seen["forward"].add(backend.allow_tf32)
+        value = original(*args)
+        value.register_hook(lambda gradient: seen["backward"].add(backend.allow_tf32))
+        return value
+
+    def evaluate_rows(*args: Any) -> Any:
+        seen["measured"].add(backend.allow_tf32)
+        return measure(*args)
+
+    monkeypatch.setattr(Objective, "loss", loss)
+    monkeypatch.setattr(epoch_record, "evaluate_rows", evaluate_rows)
+    # A CPU ignores the flag, so that it can stand for CUDA here.
+    monkeypatch.setattr("sftcore.stability.precision.changes_numbers", lambda name, _: name)
+    run(store, "tf32")
+    assert seen == {"forward": {True}, "backward": {True}, "measured": {False}}
 
 
 def test_autocast_is_of_the_update_alone() -> None:
