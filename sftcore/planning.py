@@ -8,6 +8,7 @@ from sftcore.data.augment import Augmentation
 from sftcore.data.loader import split_batches
 from sftcore.errors import ParamsError
 from sftcore.optimization.clipping import Clipping
+from sftcore.optimization.linear_head import STRENGTHS
 from sftcore.optimization.optimizers import scaled_rate
 from sftcore.optimization.schedules import Schedule
 from sftcore.regularization.penalties import Coefficients
@@ -32,7 +33,7 @@ def plan_phases(model: ModelParams, train: TrainParams, num_blocks: int) -> list
         )
     head = Phase(
         name="head",
-        num_epochs=train.head_epochs,
+        num_epochs=num_head_epochs(train),
         first_block=num_blocks,
         unfreeze_every_epochs=0,
         learning_rate=_peak(train, train.head_learning_rate),
@@ -41,10 +42,12 @@ def plan_phases(model: ModelParams, train: TrainParams, num_blocks: int) -> list
         augmentation=Augmentation(),
         early_stopping_patience=train.early_stopping_patience,
         early_stopping_min_change=train.early_stopping_min_change,
+        strengths=_strengths(train),
     )
     full = replace(
         head,
         name="full",
+        strengths=(),
         num_epochs=train.epochs,
         first_block=num_blocks - wanted,
         unfreeze_every_epochs=train.unfreeze_every_epochs,
@@ -53,6 +56,17 @@ def plan_phases(model: ModelParams, train: TrainParams, num_blocks: int) -> list
         augmentation=changed_pictures(train),
     )
     return [phase for phase in (head, full) if phase.num_epochs > 0]
+
+
+def num_head_epochs(train: TrainParams) -> int:
+    """Epochs of the head phase in the history; a solved head is one."""
+    return 1 if train.head == "solve" else train.head_epochs
+
+
+def _strengths(train: TrainParams) -> tuple[float, ...]:
+    if train.head != "solve":
+        return ()
+    return STRENGTHS if isinstance(train.head_strength, str) else (train.head_strength,)
 
 
 def changed_pictures(train: TrainParams) -> Augmentation:
@@ -112,7 +126,7 @@ def check_lengths(train: TrainParams, num_train: int) -> None:
         ParamsError: a length is more than a phase has.
     """
     steps_per_epoch = len(split_batches(np.arange(num_train), train.batch_size))
-    for num_epochs in (train.head_epochs, train.epochs):
+    for num_epochs in (0 if train.head == "solve" else train.head_epochs, train.epochs):
         if num_epochs > 0:
             try:
                 plan_schedule(train).in_steps(num_epochs, steps_per_epoch)

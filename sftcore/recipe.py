@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sftcore.artifacts import sha256_file, sha256_json
@@ -101,10 +102,14 @@ def prepare_training(
 ) -> tuple[Start, Plan]:
     """The network to start with and the plan; see :func:`train`."""
     seeds = plan_seeds(train, seed)
+    parts = take_portion(store.samples, portion, seed)
     rows = Rows(
-        *take_portion(store.samples, portion, seed),
+        parts.train,
+        parts.val,
+        parts.judge,
         torch.from_numpy(store.labels).to(device),
         len(store.classes),
+        store.samples["row"].to_numpy(dtype=np.int64, copy=True),
     )
     check_lengths(train, len(rows.train))
     start = build_start(

@@ -58,6 +58,8 @@ class TrainParams(Section):
     """The recipe of gradient descent."""
 
     epochs: Count
+    head: Literal["solve", "descend"]
+    head_strength: Annotated[float, Field(gt=0, le=1)] | Auto
     head_epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     micro_batch_size: Annotated[int, Field(ge=2)] | Literal[0]
@@ -137,12 +139,13 @@ class TrainParams(Section):
             raise ValueError("train.optimizer nesterov needs train.momentum above 0")
         if self.schedule_every == 0:
             raise ValueError("train.schedule_every must be above 0")
-        if self.epochs + self.head_epochs == 0:
+        has_head = self.head == "solve" or self.head_epochs > 0
+        if self.epochs == 0 and not has_head:
             raise ValueError("train.epochs and train.head_epochs are both 0: nothing would train")
-        if self.wise_ft and min(self.epochs, self.head_epochs) == 0:
+        if self.wise_ft and not (has_head and self.epochs):
             raise ValueError(
                 "train.wise_ft goes from the trained head to the trained network: it needs "
-                "train.head_epochs and train.epochs above 0"
+                "train.head solve, or train.head_epochs above 0, and train.epochs above 0"
             )
         return self
 

@@ -1,16 +1,17 @@
-"""Parts of the data: nested subsets for a learning curve, folds for cross-validation.
+"""Parts of the data: replicates that draw new pictures, and nested subsets for a learning curve.
 
 Both keep near-duplicates together and classes in proportion. The test split takes no part.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from sftcore.errors import ParamsError
+from sftcore.data.splits import assign_splits
 from sftcore.randomness import derive_seed, numpy_stream
+
+SHIPPED = -1  # the replicate that is the data's own split
 
 
 @dataclass(frozen=True)
@@ -18,44 +19,78 @@ class Portion:
     """Which pictures a training gets.
 
     Attributes:
-        fraction: of the training split.
-        num_folds: of cross-validation; 0 keeps the train and validation splits as they are.
-        fold: the one that is validated on, counted from 0.
+        replicate: number of the draw; :data:`SHIPPED` keeps the data's own splits.
+        judge_fraction: part of the train and validation pictures that judges a replicate.
+        choose_fraction: part of them that chooses in it: the epoch, an average, the head's
+            strength.
+        fraction: of the training pictures that are left.
     """
 
+    replicate: int = SHIPPED
+    judge_fraction: float = 0.0
+    choose_fraction: float = 0.0
     fraction: float = 1.0
-    num_folds: int = 0
-    fold: int = 0
 
     @property
     def title(self) -> str:
         """In words, empty for the whole."""
-        if self.num_folds:
-            return f"fold {self.fold + 1} of {self.num_folds}"
-        return f"{self.fraction:.0%} of the pictures" if self.fraction < 1 else ""
+        parts = [
+            f"replicate {self.replicate}" if self.replicate != SHIPPED else "",
+            f"{self.fraction:.0%} of the pictures" if self.fraction < 1 else "",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
-def take_portion(
-    samples: pd.DataFrame, portion: Portion, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train and to validate on, ascending.
+@dataclass(frozen=True)
+class Parts:
+    """Rows of the store by what they do, ascending.
+
+    Attributes:
+        train: are learnt from.
+        val: choose.
+        judge: had no say in anything; empty without replicates.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    judge: np.ndarray
+
+
+def take_portion(samples: pd.DataFrame, portion: Portion, seed: int) -> Parts:
+    """The rows of a portion.
+
+    A replicate is drawn as the data's own split is: stratified, groups of near-duplicates together,
+    from the train and validation pictures at once.
 
     Args:
-        samples: columns row, label, split and group, of the train and validation splits.
+        samples: columns row, label, split, sha256 and group, of the train and validation splits.
         portion: which part.
-        seed: draws the subset; equal seeds give nested subsets. Folds depend on the data alone.
+        seed: draws the subset; equal seeds give nested subsets. Replicates are drawn by their
+            number alone, so that all methods of one see the same pictures.
 
     Raises:
-        ParamsError: a class has fewer groups than there are folds.
+        DataError: a class has too few groups for the three parts.
     """
     samples = samples[samples["split"].isin(["train", "val"])]
-    if portion.num_folds > 0:
-        return _take_fold(samples, portion)
-    train, val = (samples[samples["split"] == name] for name in ("train", "val"))
+    names = samples["split"]
+    if portion.replicate != SHIPPED:
+        names = pd.Series(_draw(samples, portion), index=samples.index)
+    train, val, judge = (samples[names == name] for name in ("train", "val", "test"))
     rows = train["row"].to_numpy(dtype=np.int64, copy=True)
     if portion.fraction < 1:
         rows = _take_subset(train, portion.fraction, seed)
-    return rows, val["row"].to_numpy(dtype=np.int64, copy=True)
+    return Parts(rows, *(part["row"].to_numpy(dtype=np.int64, copy=True) for part in (val, judge)))
+
+
+def _draw(samples: pd.DataFrame, portion: Portion) -> list[str]:
+    return assign_splits(
+        samples["label"].tolist(),
+        samples["group"].tolist(),
+        [""] * len(samples),
+        seed=derive_seed(0, "replicate", portion.replicate),
+        val_fraction=portion.choose_fraction,
+        test_fraction=portion.judge_fraction,
+    )
 
 
 def _take_subset(train: pd.DataFrame, fraction: float, seed: int) -> np.ndarray:
@@ -70,23 +105,3 @@ def _take_subset(train: pd.DataFrame, fraction: float, seed: int) -> np.ndarray:
         last = np.sort(order)[wanted - 1]
         rows += members["row"][order <= last].tolist()
     return np.sort(np.array(rows, dtype=np.int64))
-
-
-def _take_fold(samples: pd.DataFrame, portion: Portion) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    num_groups = samples.groupby("label")["group"].nunique()
-    if num_groups.min() < portion.num_folds:
-        raise ParamsError(
-            f"{portion.num_folds} folds are asked for, and class {num_groups.idxmin()!r} has only "
-            f"{num_groups.min()} groups of pictures for them: lower cross_validation.num_folds"
-        )
-    split = StratifiedGroupKFold(
-        portion.num_folds, shuffle=True, random_state=derive_seed(0, "folds") % 2**32
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes smaller than the folds
-        folds = list(split.split(samples, samples["label"], samples["group"]))
-    train, val = folds[portion.fold]
-    rows = samples["row"].to_numpy(dtype=np.int64, copy=True)
-    return np.sort(rows[train]), np.sort(rows[val])

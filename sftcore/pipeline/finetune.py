@@ -24,7 +24,7 @@ from sftcore.evaluation.stability_figures import range_test_figure, updates_figu
 from sftcore.params import flatten
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
-from sftcore.planning import plan_guard
+from sftcore.planning import num_head_epochs, plan_guard
 from sftcore.recipe import Trained, train
 from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
@@ -110,7 +110,7 @@ def _train(
     checkpoints: Checkpoints,
 ) -> Trained:
     """Train with a progress bar, and stop with advice if it diverges."""
-    num_epochs = params.train.head_epochs + params.train.epochs
+    num_epochs = num_head_epochs(params.train) + params.train.epochs
     with tqdm(total=num_epochs, unit="epoch", disable=None) as progress:
 
         def on_epoch(record: EpochRecord) -> None:

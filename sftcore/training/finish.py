@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from sftcore.models.network import Network
 from sftcore.regularization.averaging import greedy_soup, interpolate, mean_state
+from sftcore.training.plan import Rows
 from sftcore.training.records import Candidate, FitResult, candidate_of, is_better
 from sftcore.training.settings import Averaging
 from sftcore.training.state import TrainingState
@@ -23,20 +25,24 @@ class Measure:
         losses: gives train loss, train accuracy, validation loss, validation accuracy of the
             network as it is.
         norms: ``‖w‖`` and ``‖w − w₀‖`` of the network as it is.
-        val_logits: of the network as it is.
+        logits_of: gives logits of some rows, of the network as it is.
         recalibrate: gives batch norms the statistics that fit the network's parameters.
         always_recalibrates: whether every average needs that; SWA does in any case.
     """
 
     losses: Callable[[], tuple[float, float, float, float]]
     norms: Callable[[], dict[str, float]]
-    val_logits: Callable[[], Tensor]
+    logits_of: Callable[[np.ndarray], Tensor]
     recalibrate: Callable[[], None]
     always_recalibrates: bool
 
 
 def choose_parameters(
-    state: TrainingState, averaging: Averaging, selection_metric: str, measure: Measure
+    state: TrainingState,
+    averaging: Averaging,
+    selection_metric: str,
+    measure: Measure,
+    rows: Rows,
 ) -> None:
     """Measure what was asked for and let validation choose; the best epoch is always offered.
 
@@ -47,6 +53,7 @@ def choose_parameters(
         averaging: which averages are tried.
         selection_metric: decides.
         measure: of the network.
+        rows: whose logits are kept: those that chose, and those that had no say.
     """
     network, result = state.network, state.result
     newest = {name: tensor.clone() for name, tensor in network.model_state().items()}
@@ -56,7 +63,9 @@ def choose_parameters(
         result.candidates = [candidate for candidate, _ in found]
         result.chosen_state = dict(found[result.chosen][1])
         _load(network, result.chosen_state)
-        result.val_logits = measure.val_logits()
+        result.val_logits = measure.logits_of(rows.val)
+        if len(rows.judge):
+            result.judge_logits = measure.logits_of(rows.judge)
     finally:
         _load(network, newest)
 

@@ -10,10 +10,12 @@ from torch import Tensor
 from sftcore.artifacts import sha256_bytes
 from sftcore.data.loader import split_batches
 from sftcore.models.network import Network
+from sftcore.optimization.linear_head import LinearHead
 from sftcore.training.views import PLAIN, Pictures, View
 
 FEATURE_BATCH_SIZE = 32  # more only needs more memory: a CPU is busy with this
 FEATURE_BUDGET_BYTES = 512 << 20
+NUM_KEPT_HEADS = 16  # paths of solved heads, 2 MB each at 1280 features and 18 classes
 Reader = Callable[[np.ndarray], Tensor]
 
 
@@ -25,11 +27,13 @@ class FeatureCache:
         budget_bytes: nothing more is kept beyond this.
         tensors: features by (identity of the frozen part, view of the pictures).
         row_bytes: size of one picture's features by (identity of the frozen part).
+        heads: solved heads by a hash of their problem, the newest last.
     """
 
     budget_bytes: int
     tensors: dict[tuple[str | int | float, ...], Tensor] = field(default_factory=dict)
     row_bytes: dict[tuple[str, int], int] = field(default_factory=dict)
+    heads: dict[str, list[LinearHead]] = field(default_factory=dict)
 
     def keep(self, key: tuple[str | int | float, ...], features: Tensor) -> None:
         """Keep features if they fit the budget."""
@@ -37,12 +41,26 @@ class FeatureCache:
         if used + features.nbytes <= self.budget_bytes:
             self.tensors[key] = features
 
+    def keep_heads(self, key: str, path: list[LinearHead]) -> None:
+        """Keep solved heads; the oldest give way."""
+        self.heads[key] = path
+        while len(self.heads) > NUM_KEPT_HEADS:
+            del self.heads[next(iter(self.heads))]
+
 
 class Inputs:
     """Gives what block ``first_block`` takes, computing the frozen blocks before it only once.
 
     A frozen block has no gradient and no moving statistics, so its output is a function of the
     picture and can be kept. The network's frozen blocks must be in evaluation mode.
+
+    Args:
+        network: whose blocks are run.
+        pictures: of the store.
+        first_block: position of the first block that is not computed here.
+        pool: rows of the store that trainings with this cache draw from.
+        frozen_identity: names the parameters of the frozen part.
+        cache: that keeps features.
 
     Attributes:
         first_block: position of the first block that is not computed here.
@@ -54,12 +72,14 @@ class Inputs:
         pictures: Pictures,
         *,
         first_block: int,
+        pool: np.ndarray,
         frozen_identity: str,
         cache: FeatureCache,
     ) -> None:
         self._network = network
         self._pictures = pictures
         self.first_block = first_block
+        self._pool = pool
         self._identity = frozen_identity
         self._cache = cache
 
@@ -67,7 +87,8 @@ class Inputs:
         """A function from some of ``rows`` to the inputs [B, ...] of block ``first_block``.
 
         Args:
-            rows: of the store; all that will be asked for.
+            rows: of the store; all that will be asked for. Plain pictures of the whole pool are
+                kept if they fit, so that trainings on other parts of it need not compute them.
             view: what the pictures look like.
         """
         if self.first_block == 0:
@@ -75,12 +96,17 @@ class Inputs:
         place = self._identity, self.first_block
         if place not in self._cache.row_bytes:
             self._cache.row_bytes[place] = self._compute(rows[:1], view).nbytes
-        if self._cache.row_bytes[place] * len(rows) > self._cache.budget_bytes:
+        if not view.key and self._fits(place, len(self._pool)):
+            rows = self._pool
+        elif not self._fits(place, len(rows)):
             return lambda batch: self._compute(batch, view)
         features = self._features(rows, view)
         position = np.full(len(self._pictures.images), -1)
         position[rows] = np.arange(len(rows))
         return lambda batch: features[torch.from_numpy(position[batch]).to(features.device)]
+
+    def _fits(self, place: tuple[str, int], num_rows: int) -> bool:
+        return self._cache.row_bytes[place] * num_rows <= self._cache.budget_bytes
 
     def _features(self, rows: np.ndarray, view: View) -> Tensor:
         key = (self._identity, self.first_block, sha256_bytes(rows.tobytes()), *view.key)

@@ -17,6 +17,7 @@ from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.epoch import Epoch, open_epoch, run_epoch
 from sftcore.training.epoch_record import fit_batch_norm, losses, measure_epoch
 from sftcore.training.finish import Measure, best_epoch_alone, choose_parameters
+from sftcore.training.head import solve_head
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.knowledge import gather_knowledge
 from sftcore.training.measure import (
@@ -152,6 +153,9 @@ def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
     network, plan = state.network, course.plan
     update = plan.update
     claims = plan.claim(network, phase.first_block)
+    if phase.strengths:
+        _solve_phase(state, claims, phase, course)
+        return
     peak = _peak(state, claims, phase, course)
     optimizer = build_optimizer(
         update.optimizer, claims, momentum=update.momentum, weight_decay=update.weight_decay
@@ -169,19 +173,46 @@ def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
         )
         if run_epoch(state, optimizer, epoch, phase, course, rate_at):
             with state.measured_network():
-                record = measure_epoch(state, inputs, epoch, claims, phase, course)
-                with uninterrupted():
-                    state.add_epoch(
-                        record,
-                        selection_metric=plan.selection_metric,
-                        min_change=phase.early_stopping_min_change,
-                        soup_size=plan.averaging.soup_size,
-                        is_in_swa=plan.averaging.is_in_swa(record.epoch, plan.num_epochs),
-                    )
+                _close_epoch(state, inputs, epoch, claims, phase, course)
         course.tell(state.settled)
     with uninterrupted():
         state.end_phase()
     course.tell(state.settled)
+
+
+def _solve_phase(
+    state: TrainingState, claims: Sequence[Claim], phase: Phase, course: Course
+) -> None:
+    """Put the head at its optimum, which counts as the phase's one epoch."""
+    if not _is_over(phase, state):
+        inputs, epoch = _open(state, claims, phase, course)
+        state.network.eval()
+        state.result.head = solve_head(state.network, inputs, phase.strengths, course)
+        _close_epoch(state, inputs, epoch, claims, phase, course)
+    with uninterrupted():
+        state.end_phase()
+    course.tell(state.settled)
+
+
+def _close_epoch(
+    state: TrainingState,
+    inputs: Inputs,
+    epoch: Epoch,
+    claims: Sequence[Claim],
+    phase: Phase,
+    course: Course,
+) -> None:
+    """Measure the network, and keep of it what will be needed."""
+    plan = course.plan
+    record = measure_epoch(state, inputs, epoch, claims, phase, course)
+    with uninterrupted():
+        state.add_epoch(
+            record,
+            selection_metric=plan.selection_metric,
+            min_change=phase.early_stopping_min_change,
+            soup_size=plan.averaging.soup_size,
+            is_in_swa=plan.averaging.is_in_swa(record.epoch, plan.num_epochs),
+        )
 
 
 def _open(
@@ -259,8 +290,11 @@ def _finish(state: TrainingState, course: Course) -> None:
     measure = Measure(
         losses=lambda: losses(inputs, network, plan),
         norms=lambda: weight_norms(claims, course.start),
-        val_logits=lambda: logits_of(network, inputs, plan.rows.val),
+        logits_of=lambda rows: logits_of(network, inputs, rows),
         recalibrate=fit_if_moving,
         always_recalibrates=plan.update.batch_norm == "recalibrate",
     )
-    choose_parameters(state, plan.averaging, plan.selection_metric, measure)
+    choose_parameters(state, plan.averaging, plan.selection_metric, measure, plan.rows)
+    if len(plan.rows.judge):
+        with state.measured_network():
+            state.result.last_judge_logits = logits_of(network, inputs, plan.rows.judge)

@@ -22,15 +22,19 @@ class Rows:
 
     Attributes:
         train: to train on.
-        val: to validate on.
+        val: to validate on: they choose.
+        judge: that had no say, measured at the very end; may be empty.
         labels: class index of every row [N], on the device.
         num_classes: C.
+        pool: all rows that trainings like this one draw from, whose features may be shared.
     """
 
     train: np.ndarray
     val: np.ndarray
+    judge: np.ndarray
     labels: Tensor
     num_classes: int
+    pool: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Plan:
             network,
             self.pictures,
             first_block=first_block,
+            pool=self.rows.pool,
             frozen_identity=self.frozen_identity,
             cache=cache,
         )

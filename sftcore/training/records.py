@@ -96,6 +96,21 @@ class UpdateLog:
 
 
 @dataclass(frozen=True)
+class HeadStart:
+    """How the head was solved before the other phases.
+
+    Attributes:
+        strength: λ that validation chose, see :mod:`sftcore.optimization.linear_head`.
+        gradient: largest entry of the problem's gradient there.
+        num_iterations: of the search.
+    """
+
+    strength: float
+    gradient: float
+    num_iterations: int
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A set of parameters that the training could end with, measured as an epoch is.
 
@@ -144,9 +159,12 @@ class FitResult:
         chosen: position among ``candidates`` of what validation chose; -1 if no epoch finished.
         chosen_state: its parameters and buffers.
         val_logits: of the chosen parameters, [V, C] in the order of the validation rows.
+        judge_logits: likewise of the rows that had no say, [J, C]; None without any.
+        last_judge_logits: the same of the last epoch's parameters.
         updates: those that led to the last parameters.
         incidents: of the guard, those that were rolled back among them.
         range_tests: that were asked for, by phase.
+        head: how it was solved; None where it was not.
     """
 
     history: list[EpochRecord] = field(default_factory=list)
@@ -157,9 +175,12 @@ class FitResult:
     chosen: int = -1
     chosen_state: dict[str, Tensor] = field(default_factory=dict)
     val_logits: Tensor | None = None
+    judge_logits: Tensor | None = None
+    last_judge_logits: Tensor | None = None
     updates: UpdateLog = field(default_factory=UpdateLog)
     incidents: list[Incident] = field(default_factory=list)
     range_tests: list[RangeTest] = field(default_factory=list)
+    head: HeadStart | None = None
 
     @property
     def best(self) -> EpochRecord:

@@ -15,7 +15,7 @@ class Phase:
 
     Attributes:
         name: ``head`` or ``full``.
-        num_epochs: passes over the training rows; 0 skips the phase.
+        num_epochs: passes over the training rows; 1 where the head is solved.
         first_block: position of the first trained block; ``len(blocks)`` trains the head alone.
         unfreeze_every_epochs: epochs after which one block more is trained, from the last one
             back to ``first_block`` (Howard and Ruder, 2018, ULMFiT, section 3.3); 0 trains them
@@ -26,6 +26,8 @@ class Phase:
         augmentation: how its training pictures are changed.
         early_stopping_patience: epochs without a better one before the phase ends; 0 never ends it.
         early_stopping_min_change: by how much the metric must improve to count as better.
+        strengths: at which the head's convex problem is solved instead of descended; see
+            :mod:`sftcore.optimization.linear_head`. Empty is gradient descent.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Phase:
     augmentation: Augmentation
     early_stopping_patience: int
     early_stopping_min_change: float
+    strengths: tuple[float, ...] = ()
 
     def first_block_at(self, epoch: int, num_blocks: int) -> int:
         """Position of the first block that is trained in an epoch of the phase, from 0."""

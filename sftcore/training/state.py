@@ -14,7 +14,7 @@ from sftcore.regularization.averaging import ema_decay_at, update_average
 from sftcore.stability.guard import Incident
 from sftcore.stability.precision import LossScale
 from sftcore.training.memory import Averages, GuardMemory, Position
-from sftcore.training.records import EpochRecord, FitResult, is_better, rank_epochs
+from sftcore.training.records import EpochRecord, FitResult, HeadStart, is_better, rank_epochs
 
 
 class TrainingState:
@@ -248,6 +248,7 @@ class TrainingState:
             "updates": self.result.updates.state_dict(),
             "incidents": [asdict(incident) for incident in self.result.incidents],
             "range_tests": [asdict(test) for test in self.result.range_tests],
+            "head": asdict(self.result.head) if self.result.head else None,
             "averages": vars(self.averages),
             "guard": vars(self.guard),
             "loss_scale": asdict(self.loss_scale),
@@ -268,6 +269,7 @@ class TrainingState:
             best_state=saved["best_state"],
             incidents=[Incident(**incident) for incident in saved["incidents"]],
             range_tests=[RangeTest(**test) for test in saved["range_tests"]],
+            head=HeadStart(**saved["head"]) if saved["head"] else None,
         )
         self.result.updates.load_state_dict(saved["updates"])
         self.averages = Averages(**saved["averages"])
