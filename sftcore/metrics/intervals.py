@@ -1,10 +1,12 @@
-"""How far a number can be trusted: bootstrap, paired t, corrections for several comparisons."""
+"""How far a number can be trusted: bootstrap, t intervals, power, several comparisons."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import pandas as pd
+from scipy import optimize, stats
 
 from sftcore.randomness import numpy_stream
 
@@ -25,14 +27,44 @@ def bootstrap_weights(
         seed: of the run.
         purpose: names the stream.
     """
+    return _drawn_counts(num_rows, num_rows, num_resamples, seed, purpose)
+
+
+def grouped_bootstrap_weights(
+    groups: Sequence[object] | np.ndarray, num_resamples: int, seed: int, purpose: str
+) -> Iterator[np.ndarray]:
+    """Row counts like :func:`bootstrap_weights`, of whole groups that are drawn with replacement.
+
+    Rows of one group (near-duplicates) are right or wrong together, so they are no independent
+    evidence; their group is (cluster bootstrap: Davison and Hinkley, 1997, Bootstrap methods,
+    section 3.8; Field and Welsh, 2007). Groups of one row each give the plain bootstrap.
+
+    Args:
+        groups: name of each row's group [N].
+        num_resamples: total number of resamples over all pieces.
+        seed: of the run.
+        purpose: names the stream.
+
+    Yields:
+        Pieces [W, N]; a resample's number of rows varies with the sizes of the drawn groups.
+    """
+    numbers, names = pd.factorize(np.asarray(groups))
+    for counts in _drawn_counts(len(names), len(numbers), num_resamples, seed, purpose):
+        yield counts[:, numbers]
+
+
+def _drawn_counts(
+    num_units: int, num_rows: int, num_resamples: int, seed: int, purpose: str
+) -> Iterator[np.ndarray]:
+    """How often each unit is drawn, [W, U], in pieces that stay bounded with a column per row."""
     stream = numpy_stream(seed, "bootstrap", purpose)
     at_once = max(1, _CHUNK_ELEMENTS // num_rows)
     for start in range(0, num_resamples, at_once):
         count = min(at_once, num_resamples - start)
-        drawn = stream.integers(0, num_rows, size=(count, num_rows))
-        flat = drawn + np.arange(count)[:, None] * num_rows
-        counts = np.bincount(flat.ravel(), minlength=count * num_rows)
-        yield counts.reshape(count, num_rows).astype(float)
+        drawn = stream.integers(0, num_units, size=(count, num_units))
+        flat = drawn + np.arange(count)[:, None] * num_units
+        counts = np.bincount(flat.ravel(), minlength=count * num_units)
+        yield counts.reshape(count, num_units).astype(float)
 
 
 def percentile_interval(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
@@ -43,45 +75,148 @@ def percentile_interval(values: np.ndarray, confidence: float) -> tuple[np.ndarr
 
 
 @dataclass(frozen=True)
-class Paired:
-    """A mean difference over pairs.
+class Interval:
+    """A mean over replicates and how far it can be trusted.
 
     Attributes:
-        mean: of the differences.
-        low: lower bound; NaN for fewer than two pairs.
-        high: upper bound; NaN for fewer than two pairs.
-        p_value: two-sided, of a mean of zero; NaN for fewer than two pairs.
-        num_pairs: number of differences.
+        mean: of the values.
+        low: lower bound; NaN for fewer than two values.
+        high: upper bound; NaN for fewer than two values.
+        p_value: two-sided, of a true mean of zero; NaN for fewer than two values.
+        num: number of values.
+        standard_error: of the mean; NaN for fewer than two values.
     """
 
     mean: float
     low: float
     high: float
     p_value: float
-    num_pairs: int
+    num: int
+    standard_error: float
+
+    @property
+    def num_pairs(self) -> int:
+        """The number of values, where each is the difference of a pair."""
+        return self.num
 
 
-def paired_interval(differences: Sequence[float], confidence: float) -> Paired:
+def resampled_interval(
+    differences: Sequence[float], ratio: float, confidence: float, resolution: float = 0.0
+) -> Interval:
+    """Corrected resampled t of values from repeated splits of the same pictures.
+
+    (Nadeau and Bengio, 2003, Inference for the generalization error, section 3.) The splits share
+    pictures, so their values go together, and ``s²/k`` claims more than k splits can know. The
+    variance of the mean is ``s²·(1/k + n_judge/n_train)``, Student with k − 1 degrees of freedom.
+
+    A metric that moves in steps can give equal differences by chance. So s is at least one step: k
+    equal differences of an accuracy are no proof. Without a step (a loss), equal differences have
+    no spread: the interval is the point, and p is 1 at zero and 0 elsewhere.
+
+    Args:
+        differences: one per replicate, finite.
+        ratio: n_judge / n_train, the pictures that judge over those that are trained on; 0 is the
+            plain paired t, of replicates that share nothing but what the mean is conditional on.
+        confidence: e.g. 0.95.
+        resolution: the least standard deviation that is believed, in the metric's unit, see
+            :func:`sftcore.metrics.classification.resolution`.
+    """
+    values = np.asarray(differences, dtype=float)
+    count = len(values)
+    nan = float("nan")
+    mean = float(values.mean()) if count else nan
+    if count < 2:
+        return Interval(mean, nan, nan, nan, count, nan)
+    spread = max(float(values.std(ddof=1)), resolution)
+    if spread <= _ROUNDING * float(np.abs(values).max()):  # equal but for the last digits
+        return Interval(mean, mean, mean, float(mean == 0), count, 0.0)
+    error = spread * (1 / count + ratio) ** 0.5
+    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    p_value = float(2 * stats.t.sf(abs(mean) / error, count - 1))
+    return Interval(mean, mean - reach, mean + reach, p_value, count, error)
+
+
+def paired_interval(
+    differences: Sequence[float], confidence: float, resolution: float = 0.0
+) -> Interval:
     """Student's paired t interval (Student, 1908): ``mean ± t · s/√k`` over k differences.
-
-    Equal differences have no spread: the interval is the point, and p is 1 at zero and 0
-    elsewhere.
 
     Args:
         differences: one per pair, finite.
         confidence: e.g. 0.95.
+        resolution: see :func:`resampled_interval`.
     """
-    values = np.asarray(differences, dtype=float)
-    count = len(values)
-    mean = float(values.mean()) if count else float("nan")
-    if count < 2:
-        return Paired(mean, float("nan"), float("nan"), float("nan"), count)
-    error = float(values.std(ddof=1)) / count**0.5
-    if error <= _ROUNDING * float(np.abs(values).max()):  # equal but for the last digits
-        return Paired(mean, mean, mean, float(mean == 0), count)
-    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
-    p_value = float(2 * stats.t.sf(abs(mean) / error, count - 1))
-    return Paired(mean, mean - reach, mean + reach, p_value, count)
+    return resampled_interval(differences, 0.0, confidence, resolution)
+
+
+def smallest_visible_effect(
+    standard_error: float, num: int, confidence: float, power: float = 0.8
+) -> float:
+    """The true difference that a two-sided t test would find with the given power.
+
+    The test statistic of a true difference δ follows the noncentral t with k − 1 degrees of
+    freedom and noncentrality δ / standard error (Cohen, 1988, Statistical power analysis, 2.5).
+
+    Args:
+        standard_error: of the mean, as an :class:`Interval` has it.
+        num: k, the number of replicates.
+        confidence: of the interval that zero must lie outside of.
+        power: the probability of finding it, above 1 − confidence.
+
+    Returns:
+        In the unit of the standard error, not negative; NaN for fewer than two replicates.
+    """
+    if num < 2 or math.isnan(standard_error):
+        return float("nan")
+    freedom = num - 1
+    bound = float(stats.t.ppf((1 + confidence) / 2, freedom))
+
+    def shortfall(noncentrality: float) -> float:
+        above = stats.nct.sf(bound, freedom, noncentrality)
+        below = stats.nct.sf(bound, freedom, -noncentrality)  # cdf(-bound) is NaN far out
+        return float(above + below) - power
+
+    high = 1.0
+    while shortfall(high) < 0:
+        high *= 2
+    return standard_error * float(optimize.brentq(shortfall, 0.0, high))
+
+
+def mcnemar_smallest_difference(
+    num_pictures: int, discordance: float, power: float = 0.8, confidence: float = 0.95
+) -> float:
+    """The true difference in accuracy of two models that McNemar's test would find.
+
+    Both judge the same n pictures; ψ is the part on which exactly one is right. The difference δ
+    solves ``δ·√n = z_α·√ψ + z_β·√(ψ − δ²)`` (Connor, 1987, Sample size for testing differences in
+    proportions for the paired-sample design, eq. 1).
+
+    Args:
+        num_pictures: n.
+        discordance: ψ in [0, 1].
+        power: the probability of finding it, above one half.
+        confidence: one minus the two-sided level of the test.
+
+    Returns:
+        δ in (0, ψ]; NaN if not even δ = ψ would be found.
+    """
+    level, found = stats.norm.ppf([(1 + confidence) / 2, power])
+
+    def surplus(difference: float) -> float:
+        noise = level * discordance**0.5 + found * (discordance - difference**2) ** 0.5
+        return float(difference * num_pictures**0.5 - noise)
+
+    if discordance <= 0 or surplus(discordance) < 0:
+        return float("nan")
+    return float(optimize.brentq(surplus, 0.0, discordance))
+
+
+def failure_bound(num_failed: int, num_runs: int, confidence: float) -> float:
+    """One-sided upper bound of a failure rate (Clopper and Pearson, 1934); 1 without any run."""
+    if not num_runs:
+        return 1.0
+    found = stats.binomtest(num_failed, num_runs, alternative="less")
+    return float(found.proportion_ci(confidence, method="exact").high)
 
 
 def bonferroni(confidence: float, num_comparisons: int) -> float:
