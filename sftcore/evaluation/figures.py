@@ -72,32 +72,23 @@ def per_class_figure(per_class: pd.DataFrame) -> bytes:
 
 
 @own_style()
-def reliability_figure(
-    before: pd.DataFrame, ece_before: float, after: pd.DataFrame, ece_after: float,
-    temperature: float,
-) -> bytes:  # fmt: skip
+def reliability_figure(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, str]) -> bytes:
     """Accuracy against confidence, with the number of pictures in every bin.
 
     Args:
-        before: see :func:`sftcore.metrics.calibration.reliability_table`.
-        ece_before: its calibration error.
+        before: table of :func:`sftcore.metrics.calibration.reliability_table`, and its title.
         after: the same of probabilities at the temperature.
-        ece_after: its calibration error.
-        temperature: fitted on validation pictures.
     """
     figure, axes = new_figure(9, 6, 2, 2)
-    columns = (
-        (before, f"as trained (ECE {ece_before:.3f})"),
-        (after, f"at temperature {temperature:.2f} (ECE {ece_after:.3f})"),
-    )
-    for (upper, lower), (table, title) in zip(axes.T, columns, strict=True):
+    for (upper, lower), (table, title) in zip(axes.T, (before, after), strict=True):
         centre = (table["low"] + table["high"]) / 2
         width = (table["high"] - table["low"]) * 0.92
         upper.bar(centre, table["accuracy"], width, color=BLUE, label="accuracy")
         upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
         upper.plot(table["confidence"], table["accuracy"], "o", color=ORANGE,
                    label="at mean confidence", markersize=4)  # fmt: skip
-        upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
+        upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+        upper.set_title(title, fontsize=10)
         lower.bar(centre, table["num_pictures"], width, color=GREY)
         lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pictures")
         lower.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -108,7 +99,10 @@ def reliability_figure(
 
 @own_style()
 def gap_figure(gap: pd.DataFrame) -> bytes:
-    """The generalisation gap: accuracy and loss on train, val and test with intervals.
+    """Accuracy and loss on train, val and test with intervals.
+
+    A gap between the splits is what a training that has learnt its pictures shows; whether it did
+    harm is told by the course of the validation loss, and not by the gap.
 
     Args:
         gap: columns split, num_pictures, and accuracy and nll with _low and _high.
@@ -128,7 +122,7 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
         axis.set_xticks(range(len(gap)), [f"{split}\nn={n}" for split, n in counts])
         axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")
     axes[0, 0].set_ylim(0, 1.05)
-    figure.suptitle("Generalisation gap")
+    figure.suptitle("Accuracy and loss by split; their difference is the generalisation gap")
     return to_png(figure)
 
 

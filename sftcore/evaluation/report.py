@@ -1,5 +1,7 @@
 """From a table of predictions to numbers with intervals, tables and figures."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,12 @@ from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json
 from sftcore.errors import DataError
 from sftcore.evaluation import figures
 from sftcore.metrics.calibration import (
+    PerfectCalibration,
     fit_temperature,
+    perfect_calibration,
     reliability_table,
     scale_probabilities,
+    squared_calibration_error,
 )
 from sftcore.metrics.classification import (
     SCALARS,
@@ -20,7 +25,7 @@ from sftcore.metrics.classification import (
     classification_metrics,
     confusion_matrix,
 )
-from sftcore.metrics.intervals import bootstrap_weights, percentile_interval
+from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
 from sftcore.tables import safe_cells
 
 SPLITS = ("train", "val", "test")
@@ -31,6 +36,7 @@ def write_report(
     classes: list[str],
     images: np.ndarray,
     *,
+    groups: Sequence[str],
     num_bootstrap: int,
     confidence: float,
     num_calibration_bins: int,
@@ -44,7 +50,8 @@ def write_report(
         table: columns id, split, label, predicted, confidence, probability_of_label, p_0 .. p_C-1.
         classes: C names.
         images: uint8 [N, S, S, 3], the table's pictures.
-        num_bootstrap: resamples behind each interval.
+        groups: name of each picture's group of near-duplicates [N], which are resampled together.
+        num_bootstrap: resamples behind each interval and each band of perfect calibration.
         confidence: of the intervals.
         num_calibration_bins: of the calibration error.
         num_most_wrong: pictures shown.
@@ -56,30 +63,29 @@ def write_report(
 
     Raises:
         DataError: a split is empty, a label is not a class, a probability is not finite, or the
-            pictures are not one per row.
+            pictures or groups are not one per row.
         OutputError: the disk is full or the folder cannot be written.
     """
-    _check(table, classes, images)
+    _check(table, classes, images, groups)
     table = table.reset_index(drop=True)  # pictures are found by row, whatever the index was
     index_of = {name: index for index, name in enumerate(classes)}
     labels = table["label"].map(index_of).to_numpy(dtype=np.int64)
     probability = table[[f"p_{k}" for k in range(len(classes))]].to_numpy(dtype=float)
-    values, resampled = {}, {}
-    for split in SPLITS:
-        rows = (table["split"] == split).to_numpy(dtype=bool)
-        values[split], resampled[split] = _resample(
-            labels[rows], probability[rows], num_bootstrap, num_calibration_bins, seed, split
-        )
-    metrics = _summarize(values, resampled, table, confidence)
-    val, test = ((table["split"] == name).to_numpy(dtype=bool) for name in ("val", "test"))
+    rows_of = {split: (table["split"] == split).to_numpy(dtype=bool) for split in SPLITS}
+    resampling = _Resampling(num_bootstrap, confidence, num_calibration_bins, seed)
+    judged = {
+        split: _judge(labels[rows], probability[rows], np.asarray(groups)[rows], resampling, split)
+        for split, rows in rows_of.items()
+    }
+    metrics = _summarize(judged, confidence)
+    val, test = rows_of["val"], rows_of["test"]
     temperature = fit_temperature(np.log(probability[val].clip(1e-12)), labels[val])
     scaled = scale_probabilities(probability[test], temperature)
-    pair = _resample(labels[test], scaled, num_bootstrap, num_calibration_bins, seed, "test")
+    at_temperature = _judge(labels[test], scaled, np.asarray(groups)[test], resampling, "test")
+    numbers = _numbers(at_temperature, ("accuracy", "nll", "brier"), confidence)
     metrics["temperature"] = {"temperature": round(temperature, 6)}
-    for name in ("accuracy", "nll", "brier", "ece"):
-        value, many = getattr(pair[0], name), getattr(pair[1], name)
-        metrics["temperature"] |= _with_interval(f"test_{name}", value, many, confidence)
-    per_class = _per_class(values["test"], resampled["test"], labels[test], classes, confidence)
+    metrics["temperature"] |= {f"test_{name}": number for name, number in numbers.items()}
+    per_class = _per_class(judged["test"], labels[test], classes, confidence)
     reliability = reliability_table(labels[test], probability[test], num_calibration_bins)
     after = reliability_table(labels[test], scaled, num_calibration_bins)
     matrix = confusion_matrix(labels[test], probability[test].argmax(axis=1), len(classes))
@@ -103,11 +109,8 @@ def write_report(
             "confusion": figures.confusion_figure(matrix, classes),
             "per_class": figures.per_class_figure(per_class),
             "reliability": figures.reliability_figure(
-                reliability,
-                metrics["test"]["ece"],
-                after,
-                metrics["temperature"]["test_ece"],
-                temperature,
+                (reliability, f"as trained: {judged['test'].calibration_words}"),
+                (after, f"at temperature {temperature:.2f}: {at_temperature.calibration_words}"),
             ),
             "generalization_gap": figures.gap_figure(gap),
             "most_wrong": figures.most_wrong_figure(wrong, images[wrong.index.to_numpy()]),
@@ -117,7 +120,11 @@ def write_report(
     return metrics
 
 
-def _check(table: pd.DataFrame, classes: list[str], images: np.ndarray) -> None:
+def _check(
+    table: pd.DataFrame, classes: list[str], images: np.ndarray, groups: Sequence[str]
+) -> None:
+    if len(groups) != len(table):
+        raise DataError(f"{len(table)} predictions and {len(groups)} groups: give one per row")
     if len(images) != len(table):
         raise DataError(f"{len(table)} predictions and {len(images)} pictures: give one per row")
     if empty := [split for split in SPLITS if not (table["split"] == split).any()]:
@@ -137,40 +144,80 @@ def _check(table: pd.DataFrame, classes: list[str], images: np.ndarray) -> None:
         )
 
 
-def _resample(
+@dataclass(frozen=True)
+class _Resampling:
+    num_resamples: int
+    confidence: float
+    num_bins: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A split's metrics: themselves, of every resample, and of a perfectly calibrated model."""
+
+    num_pictures: int
+    itself: Metrics
+    resampled: Metrics
+    perfect: PerfectCalibration
+    squared_calibration_error: float
+
+    @property
+    def calibration_words(self) -> str:
+        ece = float(self.itself.ece[0])
+        return f"ECE {ece:.3f},\n{self.perfect.words(ece)}"
+
+
+def _judge(
     labels: np.ndarray,
     probability: np.ndarray,
-    num_bootstrap: int,
-    num_bins: int,
-    seed: int,
+    groups: np.ndarray,
+    resampling: _Resampling,
     split: str,
-) -> tuple[Metrics, Metrics]:
-    """The metrics themselves, and those of every resample."""
+) -> _Judged:
+    num_bins, seed = resampling.num_bins, resampling.seed
     itself = classification_metrics(labels, probability, np.ones((1, len(labels))), num_bins)
     pieces = [
         classification_metrics(labels, probability, weights, num_bins)
-        for weights in bootstrap_weights(len(labels), num_bootstrap, seed, split)
+        for weights in grouped_bootstrap_weights(groups, resampling.num_resamples, seed, split)
     ]
     joined = {
         name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(itself)
     }
-    return itself, Metrics(**joined)
+    perfect = perfect_calibration(
+        probability, groups, num_bins=num_bins, num_resamples=resampling.num_resamples,
+        confidence=resampling.confidence, seed=seed, purpose=split,
+    )  # fmt: skip
+    squared = squared_calibration_error(labels, probability, groups, num_bins)
+    return _Judged(len(labels), itself, Metrics(**joined), perfect, squared)
 
 
-def _summarize(
-    values: dict[str, Metrics],
-    resampled: dict[str, Metrics],
-    table: pd.DataFrame,
-    confidence: float,
-) -> dict[str, Any]:
+def _numbers(judged: _Judged, names: Sequence[str], confidence: float) -> dict[str, float]:
+    """Metrics with intervals, and the calibration error beside that of a perfect model.
+
+    The calibration error has no interval: each of its resamples holds luck on top of luck, so that
+    its percentiles never reach down to a perfectly calibrated model.
+    """
+    numbers: dict[str, float] = {}
+    for name in names:
+        value, many = getattr(judged.itself, name), getattr(judged.resampled, name)
+        numbers |= _with_interval(name, value, many, confidence)
+    calibration = {
+        "ece": float(judged.itself.ece[0]),
+        "ece_if_perfect_mean": judged.perfect.mean,
+        "ece_if_perfect_high": judged.perfect.high,
+        "squared_calibration_error": judged.squared_calibration_error,
+        "rms_calibration_error": max(0.0, judged.squared_calibration_error) ** 0.5,
+    }
+    return numbers | {name: round(number, 6) for name, number in calibration.items()}
+
+
+def _summarize(judged: dict[str, _Judged], confidence: float) -> dict[str, Any]:
     """Numbers with intervals per split, and the gaps between splits."""
-    summary: dict[str, Any] = {}
-    for split in SPLITS:
-        numbers: dict[str, float] = {"num_pictures": int((table["split"] == split).sum())}
-        for name in SCALARS:
-            value, many = getattr(values[split], name), getattr(resampled[split], name)
-            numbers |= _with_interval(name, value, many, confidence)
-        summary[split] = numbers
+    summary: dict[str, Any] = {
+        split: {"num_pictures": of.num_pictures} | _numbers(of, SCALARS, confidence)
+        for split, of in judged.items()
+    }
     summary["interval"] = {"confidence": confidence}
     summary["gap"] = {}
     for name, more, less in (
@@ -181,8 +228,8 @@ def _summarize(
         ("nll", "test", "train"),
     ):
         # Splits are resampled independently, so differences of resamples give the gap's interval.
-        value = getattr(values[more], name) - getattr(values[less], name)
-        many = getattr(resampled[more], name) - getattr(resampled[less], name)
+        value = getattr(judged[more].itself, name) - getattr(judged[less].itself, name)
+        many = getattr(judged[more].resampled, name) - getattr(judged[less].resampled, name)
         summary["gap"] |= _with_interval(f"{more}_minus_{less}_{name}", value, many, confidence)
     return summary
 
@@ -196,8 +243,9 @@ def _with_interval(
 
 
 def _per_class(
-    value: Metrics, many: Metrics, labels: np.ndarray, classes: list[str], confidence: float
+    judged: _Judged, labels: np.ndarray, classes: list[str], confidence: float
 ) -> pd.DataFrame:
+    value, many = judged.itself, judged.resampled
     columns: dict[str, Any] = {
         "class": classes,
         "support": np.bincount(labels, minlength=len(classes)),

@@ -1,11 +1,14 @@
 """Whether a confidence of 80 % is right in 80 % of the cases."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from sftcore.metrics.classification import confidence_bins
+from sftcore.randomness import numpy_stream
 
 
 def reliability_table(labels: np.ndarray, probability: np.ndarray, num_bins: int) -> pd.DataFrame:
@@ -28,6 +31,105 @@ def reliability_table(labels: np.ndarray, probability: np.ndarray, num_bins: int
     means.insert(0, "high", (means.index.to_numpy() + 1) / num_bins)
     means.insert(0, "low", means.index.to_numpy() / num_bins)
     return means.reset_index(drop=True)
+
+
+_CHUNK_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class PerfectCalibration:
+    """What a perfectly calibrated model with the same confidences shows on as many pictures.
+
+    Attributes:
+        mean: of its calibration error, which is not 0: luck fills every bin.
+        high: its quantile at the confidence; a larger error is beyond luck.
+    """
+
+    mean: float
+    high: float
+
+    def words(self, ece: float) -> str:
+        """Whether a calibration error can be told from that of a perfectly calibrated model."""
+        place = "beyond" if ece > self.high else "within"
+        return f"{place} what a perfectly calibrated model shows (up to {self.high:.3f})"
+
+
+def perfect_calibration(
+    probability: np.ndarray,
+    groups: np.ndarray,
+    *,
+    num_bins: int,
+    num_resamples: int,
+    confidence: float,
+    seed: int,
+    purpose: str,
+) -> PerfectCalibration:
+    """The calibration error if every prediction were right as often as its confidence says.
+
+    Consistency resampling: the pictures stay, and labels are drawn from the predicted probabilities
+    (Broecker and Smith, 2007, Increasing the reliability of reliability diagrams; Vaicenavicius et
+    al., 2019, Evaluating model calibration in classification, section 5). Pictures of one group
+    share their luck, as near-duplicates do.
+
+    Args:
+        probability: [N, C].
+        groups: name of each picture's group [N].
+        num_bins: of the calibration error.
+        num_resamples: sets of labels drawn.
+        confidence: of the upper bound; a perfect model lies above it in 1 − confidence of cases.
+        seed: of the run.
+        purpose: names the stream.
+    """
+    numbers, names = pd.factorize(groups)
+    stream = numpy_stream(seed, "consistency", purpose)
+    claimed = probability.max(axis=1)
+    bins = np.eye(num_bins)[confidence_bins(claimed, num_bins)]
+    at_once = max(1, _CHUNK_ELEMENTS // len(claimed))
+    errors = []
+    for start in range(0, num_resamples, at_once):
+        luck = stream.random((min(at_once, num_resamples - start), len(names)))
+        is_right = luck[:, numbers] < claimed  # a drawn label is the predicted one so often
+        errors.append(np.abs((is_right - claimed) @ bins).sum(axis=1) / len(claimed))
+    drawn = np.concatenate(errors)
+    return PerfectCalibration(float(drawn.mean()), float(np.quantile(drawn, confidence)))
+
+
+def squared_calibration_error(
+    labels: np.ndarray, probability: np.ndarray, groups: np.ndarray, num_bins: int
+) -> float:
+    """``Σ_b |B_b|/N · (acc(B_b) − conf(B_b))²`` without the part that luck adds.
+
+    The debiased estimator of Kumar, Liang and Ma (2019, Verified uncertainty calibration, section
+    4.2) takes the variance of a bin's mean off its square. Here that is done for the residual
+    r = [right] − confidence, as confidences vary inside of a bin, and the square of the mean is
+    taken over pairs from different groups only: ``Σ_{i≠j} rᵢ rⱼ / #pairs``. Its mean is exactly 0
+    for a perfectly calibrated model. A bin with a single group has no pair and counts as 0.
+
+    Args:
+        labels: class indices [N].
+        probability: [N, C].
+        groups: name of each picture's group [N].
+        num_bins: between 0 and 1.
+
+    Returns:
+        In squared probability; negative where the model is nearer than luck would have it.
+    """
+    claimed = probability.max(axis=1)
+    residual = (probability.argmax(axis=1) == labels) - claimed
+    numbers, names = pd.factorize(groups)
+    bins = confidence_bins(claimed, num_bins)
+    _, cluster = np.unique(bins * len(names) + numbers, return_inverse=True)
+    sizes, sums = np.bincount(cluster), np.bincount(cluster, residual)
+    owner = np.zeros(len(sizes), dtype=np.int64)
+    owner[cluster] = bins
+
+    def over_bins(values: np.ndarray) -> np.ndarray:
+        return np.bincount(owner, values, num_bins)
+
+    pairs = over_bins(sizes) ** 2 - over_bins(sizes**2)
+    products = over_bins(sums) ** 2 - over_bins(sums**2)
+    squares = np.divide(products, pairs, out=np.zeros(num_bins), where=pairs > 0)
+    return float(squares @ over_bins(sizes) / len(labels))
 
 
 _LOG_TEMPERATURES = (-4.0, 4.0)

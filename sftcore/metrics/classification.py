@@ -43,7 +43,8 @@ class Metrics:
     occurs: np.ndarray
 
 
-SCALARS = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
+# What a bootstrap gives an interval to; see sftcore.metrics.calibration for ECE.
+SCALARS = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier")
 
 
 def classification_metrics(

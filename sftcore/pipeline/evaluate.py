@@ -55,6 +55,7 @@ def evaluate(params: Params) -> dict[str, Any]:
             table,
             store.classes,
             np.asarray(store.images),
+            groups=list(samples["group"]),
             num_bootstrap=params.evaluate.num_bootstrap,
             confidence=params.evaluate.confidence,
             num_calibration_bins=params.evaluate.num_calibration_bins,

@@ -30,8 +30,8 @@ def example(num_rows: int = 393) -> tuple[pd.DataFrame, np.ndarray]:
 
 def report(table: pd.DataFrame, images: np.ndarray, output: Path) -> dict[str, Any]:
     return write_report(
-        table, CLASSES, images, num_bootstrap=2000, confidence=0.95, num_calibration_bins=10,
-        num_most_wrong=4, seed=0, output=output,
+        table, CLASSES, images, groups=list(table["id"]), num_bootstrap=2000, confidence=0.95,
+        num_calibration_bins=10, num_most_wrong=4, seed=0, output=output,
     )  # fmt: skip
 
 

@@ -25,11 +25,12 @@ def example(count: int = 60) -> tuple[pd.DataFrame, np.ndarray]:
     return predictions_table(p.astype(np.float32), labels, CLASSES, ids, splits), images
 
 
-def report(output: Path) -> dict[str, dict[str, float]]:
+def report(output: Path, group_size: int = 1) -> dict[str, dict[str, float]]:
     table, images = example()
+    groups = [str(i // (3 * group_size)) + split for i, split in enumerate(table["split"])]
     return write_report(
-        table, CLASSES, images, num_bootstrap=200, confidence=0.9, num_calibration_bins=5,
-        num_most_wrong=5, seed=0, output=output,
+        table, CLASSES, images, groups=groups, num_bootstrap=200, confidence=0.9,
+        num_calibration_bins=5, num_most_wrong=5, seed=0, output=output,
     )  # fmt: skip
 
 
@@ -52,10 +53,31 @@ def test_numbers_come_from_their_own_split_with_intervals(tmp_path: Path) -> Non
         accuracy = (rows["label"] == rows["predicted"]).mean()
         assert metrics[split]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
         assert metrics[split]["num_pictures"] == len(rows)
-        for name in ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece"):
+        for name in ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier"):
             assert metrics[split][f"{name}_low"] < metrics[split][f"{name}_high"]
     gap = metrics["train"]["accuracy"] - metrics["val"]["accuracy"]
     assert metrics["gap"]["train_minus_val_accuracy"] == pytest.approx(gap, abs=2e-6)
+
+
+def test_near_duplicates_are_resampled_together(tmp_path: Path) -> None:
+    alone, grouped = report(tmp_path / "a"), report(tmp_path / "b", group_size=10)
+    for split in ("train", "val", "test"):
+        assert grouped[split]["nll"] == alone[split]["nll"]
+        assert grouped[split]["nll_low"] != alone[split]["nll_low"]
+        # Two groups say less of a perfectly calibrated model than twenty pictures.
+        assert grouped[split]["ece_if_perfect_high"] > alone[split]["ece_if_perfect_high"]
+    assert grouped["gap"] != alone["gap"]
+    assert grouped["temperature"]["test_nll_high"] != alone["temperature"]["test_nll_high"]
+
+
+def test_the_calibration_error_stands_beside_that_of_a_perfect_model(tmp_path: Path) -> None:
+    metrics = report(tmp_path / "a")
+    for numbers in (metrics["train"], metrics["val"], metrics["test"]):
+        assert "ece_low" not in numbers
+        assert 0 < numbers["ece_if_perfect_mean"] < numbers["ece_if_perfect_high"]
+        expected = max(0.0, numbers["squared_calibration_error"]) ** 0.5
+        assert numbers["rms_calibration_error"] == pytest.approx(expected, abs=1e-3)
+    assert 0 < metrics["temperature"]["test_ece_if_perfect_high"] < 1
 
 
 def test_tables_hold_the_test_split_and_no_formulas(tmp_path: Path) -> None:
