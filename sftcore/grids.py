@@ -4,98 +4,42 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sftcore.parameter_types import Rate, Scalar, Schedule, Section
+from sftcore.parameter_types import Fraction, Rate, Scalar, Schedule, Section
 
 BASELINE_ROW = "none"
 ALL_TOGETHER_ROW = "all_together"
+Changes = dict[str, Scalar]
+Replicates = Annotated[int, Field(ge=2, le=100)]
 
 
-class DataSizeParams(Section):
-    """Trainings on parts of the training pictures."""
+class ScreenParams(Section):
+    """Rows that are tried: estimates that say what is worth confirming."""
 
-    fractions: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2)]
-    num_seeds: Annotated[int, Field(ge=2, le=100)]
-    rows: Annotated[list[str], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _rise_to_the_whole(self) -> "DataSizeParams":
-        if self.fractions != sorted(set(self.fractions)) or self.fractions[-1] != 1:
-            raise ValueError("data_size.fractions must rise and end with 1.0")
-        return self
-
-
-class CrossValidationParams(Section):
-    """Trainings on all but one of several parts of the train and validation pictures."""
-
-    num_folds: Annotated[int, Field(ge=2, le=100)]
-    rows: Annotated[list[str], Field(min_length=1)]
-
-
-class StabilityParams(Section):
-    """The stability map: every rate with every schedule and every answer."""
-
-    num_seeds: Annotated[int, Field(ge=1, le=100)]
-    base: dict[str, Scalar]
-    learning_rates: Annotated[list[Rate], Field(min_length=1)]
-    schedules: Annotated[list[Schedule], Field(min_length=1)]
-    answers: Annotated[dict[str, dict[str, Scalar]], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _begins_without(self) -> "StabilityParams":
-        if self.answers.get(BASELINE_ROW) != {}:
-            raise ValueError(f"stability.answers needs `{BASELINE_ROW}: {{}}` to compare with")
-        for name, changes in self.answers.items():
-            if taken := {"train.learning_rate", "train.schedule"} & changes.keys():
-                raise ValueError(f"stability.answers.{name} sets {taken.pop()}, which the map does")
-        return self
-
-
-class SpreadParams(Section):
-    """How much runs differ by their seeds alone, all of them and each by itself."""
-
-    num_seeds: Annotated[int, Field(ge=2, le=100)]
-    base: dict[str, Scalar]
-
-
-class GridParams(Section):
-    """A grid of trainings; what is null is left out."""
-
-    num_seeds: Annotated[int, Field(ge=2, le=100)]
-    num_search_seeds: Annotated[int, Field(ge=1, le=100)]
-    regularization: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(min_length=1)]
+    num_replicates: Replicates
+    base: Changes
+    rows: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(min_length=1)]
     all_together: list[str]
     leave_one_out: bool
-    data_size: DataSizeParams | None
-    cross_validation: CrossValidationParams | None
-    stability: StabilityParams
-    spread: SpreadParams | None
 
     @model_validator(mode="after")
-    def _rows_are_sound(self) -> "GridParams":
-        rows = self.regularization
-        if rows.get(BASELINE_ROW) != {}:
+    def _rows_are_sound(self) -> "ScreenParams":
+        if self.rows.get(BASELINE_ROW) != {}:
             raise ValueError(
-                f"regularization needs the row `{BASELINE_ROW}: {{}}`: every other row is compared "
+                f"screen.rows needs the row `{BASELINE_ROW}: {{}}`: every other row is compared "
                 "with it"
             )
-        if ALL_TOGETHER_ROW in rows:
+        if ALL_TOGETHER_ROW in self.rows:
             raise ValueError(
                 f"the row {ALL_TOGETHER_ROW} is made of the rows that all_together lists: take it "
-                "out of regularization"
+                "out of screen.rows"
             )
-        named = {
-            "all_together": self.all_together,
-            "data_size.rows": self.data_size.rows if self.data_size else [],
-            "cross_validation.rows": self.cross_validation.rows if self.cross_validation else [],
-        }
-        for place, names in named.items():
-            known = [*rows, *([ALL_TOGETHER_ROW] if self.all_together else [])]
-            known = list(rows) if place == "all_together" else known
-            if unknown := [name for name in names if name not in known]:
-                raise ValueError(f"{place} names {unknown[0]!r}; there are {', '.join(known)}")
+        if unknown := [name for name in self.all_together if name not in self.rows]:
+            raise ValueError(
+                f"all_together names {unknown[0]!r}; there are {', '.join(self.rows)}"
+            )
         if self.leave_one_out and len(self.all_together) < 3:
             raise ValueError("leave_one_out needs at least three rows in all_together")
-        budgets = {name: _num_settings(name, row) for name, row in rows.items() if row}
+        budgets = {name: _num_settings(name, row) for name, row in self.rows.items() if row}
         if len(set(budgets.values())) > 1:
             listing = ", ".join(f"{name} {count}" for name, count in budgets.items())
             raise ValueError(
@@ -113,14 +57,73 @@ def _num_settings(name: str, row: dict[str, Scalar | list[Scalar]]) -> int:
     return lengths.pop() if lengths else 1
 
 
+class ConfirmParams(Section):
+    """The best rows of the screen, again: on new pictures and seeds, from the user's own recipe."""
+
+    num_replicates: Replicates
+    num_rows: Annotated[int, Field(ge=1, le=20)]
+
+
+class DataSizeParams(Section):
+    """Trainings on parts of the training pictures, with as many updates at each."""
+
+    num_replicates: Replicates
+    fractions: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3)]
+
+    @model_validator(mode="after")
+    def _rise_to_the_whole(self) -> "DataSizeParams":
+        if self.fractions != sorted(set(self.fractions)) or self.fractions[-1] != 1:
+            raise ValueError("data_size.fractions must rise and end with 1.0")
+        return self
+
+
+class StabilityParams(Section):
+    """The stability map: every rate with every schedule and every answer."""
+
+    num_replicates: Replicates
+    base: Changes
+    learning_rates: Annotated[list[Rate], Field(min_length=1)]
+    schedules: Annotated[list[Schedule], Field(min_length=1)]
+    answers: Annotated[dict[str, Changes], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _begins_without(self) -> "StabilityParams":
+        if self.answers.get(BASELINE_ROW) != {}:
+            raise ValueError(f"stability.answers needs `{BASELINE_ROW}: {{}}` to compare with")
+        for name, changes in self.answers.items():
+            if taken := {"train.learning_rate", "train.schedule"} & changes.keys():
+                raise ValueError(f"stability.answers.{name} sets {taken.pop()}, which the map does")
+        return self
+
+
+class GridParams(Section):
+    """A grid of trainings; what is null is left out."""
+
+    screen: ScreenParams
+    confirm: ConfirmParams
+    data_size: DataSizeParams | None
+    stability: StabilityParams | None
+
+
 class AblationParams(Section):
     """The trainings that measure what helps."""
 
     grid: Literal["quick", "full"]
+    metric: Literal["loss", "accuracy", "balanced_accuracy", "macro_f1"]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    base: dict[str, Scalar]
+    judge_fraction: Annotated[Fraction, Field(gt=0)]
+    choose_fraction: Annotated[Fraction, Field(gt=0)]
     quick: GridParams
     full: GridParams
+
+    @model_validator(mode="after")
+    def _leaves_pictures(self) -> "AblationParams":
+        if self.judge_fraction + self.choose_fraction > 0.6:
+            raise ValueError(
+                "ablation.judge_fraction and choose_fraction leave less than 0.4 of the pictures "
+                "to train on: lower them"
+            )
+        return self
 
     @property
     def chosen(self) -> GridParams:

@@ -1,4 +1,4 @@
-"""One cell of a study: its training, its calibration, and what is kept of it."""
+"""One cell of a study: its training, and what the pictures that had no say find of it."""
 
 import json
 import math
@@ -13,9 +13,9 @@ from scipy.special import softmax
 
 from sftcore.ablation.plan import Cell
 from sftcore.artifacts import read_json, write_json
-from sftcore.data.portions import take_portion
+from sftcore.data.portions import Parts, take_portion
 from sftcore.data.store import Store, open_store
-from sftcore.metrics.calibration import cross_fitted_probabilities
+from sftcore.metrics.calibration import fit_temperature
 from sftcore.metrics.classification import classification_metrics
 from sftcore.recipe import train
 from sftcore.runtime import set_up
@@ -32,15 +32,19 @@ class CellResult:
     """What came of one training.
 
     Attributes:
-        cell: the row and the seed.
+        cell: the row and the replicate.
         key: hash of everything the numbers depend on.
         history: one record per finished epoch.
         best_epoch: chosen on validation; -1 if no epoch finished.
         diverged: why it stopped early; empty if it did not.
         candidates: parameters that it could end with.
         chosen: position among them of what validation chose; -1 if no epoch finished.
-        calibration: of the chosen parameters on validation pictures, by name; empty without them.
+        judged: outcomes of the chosen parameters on the pictures that had no say: loss, accuracy,
+            balanced_accuracy, macro_f1, ece, temperature (that the choosing pictures want),
+            loss_scaled and ece_scaled (at it); empty if no epoch finished.
+        last: likewise of the last epoch's parameters, without a temperature.
         num_train: pictures trained on.
+        num_judge: pictures that had no say.
         num_incidents: of the guard.
         seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
     """
@@ -52,8 +56,10 @@ class CellResult:
     diverged: str
     candidates: list[Candidate]
     chosen: int
-    calibration: dict[str, float]
+    judged: dict[str, float]
+    last: dict[str, float]
     num_train: int
+    num_judge: int
     num_incidents: int = 0
     seconds: float = field(default=math.nan, compare=False)
 
@@ -92,6 +98,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
     with checkpoints.locked():
         if read_result(work.results, key, cell) is not None:  # another study has just trained it
             return
+        parts = take_portion(store.samples, cell.portion, cell.seed)
         is_new = not checkpoints.has_any()
         began = time.monotonic()
         result = train(
@@ -103,7 +110,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             cache=cache,
             on_epoch=lambda record: None,
             checkpoints=checkpoints,
-            portion=cell.row.portion,
+            portion=cell.portion,
             precision=work.precision,
         ).result
         content = {
@@ -112,29 +119,41 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             "diverged": result.diverged,
             "candidates": [asdict(candidate) for candidate in result.candidates],
             "chosen": result.chosen,
-            "calibration": _calibration(result, store, cell),
+            **_outcomes(result, store, parts),
             "seconds": time.monotonic() - began if is_new else math.nan,
             "num_incidents": len(result.incidents),
-            "num_train": len(take_portion(store.samples, cell.row.portion, cell.seed)[0]),
+            "num_train": len(parts.train),
+            "num_judge": len(parts.judge),
         }
         write_json(work.results / f"{key}.json", content)
         checkpoints.discard()
 
 
-def _calibration(result: FitResult, store: Store, cell: Cell) -> dict[str, float]:
-    """Calibration error and loss on validation pictures, as trained and at a fitted temperature."""
-    if result.val_logits is None:
-        return {}
-    _, rows = take_portion(store.samples, cell.row.portion, cell.seed)
-    logits, labels = result.val_logits.double().cpu().numpy(), store.labels[rows]
-    found = {}
-    for suffix, probability in (
-        ("", softmax(logits, axis=1)),
-        ("_scaled", cross_fitted_probabilities(logits, labels)),
-    ):
-        metrics = classification_metrics(labels, probability, np.ones((1, len(rows))), _NUM_BINS)
-        found[f"ece{suffix}"], found[f"nll{suffix}"] = float(metrics.ece[0]), float(metrics.nll[0])
-    return found
+def _outcomes(result: FitResult, store: Store, parts: Parts) -> dict[str, Any]:
+    """What the pictures that had no say find, by whose predictions they judge."""
+    if result.val_logits is None or result.judge_logits is None:
+        return {"judged": {}, "last": {}}
+    labels = store.labels
+    val, judge = result.val_logits.double().cpu().numpy(), result.judge_logits
+    judged = outcome(judge.double().cpu().numpy(), labels[parts.judge])
+    # The temperature is chosen by the pictures that choose everything else.
+    temperature = fit_temperature(val, labels[parts.val])
+    scaled = outcome(judge.double().cpu().numpy() / temperature, labels[parts.judge])
+    judged |= {"temperature": temperature, "loss_scaled": scaled["loss"], "ece_scaled": scaled["ece"]}
+    last = result.last_judge_logits
+    return {
+        "judged": judged,
+        "last": outcome(last.double().cpu().numpy(), labels[parts.judge]) if last is not None else {},
+    }
+
+
+def outcome(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Loss in nats, accuracy and its kin, and calibration error of logits [N, C]."""
+    metrics = classification_metrics(
+        labels, softmax(logits, axis=1), np.ones((1, len(labels))), _NUM_BINS
+    )
+    names = {"loss": "nll", **{n: n for n in ("accuracy", "balanced_accuracy", "macro_f1", "ece")}}
+    return {name: float(getattr(metrics, found)[0]) for name, found in names.items()}
 
 
 @lru_cache(maxsize=1)
@@ -167,8 +186,10 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
         diverged=found["diverged"],
         candidates=[Candidate(**_with_nan(each)) for each in found["candidates"]],
         chosen=found["chosen"],
-        calibration=found["calibration"],
+        judged=_with_nan(found["judged"]),
+        last=_with_nan(found["last"]),
         num_train=found["num_train"],
+        num_judge=found["num_judge"],
         num_incidents=found["num_incidents"],
         seconds=_number(found["seconds"]),
     )

@@ -1,134 +1,157 @@
-"""Does more data help, and by how much: a learning curve, its power law, and what it promises."""
+"""Does more data help, and by how much: a learning curve with equal work at every size."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from sftcore.ablation.plan import DATA_SIZE, FOLD
-from sftcore.metrics.intervals import paired_interval
+from sftcore.ablation.plan import DATA_SIZE
+from sftcore.ablation.table import FINISHED, judging_ratio
+from sftcore.grids import BASELINE_ROW
+from sftcore.metrics.classification import resolution
+from sftcore.metrics.intervals import Interval, resampled_interval
 
 _MIN_ERROR = 1e-3  # a smaller error rate has no logarithm worth fitting
 
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """``error = a·n^(−b)``, fitted to each seed by itself; means and intervals over the seeds.
+    """``error = a·n^(−b)``, fitted to each replicate by itself; intervals over the replicates.
 
     Attributes:
         row: of the study.
-        num_seeds: k.
         scale: a, of the mean of the fits in logarithms.
-        exponent: b with its interval.
-        doubling: what twice the pictures would add to the accuracy, with its interval.
-        num_train: all pictures there are.
+        exponent: b.
+        doubling: what twice the pictures would add to the accuracy.
+        miss: error at the whole, minus what the smaller sizes alone promise for it.
+        num_train: all pictures that a replicate trains on.
     """
 
     row: str
-    num_seeds: int
     scale: float
-    exponent: tuple[float, float, float]
-    doubling: tuple[float, float, float]
+    exponent: Interval
+    doubling: Interval
+    miss: Interval
     num_train: float
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether it may be asked about twice the data.
+
+        The error must fall beyond doubt, and the law of the smaller sizes must not be refuted by
+        the largest one, which is the nearest thing to a test of extrapolation.
+        """
+        return self.exponent.low > 0 and self.miss.low <= 0 <= self.miss.high
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What was measured from one part of the pictures to the whole.
+
+    Attributes:
+        fraction: of the training pictures.
+        num_train: pictures of the whole.
+        gain: of accuracy.
+    """
+
+    fraction: float
+    num_train: float
+    gain: Interval
 
 
 def growth_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds by row and part of the training pictures.
+    """Means over replicates by row and part of the training pictures.
 
     Args:
-        cells: see :func:`sftcore.ablation.effects.cells_table`.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
 
     Returns:
-        Columns row, fraction, num_seeds, num_train, val_accuracy, val_accuracy_spread (standard
-        deviation), val_loss, gap.
+        Columns row, fraction, num_replicates, num_failed, num_on_last_epoch, num_train, accuracy,
+        accuracy_spread (standard deviation), loss, gap.
     """
-    usable = cells[(cells["family"] == DATA_SIZE) & (cells["status"] == "finished")]
+    table = cells[cells["family"] == DATA_SIZE]
     lines = []
-    for (row, fraction), group in usable.groupby(["row", "fraction"], sort=True):
-        lines.append(
-            {
-                "row": row,
-                "fraction": fraction,
-                "num_seeds": len(group),
-                "num_train": float(group["num_train"].mean()),
-                "val_accuracy": float(group["val_accuracy"].mean()),
-                "val_accuracy_spread": float(group["val_accuracy"].std()),
-                "val_loss": float(group["val_loss"].mean()),
-                "gap": float(group["gap"].mean()),
-            }
-        )
+    for (row, fraction), group in table.groupby(["row", "fraction"], sort=True):
+        usable = group[group["status"] == FINISHED]
+        lines.append({
+            "row": row,
+            "fraction": fraction,
+            "num_replicates": len(group),
+            "num_failed": len(group) - len(usable),
+            "num_on_last_epoch": int(group["ends_on_last"].sum()),
+            "num_train": float(group["num_train"].mean()),
+            "accuracy": float(usable["accuracy"].mean()),
+            "accuracy_spread": float(usable["accuracy"].std()),
+            "loss": float(usable["loss"].mean()),
+            "gap": float(usable["gap"].mean()),
+        })  # fmt: skip
     return pd.DataFrame(lines)
 
 
+def measure_growth(cells: pd.DataFrame, confidence: float) -> Growth | None:
+    """Accuracy of the recipe with all pictures minus with about half of them; None if not asked.
+
+    Args:
+        cells: see :func:`sftcore.ablation.table.cells_table`.
+        confidence: of the interval.
+    """
+    table = _usable(cells)
+    table = table[table["row"] == BASELINE_ROW]
+    if table.empty:
+        return None
+    half = min(table["fraction"].unique(), key=lambda fraction: abs(fraction - 0.5))
+    values = table.pivot(index="replicate", columns="fraction", values="accuracy").dropna()
+    whole = table[table["fraction"] == 1]
+    step = resolution("accuracy", int(table["num_judge"].mean()))
+    gain = resampled_interval(
+        (values[1.0] - values[half]).tolist(), judging_ratio(whole), confidence, step
+    )
+    return Growth(float(half), float(whole["num_train"].mean()), gain)
+
+
 def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
-    """The power law of every row of the learning curve that has at least two whole seeds.
+    """The power law of every row that has at least two whole replicates.
 
     Fitted by least squares in logarithms (Hestness et al., 2017, Deep learning scaling is
     predictable, empirically), without the irreducible error that longer curves flatten at, which
-    four sizes cannot tell from the exponent. It is a statement about the measured range and, with
-    less right, about twice its end.
+    few sizes cannot tell from the exponent.
 
     Args:
-        cells: see :func:`sftcore.ablation.effects.cells_table`.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
         confidence: of the intervals.
     """
-    usable = cells[(cells["family"] == DATA_SIZE) & (cells["status"] == "finished")]
+    usable = _usable(cells)
     laws = []
     for row, table in usable.groupby("row", sort=False):
         num_sizes = table["fraction"].nunique()
-        fits, gains = [], []
-        for _, curve in table.groupby("seed"):
-            if curve["fraction"].nunique() < max(2, num_sizes):
+        fits, gains, misses = [], [], []
+        for _, curve in table.groupby("replicate"):
+            if len(curve) < max(3, num_sizes):
                 continue
-            error = (1 - curve["val_accuracy"]).clip(lower=_MIN_ERROR)
-            slope, offset = np.polyfit(np.log(curve["num_train"]), np.log(error), 1)
-            whole = float(curve["num_train"].max())
+            size = np.log(curve.sort_values("num_train")["num_train"].to_numpy(dtype=float))
+            error = 1 - curve.sort_values("num_train")["accuracy"].to_numpy(dtype=float)
+            log_error = np.log(error.clip(min=_MIN_ERROR))
+            slope, offset = np.polyfit(size, log_error, 1)
+            whole = np.exp(size[-1])
             fits.append((float(offset), -float(slope)))
-            gains.append(np.exp(offset) * (whole**slope - (2 * whole) ** slope))
+            gains.append(float(np.exp(offset) * (whole**slope - (2 * whole) ** slope)))
+            promised = np.polyval(np.polyfit(size[:-1], log_error[:-1], 1), size[-1])
+            misses.append(float(error[-1] - np.exp(promised)))
         if len(fits) < 2:
             continue
-        exponent = paired_interval([b for _, b in fits], confidence)
-        gain = paired_interval([float(value) for value in gains], confidence)
+        ratio = judging_ratio(table[table["fraction"] == 1])
         laws.append(
             PowerLaw(
                 row=str(row),
-                num_seeds=len(fits),
                 scale=float(np.exp(np.mean([a for a, _ in fits]))),
-                exponent=(exponent.mean, exponent.low, exponent.high),
-                doubling=(gain.mean, gain.low, gain.high),
+                exponent=resampled_interval([b for _, b in fits], ratio, confidence),
+                doubling=resampled_interval(gains, ratio, confidence),
+                miss=resampled_interval(misses, ratio, confidence),
                 num_train=float(table["num_train"].max()),
             )
         )
     return laws
 
 
-def fold_table(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Cross-validation: mean over the folds, with Student's interval.
-
-    Folds share most of their training pictures, so the interval is narrower than it should be
-    (Bengio and Grandvalet, 2004, No unbiased estimator of the variance of k-fold cross-validation).
-
-    Args:
-        cells: see :func:`sftcore.ablation.effects.cells_table`.
-        confidence: of the interval.
-
-    Returns:
-        Columns row, num_folds, num_failed, val_accuracy, low, high, spread, val_loss.
-    """
-    lines = []
-    for row, group in cells[cells["family"] == FOLD].groupby("row", sort=False):
-        finished = group[group["status"] == "finished"]
-        found = paired_interval(finished["val_accuracy"].tolist(), confidence)
-        lines.append(
-            {
-                "row": row,
-                "num_folds": len(group),
-                "num_failed": len(group) - len(finished),
-                "val_accuracy": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "spread": float(finished["val_accuracy"].std()),
-                "val_loss": float(finished["val_loss"].mean()),
-            }
-        )
-    return pd.DataFrame(lines)
+def _usable(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells[(cells["family"] == DATA_SIZE) & (cells["status"] == FINISHED)]

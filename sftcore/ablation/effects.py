@@ -1,181 +1,209 @@
-"""What the rows did: means over seeds, and paired differences from the baseline."""
+"""What the confirmation found: differences with one kind of interval, and a verdict of the same.
 
-import math
+Every interval here is the corrected resampled t over replicates
+(:func:`sftcore.metrics.intervals.resampled_interval`): it speaks of new pictures and new seeds.
+"""
+
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from sftcore.ablation.cells import CellResult
-from sftcore.ablation.plan import LEAVE_ONE_OUT, REGULARIZATION
-from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW
-from sftcore.metrics.intervals import bonferroni, holm, paired_interval
+from sftcore.ablation.plan import CONFIRM, PROBE_ROW
+from sftcore.ablation.table import FINISHED, METRICS, judging_ratio, pairs_of
+from sftcore.grids import BASELINE_ROW
+from sftcore.metrics.classification import resolution
+from sftcore.metrics.intervals import (
+    Interval,
+    failure_bound,
+    holm,
+    resampled_interval,
+    smallest_visible_effect,
+)
 
-COMPARED = ("val_loss", "val_accuracy", "gap")
-EFFECT_COLUMNS = ("row", "metric", "num_pairs", "baseline", "value", "difference", "low", "high",
-                  "p_holm", "verdict")  # fmt: skip
+BETTER, WORSE, UNSEEN = "better", "worse", "no difference seen"
+FAILED, UNCONVERGED = "failed", "not converged"
+MOST_ON_LAST_EPOCH = 0.2  # of a row's trainings; with more of them the study is silent
+EFFECT_COLUMNS = ("row", "metric", "num_replicates", "num_failed", "failure_bound",
+                  "num_on_last_epoch", "baseline", "value", "difference", "low", "high",
+                  "confidence", "p_holm", "visible", "verdict")  # fmt: skip
 
 
-def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame:
-    """One line per cell.
+@dataclass(frozen=True)
+class Comparison:
+    """A row against another.
 
-    ``gap`` is train minus validation accuracy at the chosen epoch. ``loss_rise`` is how far the
-    validation loss stands above its least value at the end, in nats. ``max_swing`` is its largest
-    rise from one epoch to the next. ``status`` is ``finished``, ``diverged`` (left the finite
-    numbers, also at its very end) or ``collapsed`` (ends no better on training pictures than
-    guessing, loss ≥ ln C).
-    ``ece`` is the calibration error on validation pictures; ``ece_scaled`` and ``nll_scaled`` are
-    at the temperature that the other half of them wants. ``clipped_fraction`` is of the updates of
-    the last phase, ``batch_norm_gap`` that of the last epoch.
+    Attributes:
+        row: name.
+        other: name of what it is compared with.
+        metric: of the comparison.
+        value: mean of the row.
+        baseline: mean of the other.
+        found: difference row minus other; ``found.low`` and ``high`` at ``confidence``.
+        confidence: of the interval.
+        visible: the smallest true difference that would have been found in 4 of 5 studies.
+        p_holm: adjusted for the number of rows.
+        num_failed: replicates in which the row failed.
+        num_on_last_epoch: replicates in which its last epoch was the best.
+        num_replicates: of the row.
+        verdict: of this module.
+    """
+
+    row: str
+    other: str
+    metric: str
+    value: float
+    baseline: float
+    found: Interval
+    confidence: float
+    visible: float
+    p_holm: float
+    num_failed: int
+    num_on_last_epoch: int
+    num_replicates: int
+    verdict: str
+
+
+def compare_rows(
+    cells: pd.DataFrame, names: Sequence[str], other: str, metric: str, confidence: float
+) -> list[Comparison]:
+    """Rows of the confirmation against one of them.
+
+    Verdict and interval are of one test: rows are taken by rising p, the first at confidence
+    ``1 − α/m``, the next at ``1 − α/(m − 1)`` and so on until one is not found; all after it have
+    its confidence (Holm, 1979). So an interval leaves zero out exactly where Holm's p is below α.
+    A row that failed in a replicate is called failed. If too many trainings of either row ended on
+    their best epoch, they may not have converged, and nothing is said.
 
     Args:
-        results: of the cells.
-        num_classes: C.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
+        names: of the rows.
+        other: row that they are compared with.
+        metric: one of :data:`sftcore.ablation.table.METRICS`.
+        confidence: 1 − α, for all rows together.
     """
-    return pd.DataFrame([_cell_line(result, num_classes) for result in results])
+    table = cells[cells["family"] == CONFIRM]
+    ratio, num_judge = judging_ratio(table), int(table["num_judge"].mean()) if len(table) else 1
+    step = resolution(metric, num_judge)
+    pairs = {name: pairs_of(table, name, other, metric) for name in names}
+    differences = {name: (p[name] - p[other]).tolist() for name, p in pairs.items()}
+    raw = [resampled_interval(differences[n], ratio, confidence, step).p_value for n in names]
+    levels = _step_down(raw, confidence)
+    adjusted = holm(raw)
+    found = []
+    for name, level, p_value in zip(names, levels, adjusted, strict=True):
+        interval = resampled_interval(differences[name], ratio, level, step)
+        group = table[table["row"] == name]
+        line = Comparison(
+            row=name,
+            other=other,
+            metric=metric,
+            value=float(pairs[name][name].mean()),
+            baseline=float(pairs[name][other].mean()),
+            found=interval,
+            confidence=level,
+            visible=smallest_visible_effect(interval.standard_error, interval.num, level),
+            p_holm=p_value,
+            num_failed=int((group["status"] != FINISHED).sum()),
+            num_on_last_epoch=int(group["ends_on_last"].sum()),
+            num_replicates=len(group),
+            verdict="",
+        )
+        found.append(_judge(line, table[table["row"] == other]))
+    return found
 
 
-def _cell_line(result: CellResult, num_classes: int) -> dict[str, Any]:
-    row, history, best = result.cell.row, result.history, result.best
-    nan = float("nan")
-    calibration = result.calibration
-    losses = [record.val_loss for record in history]
-    last = [record for record in history if record.phase == history[-1].phase]
-    swings = [
-        after - before if math.isfinite(after - before) else math.inf
-        for before, after in pairwise(losses)
-    ]
-    status = "finished"
-    ends = (history[-1].train_loss, history[-1].val_loss) if history else ()
-    if result.diverged or not all(map(math.isfinite, ends)):
-        status = "diverged"
-    elif history[-1].train_loss >= math.log(num_classes):
-        status = "collapsed"
-    return {
-        "family": row.family,
-        "row": row.name,
-        "seed": result.cell.seed,
-        "fraction": row.portion.fraction,
-        "fold": row.portion.fold if row.portion.num_folds else -1,
-        "num_train": result.num_train,
-        "learning_rate": row.train.learning_rate,
-        "schedule": row.train.schedule,
-        "answer": row.answer,
-        "status": status,
-        "best_epoch": result.best_epoch,
-        "chosen": best.name if best else "",
-        "val_loss": best.val_loss if best else nan,
-        "val_accuracy": best.val_accuracy if best else nan,
-        "train_loss": best.train_loss if best else nan,
-        "train_accuracy": best.train_accuracy if best else nan,
-        "gap": best.train_accuracy - best.val_accuracy if best else nan,
-        "loss_rise": losses[-1] - min(losses) if losses else nan,
-        "max_swing": max(swings, default=0.0) if losses else nan,
-        "ece": calibration.get("ece", nan),
-        "nll_scaled": calibration.get("nll_scaled", nan),
-        "ece_scaled": calibration.get("ece_scaled", nan),
-        "weight_norm": best.weight_norm if best else nan,
-        "weight_distance": best.weight_distance if best else nan,
-        "num_incidents": result.num_incidents,
-        "clipped_fraction": float(np.mean([r.clipped_fraction for r in last])) if last else nan,
-        "batch_norm_gap": history[-1].batch_norm_gap if history else nan,
-        "last_val_loss": losses[-1] if losses else nan,
-        "last_val_accuracy": history[-1].val_accuracy if history else nan,
-        "last_train_loss": history[-1].train_loss if history else nan,
-        "last_train_accuracy": history[-1].train_accuracy if history else nan,
-    }
+def _step_down(p_values: Sequence[float], confidence: float) -> list[float]:
+    """Confidence of each interval, so that it says what Holm's procedure says."""
+    alpha, count = 1 - confidence, len(p_values)
+    levels = [1 - alpha / max(1, count)] * count
+    remaining, is_open = count, True
+    known = [index for index in range(count) if p_values[index] == p_values[index]]
+    for index in sorted(known, key=lambda i: p_values[i]):
+        levels[index] = 1 - alpha / max(1, remaining)
+        is_open = is_open and p_values[index] < alpha / remaining
+        remaining -= is_open
+    return levels
 
 
-def regularization_effects(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Every regularization row against the baseline; see :func:`paired_effects`."""
-    return paired_effects(cells, REGULARIZATION, BASELINE_ROW, confidence)
+def _judge(line: Comparison, others: pd.DataFrame) -> Comparison:
+    low, high = line.found.low, line.found.high
+    verdict = UNSEEN
+    if line.num_failed:
+        verdict = FAILED
+    elif _is_unconverged(line.num_on_last_epoch, line.num_replicates) or _is_unconverged(
+        int(others["ends_on_last"].sum()), len(others)
+    ):
+        verdict = UNCONVERGED
+    elif low > 0 or high < 0:
+        verdict = BETTER if (low > 0) != (line.metric == "loss") else WORSE
+    return Comparison(**{**vars(line), "verdict": verdict})
 
 
-def leave_one_out_effects(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """All methods but one against all of them; see :func:`paired_effects`."""
-    return paired_effects(cells, LEAVE_ONE_OUT, ALL_TOGETHER_ROW, confidence)
+def _is_unconverged(num_on_last_epoch: int, num_replicates: int) -> bool:
+    return num_on_last_epoch > MOST_ON_LAST_EPOCH * num_replicates
 
 
-def paired_effects(
-    cells: pd.DataFrame, family: str, baseline: str, confidence: float
+def effects_table(
+    cells: pd.DataFrame, names: Sequence[str], metric: str, confidence: float
 ) -> pd.DataFrame:
-    """Every row of a family against a baseline row, paired by seed.
-
-    Intervals are Student's, each at a confidence that makes all rows of one metric hold together
-    (Bonferroni); p values are adjusted by Holm's method over the same rows. A row of which a seed
-    failed has no pair for that seed.
+    """Rows against the baseline in every metric; the verdict is of ``metric`` alone.
 
     Args:
-        cells: see :func:`cells_table`.
-        family: of the rows.
-        baseline: a row of the regularization family.
-        confidence: of all intervals of one metric together.
-
-    Returns:
-        Columns row, metric, num_pairs, baseline, value, difference, low, high, p_holm, verdict.
-        The verdict is ``better``, ``worse`` or ``within noise``. No rows without the family.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
+        names: of the confirmed rows, without baseline and probe.
+        metric: that decides.
+        confidence: for all rows of a metric together.
     """
-    is_baseline = (cells["family"] == REGULARIZATION) & (cells["row"] == baseline)
-    table = cells[(cells["family"] == family) | is_baseline]
-    usable = table[table["status"] == "finished"]
-    names = [name for name in dict.fromkeys(table["row"]) if name != baseline]
     lines: list[dict[str, Any]] = []
-    for metric in COMPARED:
-        values = usable.pivot(index="seed", columns="row", values=metric)
-        values = values.reindex(columns=[baseline, *names])
-        each = bonferroni(confidence, len(names))
-        block = [_effect(values, name, baseline, metric, each) for name in names]
-        adjusted = holm([line["p_holm"] for line in block])
-        lines += [{**line, "p_holm": p} for line, p in zip(block, adjusted, strict=True)]
+    for each in (metric, *(name for name in METRICS if name != metric)):
+        for line in compare_rows(cells, names, BASELINE_ROW, each, confidence):
+            lines.append(_as_line(line, line.verdict if each == metric else "", confidence))
     return pd.DataFrame(lines, columns=list(EFFECT_COLUMNS))
 
 
-def _effect(
-    values: pd.DataFrame, name: str, baseline: str, metric: str, confidence: float
-) -> dict[str, Any]:
-    pairs = values[[baseline, name]].dropna()
-    found = paired_interval((pairs[name] - pairs[baseline]).tolist(), confidence)
-    is_up_good = metric == "val_accuracy"
-    verdict = "within noise"
-    if found.low > 0 or found.high < 0:
-        verdict = "better" if (found.low > 0) == is_up_good else "worse"
+def _as_line(line: Comparison, verdict: str, confidence: float) -> dict[str, Any]:
     return {
-        "row": name,
-        "metric": metric,
-        "num_pairs": found.num_pairs,
-        "baseline": float(pairs[baseline].mean()),
-        "value": float(pairs[name].mean()),
-        "difference": found.mean,
-        "low": found.low,
-        "high": found.high,
-        "p_holm": found.p_value,
+        "row": line.row,
+        "metric": line.metric,
+        "num_replicates": line.num_replicates,
+        "num_failed": line.num_failed,
+        "failure_bound": failure_bound(line.num_failed, line.num_replicates, confidence),
+        "num_on_last_epoch": line.num_on_last_epoch,
+        "baseline": line.baseline,
+        "value": line.value,
+        "difference": line.found.mean,
+        "low": line.found.low,
+        "high": line.found.high,
+        "confidence": line.confidence,
+        "p_holm": line.p_holm,
+        "visible": line.visible,
         "verdict": verdict,
     }
 
 
-def baseline_gap(cells: pd.DataFrame, confidence: float) -> dict[str, float]:
-    """How far the baseline over-fits: its gap with an interval over seeds, and its loss rise.
+def worth_table(cells: pd.DataFrame, names: Sequence[str], confidence: float) -> pd.DataFrame:
+    """What rows are worth over logistic regression on the frozen features, each by itself.
 
     Args:
-        cells: see :func:`cells_table`.
-        confidence: of the interval.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
+        names: of confirmed rows, the baseline among them.
+        confidence: of each interval.
+
+    Returns:
+        The columns :data:`EFFECT_COLUMNS`, with the probe as baseline.
     """
-    is_baseline = (cells["family"] == REGULARIZATION) & (cells["row"] == BASELINE_ROW)
-    rows = cells[is_baseline & (cells["status"] == "finished")]
-    gap = paired_interval(rows["gap"].tolist(), confidence)
-    return {
-        "num_seeds": len(rows),
-        "train_accuracy": _mean(rows["train_accuracy"]),
-        "val_accuracy": _mean(rows["val_accuracy"]),
-        "gap": gap.mean,
-        "gap_low": gap.low,
-        "gap_high": gap.high,
-        "loss_rise": _mean(rows["loss_rise"]),
-        "val_loss_spread": float(rows["val_loss"].std()) if len(rows) > 1 else float("nan"),
-    }
+    lines = []
+    for name in names:
+        for metric in METRICS:
+            (line,) = compare_rows(cells, [name], PROBE_ROW, metric, confidence)
+            lines.append(_as_line(line, line.verdict, confidence))
+    return pd.DataFrame(lines, columns=list(EFFECT_COLUMNS))
 
 
-def _mean(values: pd.Series) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+def mean_interval(cells: pd.DataFrame, row: str, column: str, confidence: float) -> Interval:
+    """The mean of a column over the replicates of a confirmed row that finished."""
+    table = cells[(cells["family"] == CONFIRM) & (cells["status"] == FINISHED)]
+    values = table[table["row"] == row][column].dropna()
+    return resampled_interval(values.tolist(), judging_ratio(table), confidence)

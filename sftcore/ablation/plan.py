@@ -1,183 +1,223 @@
 """From the grid in params.yaml to the list of trainings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import product
 
 from sftcore.data.portions import Portion
-from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW
-from sftcore.parameter_types import Scalar
+from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW, Changes
 from sftcore.params import override, settings_of
 from sftcore.sections import ModelParams, Params, TrainParams
 
-SEARCH = "search"
-REGULARIZATION = "regularization"
-LEAVE_ONE_OUT = "leave_one_out"
+SCREEN = "screen"
+CONFIRM = "confirm"
 DATA_SIZE = "data_size"
-FOLD = "fold"
 STABILITY = "stability"
-SPREAD = "spread"
-SOURCES = ("init", "order", "augmentation")  # of randomness
-ALL_SOURCES = "all"
-_SEARCH_SEED_OFFSET = 1000  # seeds of the search are none of those that are reported
+PROBE_ROW = "probe"
+COMPOSED_ROW = "composed"
+_FIRST_CONFIRMING = 1000  # number of the first replicate that the screen never saw
+_SOURCES = ("init", "order", "augmentation")  # of randomness
+
+# Logistic regression on the frozen features: the optimum of plain cross-entropy, strength chosen.
+PROBE: Changes = {
+    "train.epochs": 0,
+    "train.head": "solve",
+    "train.head_strength": "auto",
+    "train.label_smoothing": 0.0,
+    "train.class_weighting": 0.0,
+    "train.logit_adjustment": 0.0,
+    "train.wise_ft": False,
+    "train.swa_fraction": 0.0,
+    "train.soup_size": 0,
+    "train.co_tuning": 0.0,
+    "train.range_test": False,
+    "model.trainable_blocks": 0,
+    "model.stochastic_depth": 0.0,
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the study, trained with several seeds.
+    """One line of the study, trained in several replicates.
 
     Attributes:
-        family: :data:`SEARCH`, :data:`REGULARIZATION`, :data:`LEAVE_ONE_OUT`, :data:`DATA_SIZE`,
-            :data:`FOLD`, :data:`STABILITY` or :data:`SPREAD`.
+        family: :data:`SCREEN`, :data:`CONFIRM`, :data:`DATA_SIZE` or :data:`STABILITY`.
         name: shown in tables and figures.
-        changes: from the base, by dotted name.
+        changes: from what the family starts from, by dotted name.
         model: resolved parameters.
         train: resolved parameters.
-        portion: of the data.
+        setting: of the row's name, counted from 1; rows of one name differ by it.
+        fraction: of the training pictures.
         answer: to instability, by name; empty for other families.
     """
 
     family: str
     name: str
-    changes: dict[str, Scalar]
+    changes: Changes
     model: ModelParams
     train: TrainParams
-    portion: Portion = field(default_factory=Portion)
+    setting: int = 1
+    fraction: float = 1.0
     answer: str = ""
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether the regularization rows are compared with this one."""
-        return self.family == REGULARIZATION and self.name == BASELINE_ROW
+    def is_probe(self) -> bool:
+        """Whether it is logistic regression on the frozen features."""
+        return self.name == PROBE_ROW
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: a row with one seed."""
+    """One training: a row in one replicate.
+
+    Attributes:
+        row: of the study.
+        replicate: its number; all rows of a replicate share pictures and seed.
+        seed: of the training.
+        portion: of the data.
+    """
 
     row: Row
+    replicate: int
     seed: int
+    portion: Portion
 
 
-Changes = Mapping[str, dict[str, Scalar]]
-
-
-def plan_search(params: Params) -> dict[str, list[Row]]:
-    """For every row of the grid that lists several settings, a row per setting.
+def plan_screen(params: Params) -> list[Row]:
+    """Every row with every setting that it lists, the baseline first.
 
     Raises:
         ParamsError: an override names no parameter or holds a value out of range.
     """
-    found = {}
-    for name, row in params.ablation.chosen.regularization.items():
-        settings = settings_of(row)
-        if len(settings) > 1:
-            found[name] = [
-                _resolve(params, SEARCH, f"{name}, setting {number}", changes)
-                for number, changes in enumerate(settings, start=1)
-            ]
-    return found
+    screen = params.ablation.chosen.screen
+    single = {name: settings_of(row)[0] for name, row in screen.rows.items()}
+    tried = {name: settings_of(row) for name, row in screen.rows.items()}
+    if screen.all_together:
+        tried[ALL_TOGETHER_ROW] = [join_changes([single[name] for name in screen.all_together])]
+    if screen.leave_one_out:
+        for left_out in screen.all_together:
+            rest = [single[name] for name in screen.all_together if name != left_out]
+            tried[f"without {left_out}"] = [join_changes(rest)]
+    base = _override(params, screen.base, f"ablation.{params.ablation.grid}.screen.base")
+    return [
+        _resolve(base, SCREEN, name, changes, setting=number)
+        for name, settings in tried.items()
+        for number, changes in enumerate(settings, start=1)
+    ]
 
 
-def plan_rows(params: Params, chosen: Changes) -> list[Row]:
-    """Every row of the study that is reported, the baseline among them.
+def plan_confirmation(params: Params, best: Mapping[str, Changes]) -> list[Row]:
+    """The user's recipe, the best rows on top of it, all of them at once, and the probe.
 
     Args:
-        params: the study's base and grid.
-        chosen: of the rows that list several settings, the one that the search found best.
+        params: whose model and train are the recipe.
+        best: changes by name, best first.
 
     Raises:
-        ParamsError: an override names no parameter or holds a value out of range.
+        ParamsError: a row does not fit the recipe.
     """
-    grid = params.ablation.chosen
-    single = {name: chosen.get(name, settings_of(r)[0]) for name, r in grid.regularization.items()}
-    rows = [_resolve(params, REGULARIZATION, name, row) for name, row in single.items()]
-    if grid.all_together:
-        rows.append(
-            _resolve(params, REGULARIZATION, ALL_TOGETHER_ROW, _join(single, grid.all_together))
-        )
-    if grid.leave_one_out:
-        for left_out in grid.all_together:
-            rest = [name for name in grid.all_together if name != left_out]
-            name = f"without {left_out}"
-            rows.append(_resolve(params, LEAVE_ONE_OUT, name, _join(single, rest)))
-    by_name = {row.name: row for row in rows if row.family == REGULARIZATION}
-    if grid.data_size:
-        for name, fraction in product(grid.data_size.rows, grid.data_size.fractions):
-            part = Portion(fraction=fraction)
-            rows.append(replace(by_name[name], family=DATA_SIZE, portion=part))
-    if grid.cross_validation:
-        count = grid.cross_validation.num_folds
-        for name, fold in product(grid.cross_validation.rows, range(count)):
-            part = Portion(num_folds=count, fold=fold)
-            rows.append(replace(by_name[name], family=FOLD, portion=part))
-    return [*rows, *_stability_rows(params), *_spread_rows(params)]
+    rows = {BASELINE_ROW: {}, **best}
+    together = join_changes(list(best.values()))
+    if together not in rows.values():
+        rows[COMPOSED_ROW] = together
+    recipe = _override(params, {}, "")
+    found = [_resolve(recipe, CONFIRM, name, changes) for name, changes in rows.items()]
+    return [*found, _resolve(recipe, CONFIRM, PROBE_ROW, PROBE)]
 
 
-def _stability_rows(params: Params) -> list[Row]:
-    """Every rate with every schedule and every answer."""
-    grid = params.ablation.chosen.stability
+def plan_data_size(params: Params) -> list[Row]:
+    """The recipe and the probe on parts of the pictures; the recipe with as many updates at each.
+
+    A part f of the pictures is passed over 1/f times as often.
+    """
+    grid = params.ablation.chosen.data_size
+    if grid is None:
+        return []
+    recipe = _override(params, {}, "")
     rows = []
+    for fraction in grid.fractions:
+        longer: Changes = {"train.epochs": round(params.train.epochs / fraction)}
+        if params.train.head == "descend":
+            longer["train.head_epochs"] = round(params.train.head_epochs / fraction)
+        for name, changes in ((BASELINE_ROW, longer), (PROBE_ROW, PROBE)):
+            rows.append(_resolve(recipe, DATA_SIZE, name, changes, fraction=fraction))
+    return rows
+
+
+def plan_stability(params: Params) -> list[Row]:
+    """Every rate with every schedule and every answer, from the recipe; and the head alone."""
+    grid = params.ablation.chosen.stability
+    if grid is None:
+        return []
+    origin = f"ablation.{params.ablation.grid}.stability.base"
+    recipe = _override(params, grid.base, origin)
+    rows = [_resolve(recipe, STABILITY, PROBE_ROW, PROBE)]
     for (answer, extra), schedule, rate in product(
         grid.answers.items(), grid.schedules, grid.learning_rates
     ):
         changes = {**extra, "train.learning_rate": rate, "train.schedule": schedule}
         name = f"{schedule} {rate:g} {answer}"
-        row = _resolve(params, STABILITY, name, {**grid.base, **changes})
-        rows.append(replace(row, changes=changes, answer=answer))
+        rows.append(_resolve(recipe, STABILITY, name, changes, answer=answer))
     return rows
 
 
-def _spread_rows(params: Params) -> list[Row]:
-    """A row in which all seeds change, and one for each source of randomness alone.
-
-    A seed that changes is that of the cell, whatever params.yaml sets it to.
-    """
-    spread = params.ablation.chosen.spread
-    if spread is None:
-        return []
-    rows = []
-    for moving in (ALL_SOURCES, *SOURCES):
-        seeds: dict[str, Scalar] = {
-            f"train.seed_{source}": None if moving in (source, ALL_SOURCES) else params.seed
-            for source in SOURCES
-        }
-        rows.append(_resolve(params, SPREAD, moving, {**spread.base, **seeds}))
-    return rows
+def join_changes(several: Sequence[Changes]) -> Changes:
+    """Changes at once; of two that change the same, the one that comes first."""
+    joined: Changes = {}
+    for changes in several:
+        joined = {**changes, **joined}
+    return joined
 
 
-def _join(single: Changes, names: Sequence[str]) -> dict[str, Scalar]:
-    """The changes of several rows at once; of two that change the same, the later one's."""
-    return {key: value for name in names for key, value in single[name].items()}
+def _override(params: Params, changes: Changes, origin: str) -> Params:
+    """The recipe with some changes; seeds of single streams would hold what replicates vary."""
+    free: Changes = {f"train.seed_{source}": None for source in _SOURCES}
+    return override(params, {**free, **changes}, origin)
 
 
-def _resolve(params: Params, family: str, name: str, changes: dict[str, Scalar]) -> Row:
-    # Seeds of single streams would hold what repetitions are to vary.
-    free: dict[str, Scalar] = {f"train.seed_{source}": None for source in SOURCES}
-    base = override(params, {**free, **params.ablation.base}, "ablation.base")
-    resolved = override(base, changes, f"ablation.{params.ablation.grid}.{family}.{name}")
-    return Row(family, name, changes, resolved.model, resolved.train)
+def _resolve(
+    base: Params,
+    family: str,
+    name: str,
+    changes: Changes,
+    *,
+    setting: int = 1,
+    fraction: float = 1.0,
+    answer: str = "",
+) -> Row:
+    resolved = override(base, changes, f"ablation.{base.ablation.grid}.{family}.{name}")
+    return Row(
+        family, name, changes, resolved.model, resolved.train, setting, fraction, answer
+    )
 
 
 def plan_cells(rows: Sequence[Row], params: Params) -> list[Cell]:
-    """Every row with its seeds, ``seed``, ``seed + 1``, ...; those of the search are others.
+    """Every row in its family's replicates.
+
+    The screen and the map share theirs; the confirmation and the learning curve have others.
 
     Args:
         rows: of the study.
-        params: the first seed, and the repetitions by family.
+        params: the first seed, the parts of a replicate, and the replicates by family.
     """
-    grid = params.ablation.chosen
-    num_seeds = {
-        SEARCH: grid.num_search_seeds,
-        REGULARIZATION: grid.num_seeds,
-        LEAVE_ONE_OUT: grid.num_seeds,
-        DATA_SIZE: grid.data_size.num_seeds if grid.data_size else 0,
-        FOLD: 1,
-        STABILITY: grid.stability.num_seeds,
-        SPREAD: grid.spread.num_seeds if grid.spread else 0,
+    ablation, grid = params.ablation, params.ablation.chosen
+    replicates = {
+        SCREEN: range(grid.screen.num_replicates),
+        STABILITY: range(grid.stability.num_replicates if grid.stability else 0),
+        CONFIRM: _confirming(grid.confirm.num_replicates),
+        DATA_SIZE: _confirming(grid.data_size.num_replicates if grid.data_size else 0),
     }
     return [
-        Cell(row, params.seed + offset + (_SEARCH_SEED_OFFSET if row.family == SEARCH else 0))
+        Cell(
+            row,
+            number,
+            params.seed + number,
+            Portion(number, ablation.judge_fraction, ablation.choose_fraction, row.fraction),
+        )
         for row in rows
-        for offset in range(num_seeds[row.family])
+        for number in replicates[row.family]
     ]
+
+
+def _confirming(count: int) -> range:
+    return range(_FIRST_CONFIRMING, _FIRST_CONFIRMING + count)

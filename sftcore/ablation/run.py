@@ -16,7 +16,7 @@ from sftcore.data.store import Store, open_store
 from sftcore.errors import ParamsError, ResourceError
 from sftcore.interruption import leave_on_signals_for_good
 from sftcore.planning import changed_pictures, check_lengths
-from sftcore.recipe import WHOLE, training_key
+from sftcore.recipe import training_key
 from sftcore.runtime import set_up
 
 
@@ -66,7 +66,7 @@ def run_cells(
             num_threads=CELL_THREADS,
             mode=mode,
             environment=environment,
-            portion=cell.row.portion,
+            portion=cell.portion,
             precision=precision,
         )
         for cell in cells
@@ -81,7 +81,7 @@ def run_cells(
     for key, cell in zip(keys, cells, strict=True):
         found = read_result(work.results, key, cell)
         if found is None:
-            raise RuntimeError(f"cell {cell.row.name} with seed {cell.seed} left no result")
+            raise RuntimeError(f"cell {cell.row.name}, replicate {cell.replicate}, left no result")
         results.append(found)
     return results
 
@@ -93,7 +93,7 @@ def check_cells(cells: Sequence[Cell], store: Store) -> None:
         ParamsError: names the row and the length.
     """
     for cell in cells:
-        num_train = len(take_portion(store.samples, cell.row.portion, cell.seed)[0])
+        num_train = len(take_portion(store.samples, cell.portion, cell.seed).train)
         try:
             check_lengths(cell.row.train, num_train)
         except ParamsError as error:
@@ -144,16 +144,17 @@ def _train_or_end(group: dict[str, Cell], work: Work) -> int:
 
 
 def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
-    """Cells that share augmented features together, the others one by one.
+    """Cells that share what takes long in one group, the others one by one.
 
-    The shared features are computed once if one process trains the group. Augmented cells take
-    longest, so they come first: no worker is idle at the end.
+    Of one replicate, cells that look at their pictures in the same changed way share the features
+    of the frozen blocks; they are computed once if one process trains the group. Changed pictures
+    take longest, so they come first: no worker is idle at the end.
     """
     groups: dict[tuple[Augmentation, int | str], dict[str, Cell]] = {}
     for key, cell in missing.items():
         look = changed_pictures(cell.row.train)
-        is_shared = not look.is_off and cell.row.portion == WHOLE
-        shared = (look, cell.seed) if is_shared else (look, key)
+        is_shared = not look.is_off and cell.row.fraction == 1 and cell.row.train.epochs > 0
+        shared = (look, cell.replicate) if is_shared else (look, key)
         groups.setdefault(shared, {})[key] = cell
     return [groups[s] for s in sorted(groups, key=lambda s: (s[0].is_off, str(s)))]
 

@@ -7,17 +7,24 @@ from typing import Any
 import pandas as pd
 
 from sftcore.ablation.cells import CellResult
-from sftcore.ablation.data_size import PowerLaw, fit_power_laws, fold_table, growth_table
-from sftcore.ablation.effects import (
-    baseline_gap,
-    cells_table,
-    leave_one_out_effects,
-    regularization_effects,
+from sftcore.ablation.data_size import PowerLaw, fit_power_laws, growth_table, measure_growth
+from sftcore.ablation.effects import effects_table, mean_interval, worth_table
+from sftcore.ablation.plan import (
+    PROBE_ROW,
+    Cell,
+    Row,
+    plan_cells,
+    plan_confirmation,
+    plan_data_size,
+    plan_screen,
+    plan_stability,
 )
-from sftcore.ablation.plan import Cell, Row, plan_cells, plan_rows, plan_search
-from sftcore.ablation.search import choose_settings
-from sftcore.ablation.stability import seed_spread, stability_map
-from sftcore.ablation.verdict import write_verdict
+from sftcore.ablation.screen import choose_rows, screen_table
+from sftcore.ablation.stability import stability_map
+from sftcore.ablation.table import cells_table
+from sftcore.ablation.verdict import Findings, write_verdict
+from sftcore.grids import BASELINE_ROW, Changes
+from sftcore.metrics.intervals import smallest_visible_effect
 from sftcore.sections import Params
 
 
@@ -26,34 +33,27 @@ class Study:
     """What was trained, and what it says; see the functions that make each table.
 
     Attributes:
-        rows: reported ones.
-        results: of all cells, the search's among them.
+        rows: of all families.
+        results: of all cells.
         cells: a line per result.
-        searched: settings tried where rows list several; empty without a search.
-        gap: of the baseline.
-        effects: of each method alone.
-        left_out: of all methods but one; empty if not asked for.
+        screen: what was tried.
+        findings: tables of what was confirmed.
         growth: by row and size of the training data; empty if not asked for.
-        laws: fitted to it.
-        folds: of cross-validation; empty if not asked for.
-        stability: by learning rate, schedule and answer.
-        spread: by source of randomness; empty if not asked for.
         verdict: answers in words.
     """
 
     rows: list[Row]
     results: list[CellResult]
     cells: pd.DataFrame
-    searched: pd.DataFrame
-    gap: dict[str, float]
-    effects: pd.DataFrame
-    left_out: pd.DataFrame
+    screen: pd.DataFrame
+    findings: Findings
     growth: pd.DataFrame
-    laws: list[PowerLaw]
-    folds: pd.DataFrame
-    stability: pd.DataFrame
-    spread: pd.DataFrame
     verdict: dict[str, Any]
+
+    @property
+    def laws(self) -> list[PowerLaw]:
+        """Of the learning curve."""
+        return self.findings.laws
 
 
 def conduct(
@@ -62,7 +62,7 @@ def conduct(
     num_classes: int,
     check_cells: Callable[[Sequence[Cell]], None] = lambda cells: None,
 ) -> Study:
-    """Search where a row lists several settings, train what is reported, compare.
+    """Screen, confirm what looks best on replicates that the screen never saw, and compare.
 
     Args:
         params: the seed, and the sections model, train and ablation.
@@ -73,32 +73,59 @@ def conduct(
     Raises:
         ParamsError: an override of the grid is refused.
     """
-    confidence = params.ablation.confidence
-    settings = plan_search(params)
-    foreseen = [*plan_rows(params, {}), *(row for rows in settings.values() for row in rows)]
+    ablation = params.ablation
+    screen, others = plan_screen(params), [*plan_data_size(params), *plan_stability(params)]
+    foreseen = [*screen, *plan_confirmation(params, _singly(screen)), *others]
     check_cells(plan_cells(foreseen, params))
-    tried = train_cells(plan_cells([row for rows in settings.values() for row in rows], params))
-    chosen, searched = choose_settings(settings, cells_table(tried, num_classes))
-    rows = plan_rows(params, chosen)
-    results = [*tried, *train_cells(plan_cells(rows, params))]
+    tried = train_cells(plan_cells(screen, params))
+    screened = screen_table(screen, cells_table(tried, num_classes), ablation.metric)
+    best = choose_rows(screen, screened, ablation.chosen.confirm.num_rows)
+    confirmation = plan_confirmation(params, best)
+    results = [*tried, *train_cells(plan_cells([*confirmation, *others], params))]
     cells = cells_table(results, num_classes)
-    gap = baseline_gap(cells, confidence)
-    effects = regularization_effects(cells, confidence)
-    left_out = leave_one_out_effects(cells, confidence)
-    laws = fit_power_laws(cells, confidence)
-    stability, spread = stability_map(cells), seed_spread(cells, confidence)
+    findings = find(cells, confirmation, params, len({row.name for row in screen}) - 1)
     return Study(
-        rows=rows,
+        rows=[*screen, *confirmation, *others],
         results=results,
         cells=cells,
-        searched=searched,
-        gap=gap,
-        effects=effects,
-        left_out=left_out,
+        screen=screened,
+        findings=findings,
         growth=growth_table(cells),
-        laws=laws,
-        folds=fold_table(cells, confidence),
-        stability=stability,
-        spread=spread,
-        verdict=write_verdict(rows, gap, effects, left_out, laws, stability, spread, confidence),
+        verdict=write_verdict(findings),
+    )
+
+
+def _singly(screen: Sequence[Row]) -> dict[str, Changes]:
+    """Every setting of the screen as if it were to be confirmed."""
+    return {f"{row.name} {row.setting}": row.changes for row in screen if row.changes}
+
+
+def find(
+    cells: pd.DataFrame, confirmation: Sequence[Row], params: Params, num_screened: int
+) -> Findings:
+    """The tables that the verdict is made of.
+
+    Args:
+        cells: of all families; see :func:`sftcore.ablation.table.cells_table`.
+        confirmation: its rows.
+        params: for the metric and the confidence.
+        num_screened: rows of the screen besides the baseline.
+    """
+    metric, confidence = params.ablation.metric, params.ablation.confidence
+    names = [row.name for row in confirmation if row.name not in (BASELINE_ROW, PROBE_ROW)]
+    rise = mean_interval(cells, BASELINE_ROW, "loss_rise", confidence)
+    return Findings(
+        rows=list(confirmation),
+        worth=worth_table(cells, [BASELINE_ROW, *names], confidence),
+        effects=effects_table(cells, names, metric, confidence),
+        rise=rise,
+        rise_visible=smallest_visible_effect(rise.standard_error, rise.num, confidence),
+        calibration_rise=mean_interval(cells, BASELINE_ROW, "ece_rise", confidence),
+        gap=mean_interval(cells, BASELINE_ROW, "gap", confidence),
+        growth=measure_growth(cells, confidence),
+        laws=fit_power_laws(cells, confidence),
+        stability=stability_map(cells, confidence),
+        num_screened=num_screened,
+        metric=metric,
+        confidence=confidence,
     )

@@ -1,158 +1,211 @@
-"""What a study found, in plain words; every sentence comes from the tables."""
+"""What a study found, in plain words; every sentence comes from the tables.
 
+Each answer is one short sentence with its interval; what stands behind it is in the report's
+tables. Nothing here is taken from the screen but the names of what was confirmed.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from sftcore.ablation.data_size import PowerLaw
-from sftcore.ablation.plan import REGULARIZATION, STABILITY, Row
-from sftcore.ablation.stability import spread_sentence, stability_sentence
+from sftcore.ablation.data_size import Growth, PowerLaw
+from sftcore.ablation.effects import BETTER, FAILED, UNCONVERGED, WORSE
+from sftcore.ablation.plan import PROBE, Row
+from sftcore.ablation.stability import stability_sentence
 from sftcore.grids import BASELINE_ROW
+from sftcore.metrics.intervals import Interval
 
-_OVERFIT_GAP = 0.05  # accuracy; a smaller gap is not called over-fitting
+_UNITS = {"loss": "nats of loss", "accuracy": "accuracy",
+          "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}  # fmt: skip
+ADVISED_PROBE = {"train.epochs": 0, "train.head": PROBE["train.head"]}
 
 
-def write_verdict(
-    rows: list[Row],
-    gap: dict[str, float],
-    effects: pd.DataFrame,
-    left_out: pd.DataFrame,
-    laws: list[PowerLaw],
-    stability: pd.DataFrame,
-    spread: pd.DataFrame,
-    confidence: float,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Findings:
+    """The tables that sentences are made of.
+
+    Attributes:
+        rows: of the confirmation.
+        worth: see :func:`sftcore.ablation.effects.worth_table`.
+        effects: see :func:`sftcore.ablation.effects.effects_table`.
+        rise: of loss from the chosen epoch to the last, of the baseline.
+        rise_visible: smallest rise that would have been found.
+        calibration_rise: likewise of the calibration error.
+        gap: training accuracy minus accuracy.
+        growth: from about half the pictures to all; None if not asked for.
+        laws: of the learning curve.
+        stability: see :func:`sftcore.ablation.stability.stability_map`.
+        num_screened: rows of the screen.
+        metric: that decides.
+        confidence: of the intervals.
+    """
+
+    rows: list[Row]
+    worth: pd.DataFrame
+    effects: pd.DataFrame
+    rise: Interval
+    rise_visible: float
+    calibration_rise: Interval
+    gap: Interval
+    growth: Growth | None
+    laws: list[PowerLaw]
+    stability: pd.DataFrame
+    num_screened: int
+    metric: str
+    confidence: float
+
+
+def write_verdict(findings: Findings) -> dict[str, Any]:
     """Answers to the questions of a study.
 
-    Args:
-        rows: of the study.
-        gap: see :func:`sftcore.ablation.effects.baseline_gap`.
-        effects: see :func:`sftcore.ablation.effects.regularization_effects`.
-        left_out: see :func:`sftcore.ablation.effects.leave_one_out_effects`.
-        laws: see :func:`sftcore.ablation.data_size.fit_power_laws`.
-        stability: see :func:`sftcore.ablation.stability.stability_map`.
-        spread: see :func:`sftcore.ablation.stability.seed_spread`.
-        confidence: of the intervals.
-
     Returns:
-        ``overfitting``, ``helped``, ``needed``, ``more_data``, ``stable``, ``spread``,
-        ``set`` (each a sentence or two, empty where the grid does not ask) and
-        ``settings`` (what to put into params.yaml, by dotted name).
+        ``worth``, ``overfitting``, ``helped``, ``failures``, ``more_data``, ``stable``, ``advice``
+        (each a sentence, empty where there is nothing to say), ``settings`` (what to put into
+        params.yaml, by dotted name) and ``evidence`` (the sentence behind the settings).
     """
-    settings = {**_best_row(rows, effects), **_best_rate(rows, stability)}
+    settings, evidence = advise(findings)
     return {
-        "overfitting": _overfitting(gap, confidence),
-        "helped": _helped(effects, confidence),
-        "needed": _needed(left_out),
-        "more_data": _more_data(laws, effects, confidence),
-        "stable": stability_sentence(stability),
-        "spread": spread_sentence(spread, confidence),
-        "set": _advice(settings, effects),
+        "worth": worth_sentence(findings.worth, BASELINE_ROW, findings.metric),
+        "overfitting": _overfitting(findings),
+        "helped": _helped(findings),
+        "failures": _failures(findings),
+        "more_data": _more_data(findings.growth, findings.laws),
+        "stable": stability_sentence(findings.stability),
+        "advice": _advice(settings, evidence),
         "settings": settings,
+        "evidence": evidence,
     }
 
 
-def _overfitting(gap: dict[str, float], confidence: float) -> str:
-    if gap["num_seeds"] < 2:
-        return "Whether it over-fits cannot be said: fewer than two baseline runs finished."
-    numbers = (
-        f"without regularization, training accuracy is {gap['train_accuracy']:.3f} and validation "
-        f"accuracy {gap['val_accuracy']:.3f} at the chosen epoch: a gap of {gap['gap']:.3f} "
-        f"({confidence:.0%} interval {gap['gap_low']:.3f} to {gap['gap_high']:.3f}, "
-        f"{gap['num_seeds']:.0f} seeds)"
-    )
-    rise = f"; by the last epoch validation loss stands {gap['loss_rise']:.3f} nats above its least"
-    if gap["gap_low"] > _OVERFIT_GAP:
-        return f"It over-fits: {numbers}{rise}."
-    if gap["gap"] > _OVERFIT_GAP:
-        return f"It may over-fit, but the seeds differ too much to be sure: {numbers}{rise}."
-    return f"It does not over-fit noticeably: {numbers}{rise}."
+def worth_sentence(worth: pd.DataFrame, row: str, metric: str) -> str:
+    """What a row is worth over logistic regression on the frozen features; more is better."""
+    line = _line(worth, row, metric)
+    value, unit = _gain(line), _UNITS[metric]
+    if line["verdict"] == BETTER:
+        return f"Fine-tuning is worth {value} {unit} over the features as they are."
+    if line["verdict"] == WORSE:
+        return f"Fine-tuning is worth {value} {unit}: the features as they are do better."
+    if line["verdict"] == FAILED:
+        return f"Fine-tuning failed in {_failed(line)}: the features as they are do better."
+    if line["verdict"] == UNCONVERGED:
+        return f"What fine-tuning is worth: {_unconverged(line)}"
+    return f"Fine-tuning shows no worth over the features as they are: {value} {unit}."
 
 
-def _helped(effects: pd.DataFrame, confidence: float) -> str:
-    loss = effects[effects["metric"] == "val_loss"].set_index("row")
-    accuracy = effects[effects["metric"] == "val_accuracy"].set_index("row")
-    better = loss[loss["verdict"] == "better"].sort_values("difference")
-    worse = loss[loss["verdict"] == "worse"].sort_values("difference")
-    parts = [f"{name} ({_change(loss.loc[name], accuracy.loc[name])})" for name in better.index]
-    if parts:
-        text = "Beyond noise these lower validation loss: " + "; ".join(parts) + "."
-    else:
-        best = loss["difference"].idxmin() if loss["difference"].notna().any() else None
-        text = "Nothing lowers validation loss beyond noise"
-        if best is not None:
-            text += f"; the nearest is {best} ({_change(loss.loc[best], accuracy.loc[best])})"
-        text += "."
-    if len(worse):
-        text += f" Beyond noise these raise it: {', '.join(worse.index)}."
-    return f"{text} Intervals hold together at {confidence:.0%} over {len(loss)} rows."
+def _overfitting(found: Findings) -> str:
+    rise = found.rise
+    if rise.num < 2:
+        return "Whether it over-fits cannot be said: fewer than two trainings finished."
+    text = f"loss rises by {_signed(rise)} from the chosen epoch to the last."
+    if rise.low > 0:
+        return f"It over-fits: {text}"
+    return f"No over-fitting seen: {text[:-1]} (visible from {found.rise_visible:.3f})."
 
 
-def _needed(left_out: pd.DataFrame) -> str:
-    loss = left_out[left_out["metric"] == "val_loss"].set_index("row")
-    if loss.empty:
-        return ""
-    worse, better = (loss[loss["verdict"] == verdict] for verdict in ("worse", "better"))
-    parts = []
-    if len(worse):
-        parts.append(f"beyond noise it is worse {', '.join(worse.index)}")
-    if len(better):
-        parts.append(f"beyond noise it is better {', '.join(better.index)}")
-    if not parts:
-        parts.append("leaving out any single one of them changes validation loss within noise only")
-    return f"Of all together: {'; '.join(parts)}."
-
-
-def _more_data(laws: list[PowerLaw], effects: pd.DataFrame, confidence: float) -> str:
-    law = next((law for law in laws if law.row == BASELINE_ROW), None)
-    if law is None:
-        return ""
-    gain, low, high = (100 * value for value in law.doubling)
-    text = (
-        f"Doubling the {law.num_train:.0f} training pictures is worth about {gain:+.1f} points of "
-        f"accuracy ({confidence:.0%} interval {low:+.1f} to {high:+.1f}, {law.num_seeds} seeds, "
-        f"error falls as n^-{law.exponent[0]:.2f})"
-    )
-    accuracy = effects[effects["metric"] == "val_accuracy"].set_index("row")
-    loss = effects[effects["metric"] == "val_loss"].set_index("row")
-    if loss["difference"].notna().any():
-        best = loss["difference"].idxmin()
-        line = accuracy.loc[best]
-        worth, least, most = (100 * line[name] for name in ("difference", "low", "high"))
-        text += (
-            f"; the best regularizer, {best}, is worth {worth:+.1f} ({least:+.1f} to {most:+.1f})"
-        )
-    return f"{text}. The first number is an extrapolation to data that was not seen."
-
-
-def _change(loss: pd.Series, accuracy: pd.Series) -> str:
+def _helped(found: Findings) -> str:
+    lines = found.effects[found.effects["metric"] == found.metric]
+    if lines.empty:
+        return f"None of the {found.num_screened} rows looked better than the recipe in the screen."
+    better = _best(lines[lines["verdict"] == BETTER], found.metric)
+    if better is not None:
+        return f"Confirmed better than the recipe: {better['row']}, {_change(better, found.metric)}."
+    if (lines["verdict"] == UNCONVERGED).any():
+        return f"What helps: {_unconverged(lines[lines['verdict'] == UNCONVERGED].iloc[0])}"
+    best = _best(lines[lines["num_failed"] == 0], found.metric)
+    if best is None:
+        return "Nothing helped: every row that was confirmed failed in some replicate."
     return (
-        f"loss {loss['difference']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}], "
-        f"accuracy {accuracy['difference']:+.3f} [{accuracy['low']:+.3f}, {accuracy['high']:+.3f}]"
+        f"Nothing beats the recipe: best {best['row']}, {_change(best, found.metric)}, visible from "
+        f"{best['visible']:.3f}."
     )
 
 
-def _best_row(rows: list[Row], effects: pd.DataFrame) -> dict[str, Any]:
-    """Changes of the row with the least validation loss among those better beyond noise."""
-    better = effects[(effects["metric"] == "val_loss") & (effects["verdict"] == "better")]
-    if better.empty:
-        return {}
-    name = better.loc[better["difference"].idxmin(), "row"]
-    return dict(next(r.changes for r in rows if r.family == REGULARIZATION and r.name == name))
+def _failures(found: Findings) -> str:
+    lines = found.effects[found.effects["metric"] == found.metric]
+    parts = [
+        f"{line['row']} failed in {_failed(line)}"
+        for _, line in lines[lines["num_failed"] > 0].iterrows()
+    ]
+    return f"{'; '.join(parts)}." if parts else ""
 
 
-def _best_rate(rows: list[Row], stability: pd.DataFrame) -> dict[str, Any]:
-    """The stable learning rate, schedule and answer with the least validation loss."""
-    stable = stability[stability["is_stable"] & stability["val_loss"].notna()]
-    if stable.empty:
-        return {}
-    best = stable.loc[stable["val_loss"].idxmin()]
-    name = f"{best['schedule']} {best['learning_rate']:g} {best['answer']}"
-    return dict(next(r.changes for r in rows if r.family == STABILITY and r.name == name))
+def _more_data(growth: Growth | None, laws: list[PowerLaw]) -> str:
+    if growth is None:
+        return ""
+    text = f"All pictures instead of {growth.fraction:.0%}: accuracy {_signed(growth.gain)}"
+    law = next((law for law in laws if law.row == BASELINE_ROW), None)
+    if law is None or not law.is_supported:
+        return f"{text}; beyond that nothing can be said."
+    return f"{text}; twice as many: {_signed(law.doubling)}."
 
 
-def _advice(settings: dict[str, Any], effects: pd.DataFrame) -> str:
+def advise(found: Findings) -> tuple[dict[str, Any], str]:
+    """Settings that the confirmation supports, and the sentence behind them.
+
+    The confirmed row with the best mean, if one is better than the recipe. Whatever is kept must
+    be worth something over the features as they are; if not, they are advised. Where trainings may
+    not have converged, nothing is.
+    """
+    lines = found.effects[found.effects["metric"] == found.metric]
+    better = _best(lines[lines["verdict"] == BETTER], found.metric)
+    kept = BASELINE_ROW if better is None else str(better["row"])
+    worth = _line(found.worth, kept, found.metric)
+    if worth["verdict"] == UNCONVERGED:
+        return {}, ""
+    if worth["verdict"] != BETTER:
+        return dict(ADVISED_PROBE), worth_sentence(found.worth, kept, found.metric)
+    if better is None:
+        return {}, ""
+    changes = next(row.changes for row in found.rows if row.name == kept)
+    return dict(changes), f"{kept}: {_change(better, found.metric)} against the recipe."
+
+
+def _advice(settings: dict[str, Any], evidence: str) -> str:
     if not settings:
-        return "Nothing measured here is a reason to change a setting."
+        return "Nothing was confirmed that would be a reason to change a setting."
     listing = ", ".join(f"{name}: {value}" for name, value in settings.items())
-    return f"Chosen on validation: {listing}."
+    return f"Set {listing} (`make advice` does). {evidence}"
+
+
+def _line(table: pd.DataFrame, row: str, metric: str) -> pd.Series:
+    return table[(table["row"] == row) & (table["metric"] == metric)].iloc[0]
+
+
+def _best(lines: pd.DataFrame, metric: str) -> pd.Series | None:
+    """The line with the best mean difference."""
+    if lines.empty or lines["difference"].isna().all():
+        return None
+    best = lines["difference"].idxmin() if metric == "loss" else lines["difference"].idxmax()
+    return lines.loc[best]
+
+
+def _gain(line: pd.Series) -> str:
+    """The difference with its interval, such that more is better."""
+    values = [line["difference"], line["low"], line["high"]]
+    if line["metric"] == "loss":
+        values = [-line["difference"], -line["high"], -line["low"]]
+    return f"{values[0]:+.3f} [{values[1]:+.3f}, {values[2]:+.3f}]"
+
+
+def _change(line: pd.Series, metric: str) -> str:
+    name = metric.replace("_", " ").replace("f1", "F1")
+    return f"{name} {line['difference']:+.3f} [{line['low']:+.3f}, {line['high']:+.3f}]"
+
+
+def _signed(found: Interval) -> str:
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def _failed(line: pd.Series) -> str:
+    return (
+        f"{line['num_failed']} of {line['num_replicates']} (rate at most "
+        f"{line['failure_bound']:.0%})"
+    )
+
+
+def _unconverged(line: pd.Series) -> str:
+    return (
+        f"no verdict, {line['num_on_last_epoch']} of {line['num_replicates']} trainings were best "
+        "at their end; raise train.epochs."
+    )

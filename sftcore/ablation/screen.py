@@ -1,0 +1,85 @@
+"""The screen: what looks worth confirming. Estimates, no verdict."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from sftcore.ablation.plan import SCREEN, Row
+from sftcore.ablation.table import FINISHED
+from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW, Changes
+
+_IS_LESS_BETTER = {"loss": True}
+SCREEN_COLUMNS = ("row", "setting", "num_replicates", "num_failed", "num_on_last_epoch", "loss",
+                  "accuracy", "loss_difference", "accuracy_difference", "gain")  # fmt: skip
+
+
+def screen_table(rows: Sequence[Row], cells: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A line per row and setting: means, and mean differences from the baseline by replicate.
+
+    Args:
+        rows: of the screen.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
+        metric: that ``gain`` is in; above 0 is better.
+
+    Returns:
+        The columns :data:`SCREEN_COLUMNS`; ``setting`` in words. A setting that failed anywhere has
+        no gain.
+    """
+    table = cells[cells["family"] == SCREEN]
+    usable = table[table["status"] == FINISHED]
+    base = usable[usable["row"] == BASELINE_ROW].set_index("replicate")
+    lines = []
+    for row in rows:
+        own = (table["row"] == row.name) & (table["setting"] == row.setting)
+        group, finished = table[own], usable[own.loc[usable.index]].set_index("replicate")
+        failed = len(group) - len(finished)
+        differences = {m: float((finished[m] - base[m]).mean()) for m in {"loss", "accuracy", metric}}
+        gain = -differences[metric] if _IS_LESS_BETTER.get(metric) else differences[metric]
+        lines.append({
+            "row": row.name,
+            "setting": in_words(row.changes),
+            "num_replicates": len(group),
+            "num_failed": failed,
+            "num_on_last_epoch": int(group["ends_on_last"].sum()),
+            "loss": float(finished["loss"].mean()),
+            "accuracy": float(finished["accuracy"].mean()),
+            "loss_difference": differences["loss"],
+            "accuracy_difference": differences["accuracy"],
+            "gain": float("nan") if failed else gain,
+        })  # fmt: skip
+    return pd.DataFrame(lines, columns=list(SCREEN_COLUMNS))
+
+
+def choose_rows(rows: Sequence[Row], table: pd.DataFrame, num_rows: int) -> dict[str, Changes]:
+    """Changes of the rows that look best, best first, each by its best setting.
+
+    Rows that look no better than the baseline are left out, and so are those made of several
+    others: what is composed is composed of the best.
+
+    Args:
+        rows: of the screen, in the order of the table.
+        table: see :func:`screen_table`.
+        num_rows: most that are chosen.
+    """
+    ranked = sorted(
+        (
+            (gain, row)
+            for row, gain in zip(rows, table["gain"], strict=True)
+            if gain > 0 and row.changes and not _is_made_of_others(row)
+        ),
+        key=lambda pair: -pair[0],
+    )
+    best: dict[str, Changes] = {}
+    for _, row in ranked:
+        if len(best) < num_rows:
+            best.setdefault(row.name, row.changes)
+    return best
+
+
+def _is_made_of_others(row: Row) -> bool:
+    return row.name == ALL_TOGETHER_ROW or row.name.startswith("without ")
+
+
+def in_words(changes: Changes) -> str:
+    """Changes as one line."""
+    return ", ".join(f"{name} {value}" for name, value in changes.items())

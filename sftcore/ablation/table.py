@@ -1,0 +1,102 @@
+"""Results of cells as one table: a line per training."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sftcore.ablation.cells import CellResult
+
+METRICS = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
+FINISHED, DIVERGED, COLLAPSED = "finished", "diverged", "collapsed"
+
+
+def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame:
+    """One line per cell.
+
+    Columns without a prefix are of the parameters that the choosing pictures took, on the pictures
+    that had no say; those with ``last_`` of the last epoch's parameters, on the same pictures.
+    ``loss_scaled`` and ``ece_scaled`` are at the temperature that the choosing pictures want.
+    ``loss_rise`` and ``ece_rise`` are how far the last epoch stands above the chosen one: the harm
+    of going on. ``gap`` is training accuracy minus accuracy. ``status`` is ``finished``,
+    ``diverged`` (left the finite numbers, or the guard gave up) or ``collapsed`` (ends no better on
+    training pictures than guessing, loss ≥ ln C). ``ends_on_last`` says that the last epoch was the
+    best: the training may not have converged.
+
+    Args:
+        results: of the cells.
+        num_classes: C.
+    """
+    return pd.DataFrame([_line(result, num_classes) for result in results])
+
+
+def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
+    cell, history, best = result.cell, result.history, result.best
+    row, nan = cell.row, float("nan")
+    last = [record for record in history if record.phase == history[-1].phase]
+    judged = {name: result.judged.get(name, nan) for name in (*METRICS, "ece")}
+    ended = {name: result.last.get(name, nan) for name in ("loss", "accuracy", "ece")}
+    has_trained = row.train.epochs > 0 and bool(history)
+    return {
+        "family": row.family,
+        "row": row.name,
+        "setting": row.setting,
+        "replicate": cell.replicate,
+        "seed": cell.seed,
+        "fraction": row.fraction,
+        "num_train": result.num_train,
+        "num_judge": result.num_judge,
+        "learning_rate": row.train.learning_rate,
+        "schedule": row.train.schedule,
+        "answer": row.answer,
+        "status": status_of(result, num_classes),
+        "best_epoch": result.best_epoch,
+        "last_epoch": history[-1].epoch if history else -1,
+        "ends_on_last": has_trained and result.best_epoch == history[-1].epoch,
+        "chosen": best.name if best else "",
+        **judged,
+        **{name: result.judged.get(name, nan) for name in ("temperature", "loss_scaled", "ece_scaled")},
+        **{f"last_{name}": value for name, value in ended.items()},
+        "loss_rise": ended["loss"] - judged["loss"],
+        "ece_rise": ended["ece"] - judged["ece"],
+        "train_loss": best.train_loss if best else nan,
+        "train_accuracy": best.train_accuracy if best else nan,
+        "gap": best.train_accuracy - judged["accuracy"] if best else nan,
+        "weight_norm": best.weight_norm if best else nan,
+        "weight_distance": best.weight_distance if best else nan,
+        "num_incidents": result.num_incidents,
+        "clipped_fraction": float(np.mean([r.clipped_fraction for r in last])) if last else nan,
+        "batch_norm_gap": history[-1].batch_norm_gap if history else nan,
+    }  # fmt: skip
+
+
+def status_of(result: CellResult, num_classes: int) -> str:
+    """How the training ended; see :func:`cells_table`."""
+    ends = (result.history[-1].train_loss, result.history[-1].val_loss) if result.history else ()
+    if result.diverged or not ends or not all(map(math.isfinite, ends)):
+        return DIVERGED
+    return COLLAPSED if ends[0] >= math.log(num_classes) else FINISHED
+
+
+def pairs_of(table: pd.DataFrame, name: str, other: str, metric: str) -> pd.DataFrame:
+    """Values of two rows in the replicates in which both finished.
+
+    Args:
+        table: lines of one family; see :func:`cells_table`.
+        name: of a row.
+        other: of the row it is compared with.
+        metric: a column.
+
+    Returns:
+        Columns ``name`` and ``other`` by replicate.
+    """
+    usable = table[table["status"] == FINISHED]
+    values = usable.pivot(index="replicate", columns="row", values=metric)
+    return values.reindex(columns=[name, other]).dropna()
+
+
+def judging_ratio(table: pd.DataFrame) -> float:
+    """Pictures that judge over pictures that are learnt from, mean over the lines."""
+    return float((table["num_judge"] / table["num_train"]).mean()) if len(table) else 0.0
