@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sftcore.artifacts import sha256_json
 from sftcore.errors import ParamsError
 from sftcore.parameter_types import Scalar
 from sftcore.sections import Params
@@ -83,18 +84,18 @@ def check_ablation(params: Params) -> None:
     Raises:
         ParamsError: overrides name no parameter or hold a value out of range; lists them all.
     """
-    rows = {"ablation.base": params.ablation.base}
+    rows: dict[str, Mapping[str, Scalar]] = {}
     for grid in ("quick", "full"):
         chosen = getattr(params.ablation, grid)
-        stability, spread = chosen.stability, chosen.spread
-        rows[f"ablation.{grid}.stability.base"] = stability.base
-        rows[f"ablation.{grid}.spread.base"] = spread.base if spread else {}
-        for name, changes in stability.answers.items():
-            rows[f"ablation.{grid}.stability.answers.{name}"] = changes
-        for name, row in chosen.regularization.items():
+        rows[f"ablation.{grid}.screen.base"] = chosen.screen.base
+        for name, row in chosen.screen.rows.items():
             for number, changes in enumerate(settings_of(row)):
-                origin = f"ablation.{grid}.regularization.{name}"
+                origin = f"ablation.{grid}.screen.rows.{name}"
                 rows[f"{origin}, setting {number + 1}" if number else origin] = changes
+        if chosen.stability is not None:
+            rows[f"ablation.{grid}.stability.base"] = chosen.stability.base
+            for name, changes in chosen.stability.answers.items():
+                rows[f"ablation.{grid}.stability.answers.{name}"] = changes
     faults = []
     for origin, changes in rows.items():
         try:
@@ -135,6 +136,11 @@ def override(params: Params, changes: Mapping[str, Scalar], origin: str) -> Para
             )
         tree[section][leaf] = value
     return check_params(tree, origin)
+
+
+def recipe_digest(params: Params) -> str:
+    """Hash of the recipe that a study is about: the sections model and train."""
+    return sha256_json([params.model.model_dump(), params.train.model_dump()])
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,8 +7,9 @@ import pandas as pd
 
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.data_size import PowerLaw
-from sftcore.ablation.effects import COMPARED
-from sftcore.ablation.plan import DATA_SIZE, REGULARIZATION
+from sftcore.ablation.effects import BETTER, WORSE
+from sftcore.ablation.plan import CONFIRM, DATA_SIZE, PROBE_ROW
+from sftcore.ablation.table import FINISHED
 from sftcore.evaluation.drawing import (
     BLUE,
     GREEN,
@@ -20,65 +21,94 @@ from sftcore.evaluation.drawing import (
     plain_label,
     to_png,
 )
+from sftcore.grids import BASELINE_ROW
 
-_TITLES = {
-    "val_loss": "validation loss (nats)\n← better",
-    "val_accuracy": "validation accuracy\nbetter →",
-    "gap": "train − validation accuracy\n← smaller gap",
+_PANELS = {
+    "loss": "loss (nats)\n← better",
+    "accuracy": "accuracy\nbetter →",
+    "balanced_accuracy": "balanced accuracy\nbetter →",
+    "macro_f1": "macro F1\nbetter →",
 }
 _ERROR_TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5,
                 0.6, 0.7, 0.8, 0.9, 1.0)  # fmt: skip
-_VERDICT_COLOURS = {"better": GREEN, "worse": RED, "within noise": GREY}
+_VERDICT_COLOURS = {BETTER: GREEN, WORSE: RED}
 
 
 @own_style()
 def effects_figure(effects: pd.DataFrame, title: str) -> bytes:
-    """Differences from the baseline with their intervals, a panel per metric.
+    """Differences with their intervals, a panel per metric; coloured by the row's verdict.
 
     Args:
-        effects: see :func:`sftcore.ablation.effects.paired_effects`.
-        title: what the rows are.
+        effects: see :func:`sftcore.ablation.effects.effects_table`.
+        title: what is compared with what.
     """
     names = list(dict.fromkeys(effects["row"]))[::-1]
-    figure, axes = new_figure(11, 1.6 + 0.42 * len(names), 1, len(COMPARED))
-    for axis, metric in zip(axes.flat, COMPARED, strict=True):
+    metrics = [metric for metric in _PANELS if metric in set(effects["metric"])]
+    figure, axes = new_figure(11, 1.8 + 0.42 * len(names), 1, len(metrics))
+    for axis, metric in zip(axes.flat, metrics, strict=True):
         lines = effects[effects["metric"] == metric].set_index("row").loc[names]
-        widest = 3 * lines["difference"].abs().max()
         for place, (_, line) in enumerate(lines.iterrows()):
-            colour = _VERDICT_COLOURS[line["verdict"]]
+            colour = _VERDICT_COLOURS.get(line["verdict"], GREY)
             axis.hlines(place, line["low"], line["high"], color=colour, linewidth=2)
             axis.plot(line["difference"], place, "o", color=colour)
         axis.axvline(0, color="black", linewidth=0.8)
-        if np.isfinite(widest) and widest > 0:
-            axis.set_xlim(-widest, widest)
-        axis.set_yticks(range(len(names)), [plain_label(name) for name in names])
-        axis.set_title(_TITLES[metric], fontsize=10)
+        axis.set_yticks(range(len(names)), [plain_label(_shown(name)) for name in names])
+        axis.set_ylim(-0.6, len(names) - 0.4)
+        axis.set_title(_PANELS[metric], fontsize=10)
         if axis is not axes.flat[0]:
             axis.tick_params(labelleft=False)
-    figure.suptitle(f"{title}: difference from the baseline, with simultaneous intervals")
+    figure.suptitle(title)
+    return to_png(figure)
+
+
+def _shown(name: str) -> str:
+    return "your recipe" if name == BASELINE_ROW else name
+
+
+@own_style()
+def screen_figure(table: pd.DataFrame) -> bytes:
+    """Mean differences of the screen in loss and accuracy; filled where a row was confirmed.
+
+    Args:
+        table: see :func:`sftcore.ablation.screen.screen_table`, with a column ``is_confirmed``.
+    """
+    lines = table[table["row"] != BASELINE_ROW][::-1]
+    figure, axes = new_figure(9, 1.4 + 0.34 * max(len(lines), 1), 1, 2)
+    for axis, metric in zip(axes.flat, ("loss", "accuracy"), strict=True):
+        for place, (_, line) in enumerate(lines.iterrows()):
+            face = BLUE if line["is_confirmed"] else "white"
+            axis.plot(line[f"{metric}_difference"], place, "o", color=BLUE, markerfacecolor=face)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_yticks(range(len(lines)), [plain_label(str(name)) for name in lines["row"]])
+        axis.set_ylim(-0.6, max(len(lines), 1) - 0.4)
+        axis.set_title(_PANELS[metric], fontsize=10)
+        if metric != "loss":
+            axis.tick_params(labelleft=False)
+    figure.suptitle("The screen: mean difference from its baseline; filled: confirmed", fontsize=11)
     return to_png(figure)
 
 
 @own_style()
 def gap_figure(cells: pd.DataFrame) -> bytes:
-    """Training and validation accuracy by regularization row: points are seeds, lines the gap.
+    """Accuracy on training pictures and on those that had no say, by confirmed row.
 
     Args:
-        cells: the regularization rows of :func:`sftcore.ablation.effects.cells_table`.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
     """
+    cells = cells[(cells["family"] == CONFIRM) & (cells["status"] == FINISHED)]
     names = list(dict.fromkeys(cells["row"]))[::-1]
-    figure, axes = new_figure(7.5, 1.4 + 0.42 * len(names))
+    figure, axes = new_figure(7.5, 1.6 + 0.42 * len(names))
     axis = axes[0, 0]
     for place, name in enumerate(names):
         rows = cells[cells["row"] == name]
-        train, val = rows["train_accuracy"], rows["val_accuracy"]
-        axis.hlines(place, val.mean(), train.mean(), color="#cccccc", linewidth=3, zorder=1)
+        train, judged = rows["train_accuracy"], rows["accuracy"]
+        axis.hlines(place, judged.mean(), train.mean(), color="#cccccc", linewidth=3, zorder=1)
         axis.scatter(train, [place] * len(rows), color=BLUE, s=22, zorder=2,
-                     label="train" if place == 0 else None)  # fmt: skip
-        axis.scatter(val, [place] * len(rows), color=ORANGE, s=22, zorder=2,
-                     label="validation" if place == 0 else None)  # fmt: skip
-    axis.set_yticks(range(len(names)), [plain_label(name) for name in names])
-    axis.set(xlabel="accuracy at the chosen epoch", title="Over-fitting by method")
+                     label="training pictures" if place == 0 else None)  # fmt: skip
+        axis.scatter(judged, [place] * len(rows), color=ORANGE, s=22, zorder=2,
+                     label="pictures that had no say" if place == 0 else None)  # fmt: skip
+    axis.set_yticks(range(len(names)), [plain_label(_shown(name)) for name in names])
+    axis.set(xlabel="accuracy at the chosen epoch", title="The gap: one dot per replicate")
     axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
     axis.set_ylim(-0.6, len(names) + 0.1)
     return to_png(figure)
@@ -86,80 +116,94 @@ def gap_figure(cells: pd.DataFrame) -> bytes:
 
 @own_style()
 def curves_figure(results: Sequence[CellResult]) -> bytes:
-    """Training and validation loss by epoch, a panel per regularization row, mean over seeds.
+    """Loss by epoch on training and choosing pictures, a panel per confirmed row, means.
 
     Args:
-        results: of the whole study; seeds that stopped early are left out.
+        results: of the whole study; trainings that stopped early are left out.
     """
-    shown = [r for r in results if r.cell.row.family == REGULARIZATION and not r.diverged]
+    shown = [
+        r for r in results
+        if r.cell.row.family == CONFIRM and not r.cell.row.is_probe and not r.diverged
+    ]  # fmt: skip
     names = list(dict.fromkeys(result.cell.row.name for result in shown))
-    columns = min(4, len(names))
-    rows = -(-len(names) // columns)
-    figure, axes = new_figure(2.9 * columns, 2.2 * rows + 0.4, rows, columns, share=True)
+    columns = max(1, min(4, len(names)))
+    rows = max(1, -(-len(names) // columns))
+    figure, axes = new_figure(2.9 * columns, 2.2 * rows + 0.6, rows, columns, share=True)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes.flat, names, strict=False):
         histories = [r.history for r in shown if r.cell.row.name == name]
         length = min(len(history) for history in histories)
-        for split, colour in (("train", BLUE), ("val", ORANGE)):
+        for split, colour, label in (("train", BLUE, "training"), ("val", ORANGE, "choosing")):
             losses = [[getattr(e, f"{split}_loss") for e in h[:length]] for h in histories]
-            axis.plot(range(length), np.mean(losses, axis=0), color=colour, label=split)
-        axis.set_title(plain_label(name), fontsize=10)
-    axes[0, 0].legend(frameon=False, fontsize=8)
-    figure.supxlabel("epoch", fontsize=9)
+            axis.plot(range(length), np.mean(losses, axis=0), color=colour, label=label)
+        axis.set_title(plain_label(_shown(name)), fontsize=10)
+    if names:
+        axes[0, 0].legend(frameon=False, fontsize=8)
+    figure.supxlabel("epoch; 0 is the head alone", fontsize=9)
     figure.supylabel("loss (nats)", fontsize=9)
     return to_png(figure)
 
 
 @own_style()
 def calibration_figure(cells: pd.DataFrame) -> bytes:
-    """Calibration error of every row, as trained and at a fitted temperature; means over seeds.
+    """Loss of every confirmed row as trained and at a temperature; means over replicates.
 
     Args:
-        cells: the regularization rows of :func:`sftcore.ablation.effects.cells_table`.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
     """
-    means = cells.groupby("row", sort=False)[["ece", "ece_scaled"]].mean()[::-1]
-    figure, axes = new_figure(7.5, 1.4 + 0.36 * len(means))
+    cells = cells[(cells["family"] == CONFIRM) & (cells["status"] == FINISHED)]
+    means = cells.groupby("row", sort=False)[["loss", "loss_scaled"]].mean()[::-1]
+    figure, axes = new_figure(7.5, 1.6 + 0.36 * len(means))
     axis, place = axes[0, 0], range(len(means))
-    axis.hlines(place, means["ece_scaled"], means["ece"], color="#cccccc", linewidth=3, zorder=1)
-    axis.scatter(means["ece"], place, color=BLUE, s=28, label="as trained", zorder=2)
-    axis.scatter(means["ece_scaled"], place, color=GREEN, s=28, label="at temperature", zorder=2)
-    axis.set_yticks(place, [plain_label(str(name)) for name in means.index])
-    axis.set(xlabel="expected calibration error, validation", ylim=(-0.6, len(means) + 0.1))
-    axis.set_xlim(left=0)
+    axis.hlines(place, means["loss_scaled"], means["loss"], color="#cccccc", linewidth=3, zorder=1)
+    axis.scatter(means["loss"], place, color=BLUE, s=28, label="as trained", zorder=2)
+    axis.scatter(means["loss_scaled"], place, color=GREEN, s=28, label="at temperature", zorder=2)
+    axis.set_yticks(place, [plain_label(_shown(str(name))) for name in means.index])
+    axis.set(xlabel="loss (nats) on pictures that had no say", ylim=(-0.6, len(means) + 0.1))
     axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
     return to_png(figure)
 
 
 @own_style()
 def data_size_figure(cells: pd.DataFrame, laws: Sequence[PowerLaw]) -> bytes:
-    """Error rate by number of training pictures in logarithms, with the fitted power laws.
+    """Error rate by number of training pictures in logarithms, recipe and probe.
+
+    A law is drawn through its range, and dashed to twice its end only where the fit supports it.
 
     Args:
-        cells: see :func:`sftcore.ablation.effects.cells_table`.
+        cells: see :func:`sftcore.ablation.table.cells_table`.
         laws: see :func:`sftcore.ablation.data_size.fit_power_laws`.
     """
-    table = cells[(cells["family"] == DATA_SIZE) & (cells["status"] == "finished")]
+    table = cells[(cells["family"] == DATA_SIZE) & (cells["status"] == FINISHED)]
     figure, axes = new_figure(7, 4)
     axis = axes[0, 0]
-    for (name, points), colour in zip(
-        table.groupby("row", sort=False), (BLUE, ORANGE, GREEN, RED, GREY), strict=False
+    for name, colour, label in (
+        (BASELINE_ROW, BLUE, "your recipe"),
+        (PROBE_ROW, ORANGE, "logistic regression on frozen features"),
     ):
-        label = plain_label(str(name))
-        axis.plot(points["num_train"], 1 - points["val_accuracy"], "o", color=colour, label=label)
+        points = table[table["row"] == name]
+        if points.empty:
+            continue
+        axis.plot(points["num_train"], 1 - points["accuracy"], "o", color=colour, alpha=0.3,
+                  markersize=4)  # fmt: skip
+        means = points.groupby("fraction")[["num_train", "accuracy"]].mean()
+        axis.plot(means["num_train"], 1 - means["accuracy"], "o", color=colour, label=label)
         for law in (law for law in laws if law.row == name):
             inside = np.geomspace(points["num_train"].min(), law.num_train)
-            beyond = np.geomspace(law.num_train, 2 * law.num_train)
-            for part, style in ((inside, "-"), (beyond, "--")):
-                axis.plot(part, law.scale * part ** -law.exponent[0], style, color=colour)
-    axis.set(xscale="log", yscale="log", xlabel="training pictures", ylabel="validation error")
-    sizes = table.groupby("fraction")["num_train"].mean()
-    marks = [*sizes, 2 * sizes.max()] if laws else list(sizes)
-    axis.set_xticks(marks, [f"{mark:.0f}" for mark in marks])
+            axis.plot(inside, law.scale * inside ** -law.exponent.mean, "-", color=colour)
+            if law.is_supported:
+                beyond = np.geomspace(law.num_train, 2 * law.num_train)
+                axis.plot(beyond, law.scale * beyond ** -law.exponent.mean, "--", color=colour)
+    axis.set(xscale="log", yscale="log", xlabel="training pictures", ylabel="error rate")
+    sizes = list(table.groupby("fraction")["num_train"].mean())
+    if any(law.is_supported for law in laws):
+        sizes.append(2 * max(sizes))
+    axis.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
     axis.minorticks_off()
     low, high = axis.get_ylim()
     ticks = [tick for tick in _ERROR_TICKS if low <= tick <= high]
     axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.set_title("Does more data help? One dot per seed; dashed: extrapolated")
+    axis.set_title("Does more data help? Equal work at every size; small dots: replicates")
     axis.legend(frameon=False, fontsize=9)
     return to_png(figure)

@@ -12,13 +12,13 @@ import pandas as pd
 
 TEMPLATE = "report.html.j2"
 _QUESTIONS = (
+    ("worth", "Is fine-tuning worth it?"),
     ("overfitting", "Does it over-fit?"),
-    ("helped", "What helped, by how much, and is it beyond noise?"),
-    ("needed", "Which of them are needed once all are on?"),
-    ("more_data", "Is more data worth more than regularization?"),
-    ("stable", "Which settings are stable, and what survives the others?"),
-    ("spread", "How much of a difference is the seed?"),
-    ("set", "What to set?"),
+    ("helped", "What helps?"),
+    ("failures", "What failed?"),
+    ("more_data", "Does more data help?"),
+    ("stable", "Which learning rates are safe?"),
+    ("advice", "What to set?"),
 )
 
 CELLS_FILE = "cells.csv"
@@ -82,7 +82,6 @@ def render_html(
     return environment.get_template(TEMPLATE).render(
         intro=intro,
         answers=[(question, verdict[key]) for key, question in _QUESTIONS if verdict[key]],
-        settings=verdict["settings"],
         sections=shown,
     )
 

@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from sftcore.ablation import figures, stability_figures
-from sftcore.ablation.plan import REGULARIZATION, SPREAD
-from sftcore.ablation.report import CELLS_FILE, Section, render_html, render_markdown, section
-from sftcore.ablation.stability import MAX_SWING_NATS
+from sftcore.ablation.plan import CONFIRM
+from sftcore.ablation.report import CELLS_FILE, render_html, render_markdown
+from sftcore.ablation.sections import study_sections
 from sftcore.ablation.study import Study
 from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json, write_text
-from sftcore.grids import AblationParams
+from sftcore.grids import BASELINE_ROW, AblationParams
+from sftcore.metrics.intervals import Interval
 from sftcore.stability.precision import FULL
 from sftcore.tables import safe_cells
 
@@ -20,10 +19,10 @@ def write_study(
     study: Study,
     ablation: AblationParams,
     *,
-    num_train: int,
-    num_val: int,
+    num_pool: int,
     num_classes: int,
     precision: str,
+    recipe: str,
     output: Path,
 ) -> None:
     """Write the folder of the report.
@@ -31,46 +30,34 @@ def write_study(
     Args:
         study: to be written.
         ablation: its grid, for the words.
-        num_train: training pictures.
-        num_val: validation pictures.
+        num_pool: training and validation pictures, which replicates are drawn from.
         num_classes: C.
         precision: of the updates; written where it is not ``fp32``.
+        recipe: hash of the recipe that the study is about.
         output: folder; an earlier one is replaced only when the new one is whole.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written.
     """
     pictures = _draw(study, num_classes)
-    intro = (
-        f"Grid `{ablation.grid}`: {len(study.rows)} rows, {len(study.cells)} trainings (rows with "
-        f"{ablation.chosen.num_seeds} seeds, the stability map with "
-        f"{ablation.chosen.stability.num_seeds}) on {num_train} pictures of {num_classes} "
-        f"classes, compared on {num_val} validation pictures. The test split was not read. "
-        f"Common to all rows: {_listing(ablation.base)}."
-    )
-    if precision != FULL:
-        intro += f" Updates were computed in {precision}."
-    parts = _sections(study, ablation.confidence)
+    intro = _intro(study, ablation, num_pool, num_classes, precision)
+    parts = study_sections(study, ablation)
     tables = {
-        "effects": study.effects,
-        "search": study.searched,
-        "leave_one_out": study.left_out,
+        "screen": study.screen,
+        "effects": study.findings.effects,
+        "worth": study.findings.worth,
         "data_size": study.growth,
-        "folds": study.folds,
-        "spread": study.spread,
+        "stability": study.findings.stability,
     }
+    metrics: dict[str, Any] = _metrics(study)
+    if precision != FULL:
+        metrics["precision"] = precision
     with output_folder(output) as folder:
         write_csv(folder / CELLS_FILE, safe_cells(study.cells))
-        write_csv(folder / "stability.csv", safe_cells(study.stability))
         for name, table in tables.items():
             if len(table):
                 write_csv(folder / f"{name}.csv", safe_cells(table))
-        write_json(folder / "verdict.json", study.verdict)
-        metrics: dict[str, Any] = {"baseline": study.gap, "effects": _flat(study.effects)}
-        if len(study.spread):
-            metrics["spread"] = _spread(study.spread)
-        if precision != FULL:
-            metrics["precision"] = precision
+        write_json(folder / "verdict.json", {**study.verdict, "recipe": recipe})
         write_json(folder / "metrics.json", metrics)
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
@@ -78,141 +65,76 @@ def write_study(
         write_text(folder / "report.md", render_markdown(intro, study.verdict, parts))
 
 
+def _intro(
+    study: Study, ablation: AblationParams, num_pool: int, num_classes: int, precision: str
+) -> str:
+    confirmed = study.cells[study.cells["family"] == CONFIRM]
+    num_judge, num_train = confirmed["num_judge"].mean(), confirmed["num_train"].mean()
+    text = (
+        f"Grid {ablation.grid}: {len(study.cells)} trainings. Each replicate draws a seed and new "
+        f"parts of the {num_pool} training and validation pictures of {num_classes} classes: about "
+        f"{num_train:.0f} to learn from, some that choose epochs and strengths, and about "
+        f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. Intervals "
+        f"hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected resampled t). "
+        "The test split was not read."
+    )
+    return text if precision == FULL else f"{text} Updates were computed in {precision}."
+
+
 def _draw(study: Study, num_classes: int) -> dict[str, bytes]:
     """Figures by name."""
-    cells = study.cells
-    alone = cells[cells["family"] == REGULARIZATION]
+    cells, found = study.cells, study.findings
+    names = set(found.effects["row"])
+    screen = study.screen.assign(is_confirmed=study.screen["row"].isin(names))
     pictures = {
-        "overfitting": figures.gap_figure(alone),
+        "worth": figures.effects_figure(
+            found.worth, "Minus logistic regression on the frozen features, with intervals"
+        ),
+        "overfitting": figures.gap_figure(cells),
         "curves": figures.curves_figure(study.results),
-        "effects": figures.effects_figure(study.effects, "Each method alone"),
-        "calibration": figures.calibration_figure(alone),
-        "stability": stability_figures.stability_figure(study.stability, num_classes),
+        "calibration": figures.calibration_figure(cells),
+        "screen": figures.screen_figure(screen),
     }
-    if len(study.left_out):
-        pictures["leave_one_out"] = figures.effects_figure(study.left_out, "All but one")
+    if len(found.effects):
+        title = "Confirmed rows minus your recipe, with intervals"
+        pictures["effects"] = figures.effects_figure(found.effects, title)
     if len(study.growth):
         pictures["data_size"] = figures.data_size_figure(cells, study.laws)
-    if len(study.spread):
-        pictures["spread"] = stability_figures.spread_figure(cells[cells["family"] == SPREAD])
+    if len(found.stability):
+        pictures["stability"] = stability_figures.stability_figure(found.stability, num_classes)
     return pictures
 
 
-def _sections(study: Study, confidence: float) -> list[Section]:
-    alone = study.cells[study.cells["family"] == REGULARIZATION]
-    simultaneous = (
-        "Differences are paired by seed. Intervals are Student's, widened so that all rows of one "
-        f"metric hold together at {confidence:.0%} (Bonferroni); p values are Holm's."
-    )
-    parts = [
-        section(
-            "Over-fitting",
-            "Accuracy on both splits for every method at the parameters that validation chose, and "
-            "the course of the loss, mean over seeds. ece and nll_scaled are on validation "
-            "pictures, the latter at a temperature fitted on the other half of them.",
-            ("overfitting", "curves"),
-            _row_means(alone),
-        ),
-        section("What each method changes", simultaneous, ("effects",), study.effects),
-    ]
-    if len(study.left_out):
-        parts.append(
-            section(
-                "What each method adds to all the others",
-                "Each row leaves one method out of all together; better means that it is better "
-                f"without. {simultaneous}",
-                ("leave_one_out",),
-                study.left_out,
-            )
-        )
-    if len(study.searched):
-        parts.append(
-            section(
-                "Which settings were tried",
-                "Every row tries as many settings as every other, on seeds that are not reported; "
-                "the least mean validation loss is chosen.",
-                (),
-                study.searched,
-            )
-        )
-    parts.append(
-        section(
-            "Calibration",
-            "Expected calibration error on validation pictures before and after temperature "
-            "scaling. The temperature of each half is fitted on the other; accuracy is unchanged.",
-            ("calibration",),
-            None,
-        )
-    )
-    if len(study.growth):
-        parts.append(
-            section(
-                "Does more data help?",
-                "Parts of the training pictures, nested for each seed, on the same validation "
-                "pictures. Lines: error = a·n^(−b), fitted seed by seed; dashed beyond the data.",
-                ("data_size",),
-                study.growth,
-            )
-        )
-    if len(study.folds):
-        parts.append(
-            section(
-                "Cross-validation",
-                "Train and validation pictures in folds, near-duplicates together. Folds share "
-                "training pictures, so the interval is narrower than it should be.",
-                (),
-                study.folds,
-            )
-        )
-    parts.append(
-        section(
-            "The stability map",
-            "Diverged: loss or gradient left the finite numbers, or the guard gave up. Collapsed: "
-            "training loss ends no better than guessing. Stable (outlined): neither, and "
-            f"validation loss never rose by more than {MAX_SWING_NATS:g} nats within one epoch. "
-            "Compare within the map: its trainings may have fewer epochs than the other rows.",
-            ("stability",),
-            study.stability,
-        )
-    )
-    if len(study.spread):
-        parts.append(
-            section(
-                "How much runs differ by their seeds",
-                "All seeds together, and each source alone with the others held: the head's first "
-                "parameters (init), the order of the pictures (order), and augmentation, mixing "
-                "and dropout (augmentation). Intervals of the standard deviation of the loss are "
-                "those of normal values.",
-                ("spread",),
-                study.spread,
-            )
-        )
-    return parts
+def _metrics(study: Study) -> dict[str, Any]:
+    """Headline numbers, as ``dvc metrics diff`` compares them."""
+    found = study.findings
+    worth = found.worth[found.worth["row"] == BASELINE_ROW].set_index("metric")
+    metrics: dict[str, Any] = {
+        "worth": {
+            metric: _numbers(worth.loc[metric, "difference"], worth.loc[metric, "low"],
+                             worth.loc[metric, "high"])
+            for metric in ("loss", "accuracy")
+        },
+        "overfitting": {
+            "loss_rise": _of(found.rise),
+            "calibration_error_rise": _of(found.calibration_rise),
+            "gap": _of(found.gap),
+        },
+        "effects": {
+            row: dict(zip(group["metric"], group["difference"].round(6).tolist(), strict=True))
+            for row, group in found.effects.groupby("row")
+        },
+    }  # fmt: skip
+    if found.growth is not None:
+        metrics["more_data"] = {"gain_from_half": _of(found.growth.gain)}
+    return metrics
 
 
-def _row_means(cells: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds, a line per row."""
-    columns = ["train_loss", "val_loss", "train_accuracy", "val_accuracy", "gap", "loss_rise",
-               "ece", "ece_scaled", "nll_scaled", "weight_norm", "weight_distance"]  # fmt: skip
-    grouped = cells.groupby("row", sort=False)
-    means = grouped[columns].mean()
-    means.insert(0, "failed", grouped["status"].apply(lambda status: (status != "finished").sum()))
-    means.insert(0, "seeds", grouped.size())
-    return means.reset_index()
+def _of(found: Interval) -> dict[str, float]:
+    return _numbers(found.mean, found.low, found.high)
 
 
-def _flat(effects: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Differences by row and metric, as ``dvc metrics diff`` compares them."""
-    return {
-        row: dict(zip(group["metric"], group["difference"].round(6).tolist(), strict=True))
-        for row, group in effects.groupby("row")
-    }
+def _numbers(value: Any, low: Any, high: Any) -> dict[str, float]:
+    return {"value": round(float(value), 6), "low": round(float(low), 6),
+            "high": round(float(high), 6)}  # fmt: skip
 
-
-def _spread(table: pd.DataFrame) -> dict[str, float]:
-    """Standard deviation of validation loss by source."""
-    return dict(zip(table["source"], table["val_loss_spread"].round(6).tolist(), strict=True))
-
-
-def _listing(changes: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in changes.items())

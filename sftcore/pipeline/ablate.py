@@ -14,7 +14,8 @@ from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.artifacts import sha256_file, sha256_json
 from sftcore.data.store import open_store
-from sftcore.params import flatten
+from sftcore.grids import BASELINE_ROW
+from sftcore.params import flatten, recipe_digest
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
 from sftcore.pipeline.precision import resolve_precision
 from sftcore.repository import scratch_folder
@@ -46,6 +47,7 @@ def ablate(params: Params) -> Study:
     ) as run:
         run.log_params(settings)
         study = run_study(params)
+        run.log_metrics(headline(study))
         run.set_tags({ABLATION_TAG: sha256_file(ABLATION_REPORT / CELLS_FILE)})
         run.log_artifacts(ABLATION_REPORT, "ablation")
         for result in study.results:
@@ -53,16 +55,31 @@ def ablate(params: Params) -> Study:
     return study
 
 
+def headline(study: Study) -> dict[str, float]:
+    """The study's own numbers for MLflow: what fine-tuning is worth, and what over-fitting costs."""
+    found = study.findings
+    worth = found.worth[found.worth["row"] == BASELINE_ROW]
+    numbers = {
+        f"study/worth_{line['metric']}{end}": float(line[column])
+        for _, line in worth.iterrows()
+        for column, end in (("difference", ""), ("low", "_low"), ("high", "_high"))
+    }
+    return numbers | {"study/loss_rise": found.rise.mean, "study/gap": found.gap.mean}
+
+
 def _log_cell(run: Run, result: CellResult) -> None:
     row, seed = result.cell.row, result.cell.seed
-    time = [] if math.isnan(result.seconds) else [(0, {"time/seconds": result.seconds})]
+    judged = {f"judged/{name}": value for name, value in result.judged.items()}
+    end = [(result.history[-1].epoch, judged)] if judged else []
+    if not math.isnan(result.seconds):
+        end.append((0, {"time/seconds": result.seconds}))
     model, train = row.model.model_dump(), row.train.model_dump()
     run.log_child(
-        " ".join(part for part in (row.name, row.portion.title, f"seed {seed}") if part),
+        f"{row.family} {row.name} {result.cell.portion.title}",
         params=flatten(
-            {"seed": seed, "model": model, "train": train, "portion": asdict(row.portion)}
+            {"seed": seed, "model": model, "train": train, "portion": asdict(result.cell.portion)}
         ),
-        history=[(record.epoch, epoch_metrics(record)) for record in result.history] + time,
+        history=[(record.epoch, epoch_metrics(record)) for record in result.history] + end,
         tags={RUN_KEY_TAG: result.key, "sft.family": row.family, "sft.row": row.name},
         is_finished=not result.diverged,
     )
@@ -99,10 +116,10 @@ def run_study(params: Params) -> Study:
     write_study(
         study,
         params.ablation,
-        num_train=len(store.split("train")),
-        num_val=len(store.split("val")),
+        num_pool=len(store.samples),
         num_classes=len(store.classes),
         precision=precision,
+        recipe=recipe_digest(params),
         output=ABLATION_REPORT,
     )
     return study

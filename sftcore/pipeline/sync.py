@@ -32,8 +32,8 @@ _WANTED = (PARAMS_FILE, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT
 _CELL_METRICS = {
     "train_loss": "train/loss",
     "train_accuracy": "train/accuracy",
-    "val_loss": "val/loss",
-    "val_accuracy": "val/accuracy",
+    "loss": "judged/loss",
+    "accuracy": "judged/accuracy",
     "weight_distance": "weights/distance",
 }
 
@@ -59,7 +59,7 @@ class Version:
         return f"experiment {self.experiment}" if self.experiment else "workspace"
 
 
-_CELL_PARAMS = ("seed", "learning_rate", "schedule", "fraction", "fold")
+_CELL_PARAMS = ("seed", "replicate", "learning_rate", "schedule", "fraction")
 
 
 def sync() -> Iterator[str]:
@@ -156,7 +156,7 @@ def _backfill_study(version: Version, tree: dict[str, Any], experiment: str) -> 
         for cell in pd.read_csv(table, na_filter=True).to_dict("records"):
             numbers = {name: float(cell[column]) for column, name in _CELL_METRICS.items()}
             run.log_child(
-                f"{cell['row']} seed {cell['seed']}",
+                f"{cell['family']} {cell['row']} replicate {cell['replicate']}",
                 params={name: cell[name] for name in _CELL_PARAMS},
                 history=[(max(int(cell["best_epoch"]), 0), numbers)],
                 tags={"sft.family": str(cell["family"]), "sft.row": str(cell["row"])},
