@@ -88,7 +88,7 @@ def reliability_figure(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFra
         upper.plot(table["confidence"], table["accuracy"], "o", color=ORANGE,
                    label="at mean confidence", markersize=4)  # fmt: skip
         upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-        upper.set_title(title, fontsize=10)
+        upper.set_title(title, fontsize=9)
         lower.bar(centre, table["num_pictures"], width, color=GREY)
         lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pictures")
         lower.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -51,7 +51,7 @@ class PerfectCalibration:
     def words(self, ece: float) -> str:
         """Whether a calibration error can be told from that of a perfectly calibrated model."""
         place = "beyond" if ece > self.high else "within"
-        return f"{place} what a perfectly calibrated model shows (up to {self.high:.3f})"
+        return f"{place} what a perfectly calibrated model shows (to {self.high:.3f})"
 
 
 def perfect_calibration(

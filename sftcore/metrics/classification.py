@@ -8,6 +8,7 @@ sums, which makes 2000 resamples a matrix product.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_softmax
 
 _TINY = 1e-12  # a probability of exactly zero would make the log-likelihood infinite
 
@@ -90,6 +91,52 @@ def classification_metrics(
         is_predicted=claimed > 0,
         occurs=occurs,
     )
+
+
+_IN_STEPS = ("accuracy", "balanced_accuracy", "macro_f1")
+_SMOOTH = ("loss", "nll", "brier")
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The numbers that trainings are compared by, of one set of pictures.
+
+    Args:
+        logits: [N, C]; log-probabilities will do.
+        labels: class indices [N].
+
+    Returns:
+        ``loss`` in nats, ``accuracy``, ``balanced_accuracy``, ``macro_f1`` and ``brier``; all NaN
+        without pictures or where a logit is not finite, since such a network predicts nothing.
+    """
+    names = ("loss", *_IN_STEPS, "brier")
+    if not len(labels) or not np.isfinite(logits).all():
+        return dict.fromkeys(names, float("nan"))
+    log_p = log_softmax(logits.astype(float), axis=1)
+    found = classification_metrics(labels, np.exp(log_p), np.ones((1, len(labels))), 1)
+    # Not from the probabilities, which are 0 where the logarithm is below -745.
+    loss = float(-log_p[np.arange(len(labels)), labels].mean())
+    return {"loss": loss} | {name: float(getattr(found, name)[0]) for name in names[1:]}
+
+
+def resolution(metric: str, num_rows: int) -> float:
+    """The step in which a metric moves on N pictures; 0 for one that is smooth.
+
+    One picture more that is right is 1/N of accuracy. Of balanced accuracy it is 1/(C·n_c), which
+    has the mean 1/N over the pictures whatever the class sizes n_c are; of macro F1 it is about as
+    much, as a class's F1 weighs its pictures like its recall does where as many are predicted.
+
+    Args:
+        metric: name as in :func:`scores`; a split may stand before it, as in ``val_accuracy``.
+        num_rows: N, at least 1.
+
+    Raises:
+        ValueError: no such metric.
+    """
+    if metric.endswith(_IN_STEPS):
+        return 1 / num_rows
+    if metric.endswith(_SMOOTH):
+        return 0.0
+    raise ValueError(f"unknown metric {metric!r}: one of {', '.join(_IN_STEPS + _SMOOTH)}")
 
 
 def confidence_bins(confidence: np.ndarray, num_bins: int) -> np.ndarray:

@@ -42,6 +42,26 @@ def measure(logits: Tensor, targets: Tensor) -> tuple[float, float]:
     return float(loss), float(correct)
 
 
+def balanced_scores(logits: Tensor, targets: Tensor) -> tuple[float, float]:
+    """Balanced accuracy and macro F1, each a mean over the classes that occur among the targets.
+
+    The same numbers as :func:`sftcore.metrics.classification.classification_metrics` gives.
+
+    Args:
+        logits: [N, C].
+        targets: class indices [N]; without any both are NaN.
+    """
+    num_classes = logits.shape[1]
+    predicted, labels = logits.argmax(dim=1).cpu(), targets.cpu()  # counting on CUDA may be atomic
+    hits = torch.bincount(labels[predicted == labels], minlength=num_classes).double()
+    support = torch.bincount(labels, minlength=num_classes)
+    claimed = torch.bincount(predicted, minlength=num_classes)
+    occurs = support > 0
+    recall = (hits / support)[occurs]
+    f1 = (2 * hits / (support + claimed))[occurs]
+    return float(recall.mean()), float(f1.mean())
+
+
 def probabilities(logits: Tensor) -> Tensor:
     """Softmax of logits [N, C], computed in float64 and returned as float32."""
     return torch.softmax(logits.double(), dim=1).float()

@@ -32,16 +32,13 @@ def measure_epoch(
     number, update = len(state.result.history), plan.update
     if update.batch_norm == "recalibrate":
         fit_batch_norm(network, inputs, plan)
-    train_loss, train_accuracy, val_loss, val_accuracy = losses(inputs, network, plan)
+    measured = losses(inputs, network, plan)
     own = [i for i in range(len(log)) if log.epoch[i] == number]
     learning_rate = log.learning_rate[own[-1]] if own else 0.0
     return EpochRecord(
         epoch=number,
         phase=phase.name,
-        train_loss=train_loss,
-        val_loss=val_loss,
-        train_accuracy=train_accuracy,
-        val_accuracy=val_accuracy,
+        **measured,
         learning_rate=learning_rate,
         gradient_norm=_mean([log.gradient_norm[i] for i in own]),
         effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
@@ -70,9 +67,13 @@ def fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:
     recalibrate(network, map(inputs.reader(measured), batches), inputs.first_block)
 
 
-def losses(inputs: Inputs, network: Network, plan: Plan) -> tuple[float, float, float, float]:
-    """Loss and accuracy of the network as it is, on training and validation rows."""
+def losses(inputs: Inputs, network: Network, plan: Plan) -> dict[str, float]:
+    """What an epoch's record and a candidate hold of the network as it is, by their names."""
     rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seeds.order)
     train = evaluate_rows(network, inputs, measured, rows.labels)
     val = evaluate_rows(network, inputs, rows.val, rows.labels)
-    return *train, *val
+    return {
+        "train_loss": train["loss"],
+        "train_accuracy": train["accuracy"],
+        **{f"val_{name}": value for name, value in val.items()},
+    }

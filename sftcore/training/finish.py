@@ -30,7 +30,7 @@ class Measure:
         always_recalibrates: whether every average needs that; SWA does in any case.
     """
 
-    losses: Callable[[], tuple[float, float, float, float]]
+    losses: Callable[[], dict[str, float]]
     norms: Callable[[], dict[str, float]]
     logits_of: Callable[[np.ndarray], Tensor]
     recalibrate: Callable[[], None]
@@ -133,15 +133,11 @@ def _load_average(network: Network, state: State, measure: Measure, recalibrates
 
 
 def _measured(name: str, epochs: Sequence[int], alpha: float, measure: Measure) -> Candidate:
-    train_loss, train_accuracy, val_loss, val_accuracy = measure.losses()
     return Candidate(
         name=name,
         epochs=tuple(epochs),
         alpha=alpha,
-        train_loss=train_loss,
-        val_loss=val_loss,
-        train_accuracy=train_accuracy,
-        val_accuracy=val_accuracy,
+        **measure.losses(),
         **measure.norms(),
     )
 

@@ -264,7 +264,7 @@ def _num_drops(state: TrainingState, phase: Phase, plan: Plan) -> int:
         return 0
     own = [record for record in state.result.history if record.phase == phase.name]
     by_loss = plan.selection_metric == "val_loss"
-    losses = [record.val_loss if by_loss else -record.val_accuracy for record in own]
+    losses = [r.val_loss if by_loss else -getattr(r, plan.selection_metric) for r in own]
     return plateau_drops(losses, phase.schedule.patience)
 
 

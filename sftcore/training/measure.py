@@ -11,7 +11,7 @@ from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.randomness import numpy_stream
 from sftcore.stability.batch_norm import moving_norms, normalized_by_batch
-from sftcore.tasks.classification import measure
+from sftcore.tasks.classification import balanced_scores, measure
 from sftcore.training.inputs import Inputs
 from sftcore.training.records import EpochRecord
 
@@ -37,10 +37,21 @@ def logits_of(network: Network, inputs: Inputs, rows: np.ndarray) -> Tensor:
 
 def evaluate_rows(
     network: Network, inputs: Inputs, rows: np.ndarray, labels: Tensor
-) -> tuple[float, float]:
-    """Plain cross-entropy in nats and accuracy of a network in evaluation mode."""
+) -> dict[str, float]:
+    """Loss, accuracy, balanced accuracy and macro F1 of a network in evaluation mode.
+
+    The loss is plain cross-entropy in nats.
+    """
     own = labels[torch.from_numpy(rows).to(labels.device)]
-    return measure(logits_of(network, inputs, rows), own)
+    logits = logits_of(network, inputs, rows)
+    loss, accuracy = measure(logits, own)
+    balanced_accuracy, macro_f1 = balanced_scores(logits, own)
+    return {
+        "loss": loss,
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced_accuracy,
+        "macro_f1": macro_f1,
+    }
 
 
 _NUM_GAP_BATCHES = 4  # bounds the cost of the gap
@@ -100,6 +111,8 @@ def epoch_metrics(record: EpochRecord) -> dict[str, float]:
         "train/accuracy": record.train_accuracy,
         "val/loss": record.val_loss,
         "val/accuracy": record.val_accuracy,
+        "val/balanced_accuracy": record.val_balanced_accuracy,
+        "val/macro_f1": record.val_macro_f1,
         "optimization/learning_rate": record.learning_rate,
         "optimization/effective_learning_rate": record.effective_learning_rate,
         "optimization/gradient_norm": record.gradient_norm,

@@ -47,7 +47,7 @@ class Plan:
         phases: one after the other; the epochs count on over all of them.
         update: what each update does.
         averaging: which averages of parameters are tried at the end.
-        selection_metric: ``val_loss`` (least) or ``val_accuracy`` (most, then least loss).
+        selection_metric: see :func:`sftcore.training.records.is_better`.
         seeds: decide order, augmentation and dropout.
         frozen_identity: names the starting parameters, as a key of the feature cache.
     """

@@ -1,5 +1,6 @@
 """What a training leaves behind: a record per epoch and per update, and what it may end with."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,9 @@ class EpochRecord:
         batch_norm_gap: loss in evaluation mode minus loss normalised by the batch, on the same
             training pictures; 0 where no running statistics move.
         num_incidents: of the guard in this epoch.
+        val_balanced_accuracy: mean recall over the classes that occur in validation; NaN in records
+            of before it was measured.
+        val_macro_f1: likewise, of F1.
     """
 
     epoch: int
@@ -50,6 +54,8 @@ class EpochRecord:
     clipped_fraction: float
     batch_norm_gap: float
     num_incidents: int
+    val_balanced_accuracy: float = math.nan
+    val_macro_f1: float = math.nan
 
 
 @dataclass
@@ -129,6 +135,8 @@ class Candidate:
     val_accuracy: float
     weight_norm: float
     weight_distance: float
+    val_balanced_accuracy: float = math.nan
+    val_macro_f1: float = math.nan
 
 
 def candidate_of(record: EpochRecord) -> Candidate:
@@ -143,6 +151,8 @@ def candidate_of(record: EpochRecord) -> Candidate:
         val_accuracy=record.val_accuracy,
         weight_norm=record.weight_norm,
         weight_distance=record.weight_distance,
+        val_balanced_accuracy=record.val_balanced_accuracy,
+        val_macro_f1=record.val_macro_f1,
     )
 
 
@@ -199,14 +209,16 @@ def is_better(
     Args:
         record: the newer one.
         best: so far.
-        selection_metric: ``val_loss`` (least) or ``val_accuracy`` (most, then least loss).
+        selection_metric: ``val_loss`` (least), or ``val_accuracy``, ``val_balanced_accuracy`` or
+            ``val_macro_f1`` (most, then least loss).
         min_change: by how much it must be better; above 0 an equal accuracy never is.
     """
     if selection_metric == "val_loss":
         return record.val_loss < best.val_loss - min_change
+    value, best_value = getattr(record, selection_metric), getattr(best, selection_metric)
     if min_change > 0:
-        return record.val_accuracy > best.val_accuracy + min_change
-    return (record.val_accuracy, -record.val_loss) > (best.val_accuracy, -best.val_loss)
+        return bool(value > best_value + min_change)
+    return (value, -record.val_loss) > (best_value, -best.val_loss)
 
 
 def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[int]:
@@ -214,5 +226,5 @@ def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[i
     if selection_metric == "val_loss":
         ranked = sorted(records, key=lambda r: (r.val_loss, r.epoch))
     else:
-        ranked = sorted(records, key=lambda r: (-r.val_accuracy, r.val_loss, r.epoch))
+        ranked = sorted(records, key=lambda r: (-getattr(r, selection_metric), r.val_loss, r.epoch))
     return [record.epoch for record in ranked]

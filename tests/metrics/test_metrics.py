@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from sklearn import metrics as reference
 
 from sftcore.metrics.calibration import reliability_table
-from sftcore.metrics.classification import classification_metrics, confidence_bins, confusion_matrix
+from sftcore.metrics.classification import (
+    classification_metrics,
+    confidence_bins,
+    confusion_matrix,
+    resolution,
+    scores,
+)
 from sftcore.metrics.intervals import (
     bonferroni,
     bootstrap_weights,
@@ -12,6 +19,7 @@ from sftcore.metrics.intervals import (
     paired_interval,
     percentile_interval,
 )
+from sftcore.tasks.classification import balanced_scores, measure
 
 
 @pytest.fixture
@@ -39,6 +47,55 @@ def test_metrics_agree_with_scikit_learn(example: tuple[np.ndarray, np.ndarray])
     np.testing.assert_array_equal(
         confusion_matrix(labels, predicted, 5), reference.confusion_matrix(labels, predicted)
     )
+
+
+@pytest.mark.parametrize("classes", [(0, 1, 2, 3, 4), (0, 3)])
+def test_scores_agree_with_those_of_the_training(
+    example: tuple[np.ndarray, np.ndarray], classes: tuple[int, ...]
+) -> None:
+    labels, p = example
+    labels, p = labels[np.isin(labels, classes)], p[np.isin(labels, classes)]
+    found = scores(np.log(p), labels)
+    itself = classification_metrics(labels, p, np.ones((1, len(labels))), 15)
+    for name, expected in (("loss", itself.nll), ("brier", itself.brier)):
+        assert found[name] == pytest.approx(expected[0])
+    logits, targets = torch.from_numpy(np.log(p)), torch.from_numpy(labels)
+    loss, accuracy = measure(logits, targets)
+    assert (found["loss"], found["accuracy"]) == pytest.approx((loss, accuracy))
+    pair = balanced_scores(logits, targets)
+    assert pair == pytest.approx((found["balanced_accuracy"], found["macro_f1"]))
+    assert pair == pytest.approx((itself.balanced_accuracy[0], itself.macro_f1[0]))
+    if len(classes) == 5:
+        predicted = p.argmax(axis=1)
+        assert pair[0] == pytest.approx(reference.balanced_accuracy_score(labels, predicted))
+        assert pair[1] == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
+
+
+def test_scores_of_nothing_and_of_no_numbers() -> None:
+    assert all(np.isnan(list(scores(np.zeros((0, 3)), np.zeros(0, dtype=int)).values())))
+    assert all(np.isnan(list(scores(np.array([[np.nan, 1.0]]), np.array([1])).values())))
+    assert np.isnan(balanced_scores(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))).all()
+    assert scores(np.array([[0.0, 1000.0]]), np.array([0]))["loss"] == 1000.0
+
+
+def test_the_resolution_is_the_mean_step_of_one_picture() -> None:
+    labels = np.array([0] * 40 + [1] * 15 + [2] * 5)
+    predicted = np.roll(labels, 7)
+    steps: dict[str, list[float]] = {"accuracy": [], "balanced_accuracy": [], "macro_f1": []}
+    before = scores(50 * np.eye(3)[predicted], labels)
+    wrong = np.flatnonzero(predicted != labels)
+    for row in range(60):  # an error put right, or a hit spoilt
+        changed = predicted.copy()
+        changed[row] = labels[row] if row in wrong else (labels[row] + 1) % 3
+        after = scores(50 * np.eye(3)[changed], labels)
+        for name, found in steps.items():
+            found.append(abs(after[name] - before[name]))
+    for name in ("accuracy", "balanced_accuracy"):
+        assert np.mean(steps[name]) == pytest.approx(resolution(f"val_{name}", 60))
+    assert np.mean(steps["macro_f1"]) == pytest.approx(resolution("macro_f1", 60), rel=0.5)
+    assert resolution("val_loss", 60) == resolution("nll", 60) == resolution("brier", 60) == 0
+    with pytest.raises(ValueError, match="unknown metric 'gap'"):
+        resolution("gap", 60)
 
 
 def test_weights_are_repeated_rows(example: tuple[np.ndarray, np.ndarray]) -> None:

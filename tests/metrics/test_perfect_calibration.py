@@ -98,5 +98,5 @@ def test_the_squared_error_by_hand() -> None:
 
 def test_the_words_say_on_which_side_it_lies() -> None:
     chance = PerfectCalibration(mean=0.103, high=0.15)
-    assert chance.words(0.098) == "within what a perfectly calibrated model shows (up to 0.150)"
+    assert chance.words(0.098) == "within what a perfectly calibrated model shows (to 0.150)"
     assert chance.words(0.151).startswith("beyond what")

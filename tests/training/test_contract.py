@@ -190,6 +190,10 @@ FORMS = {
         "rollback", base=EXPLODING | {"train.batch_norm": "train", "train.ema_decay": 0.9}
     ),
     "train.learning_rate: left to the test": Row("auto", base={"train.range_test_steps": 20}),
+    **{
+        f"train.selection_metric: {name}": Row(name, base=CONTRACT["train.selection_metric"].base)
+        for name in ("val_balanced_accuracy", "val_macro_f1")
+    },
     "train.optimizer: lars": Row("lars", base={"train.weight_decay": 0.1}),
     "train.clip_agc: with both others": Row(
         0.001, base={"train.clip_norm": 0.01, "train.clip_value": 0.001}

@@ -1,5 +1,6 @@
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,14 @@ from sftcore.recipe import train
 from sftcore.runtime import set_up
 from sftcore.sections import Params
 from sftcore.training.inputs import FeatureCache
-from sftcore.training.records import EpochRecord, FitResult, is_better
+from sftcore.training.loop import _num_drops
+from sftcore.training.records import (
+    EpochRecord,
+    FitResult,
+    candidate_of,
+    is_better,
+    rank_epochs,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -168,3 +176,48 @@ def test_what_counts_as_better() -> None:
     assert is_better(record(val_accuracy=0.6, val_loss=2.0), record(), "val_accuracy")
     assert is_better(record(val_loss=0.9), record(), "val_accuracy")
     assert not is_better(record(), record(), "val_accuracy")
+
+
+@pytest.mark.parametrize("name", ["val_accuracy", "val_balanced_accuracy", "val_macro_f1"])
+def test_what_is_better_by_a_metric_of_which_more_is_better(name: str) -> None:
+    equal = {"val_accuracy": 0.5, "val_balanced_accuracy": 0.5, "val_macro_f1": 0.5}
+    old = record(**equal)
+    more = record(**equal | {name: 0.6, "val_loss": 2.0, "epoch": 1})
+    surer = record(**equal | {"val_loss": 0.9, "epoch": 2})
+    assert is_better(more, old, name)
+    assert is_better(more, old, name, min_change=0.05)
+    assert not is_better(more, old, name, min_change=0.2)
+    assert is_better(surer, old, name)
+    assert not is_better(record(**equal), old, name)
+    assert is_better(candidate_of(more), candidate_of(old), name)
+    assert rank_epochs([old, more, surer], name) == [1, 2, 0]
+    for other in equal.keys() - {name}:
+        assert not is_better(more, old, other)
+
+
+@pytest.mark.parametrize("name", ["val_accuracy", "val_balanced_accuracy", "val_macro_f1"])
+def test_a_plateau_is_one_of_the_metric_that_selects(name: str) -> None:
+    """Every loss is worse than the one before, and each metric has waited another number."""
+    values = [0.1, 0.2, 0.2, 0.2, 0.2]
+    flat = {"val_accuracy": 0.5, "val_balanced_accuracy": 0.5, "val_macro_f1": 0.5}
+    history = [
+        record(**flat | {name: value, "epoch": i, "val_loss": 1.0 + i})
+        for i, value in enumerate(values)
+    ]
+    state = SimpleNamespace(result=SimpleNamespace(history=history))
+    phase = SimpleNamespace(name="full", schedule=SimpleNamespace(name="plateau", patience=1))
+    drops = {
+        metric: _num_drops(state, phase, SimpleNamespace(selection_metric=metric))  # type: ignore[arg-type]
+        for metric in ("val_loss", *flat)
+    }
+    assert drops == {"val_loss": 2} | dict.fromkeys(flat, 2) | {name: 1}
+
+
+@pytest.mark.parametrize("name", ["val_accuracy", "val_balanced_accuracy", "val_macro_f1"])
+def test_the_chosen_epoch_has_the_most_of_what_selects(name: str, store: Store) -> None:
+    result = run(store, train__epochs=6, train__learning_rate=0.1, train__batch_norm="train",
+                 train__selection_metric=name)  # fmt: skip
+    values = [getattr(record, name) for record in result.history]
+    assert values[result.best_epoch] == max(values)
+    assert getattr(result.candidates[0], name) == max(values)
+    assert all(0 <= value <= 1 for value in values)
