@@ -34,9 +34,7 @@ class ScreenParams(Section):
                 "out of screen.rows"
             )
         if unknown := [name for name in self.all_together if name not in self.rows]:
-            raise ValueError(
-                f"all_together names {unknown[0]!r}; there are {', '.join(self.rows)}"
-            )
+            raise ValueError(f"all_together names {unknown[0]!r}; there are {', '.join(self.rows)}")
         if self.leave_one_out and len(self.all_together) < 3:
             raise ValueError("leave_one_out needs at least three rows in all_together")
         budgets = {name: _num_settings(name, row) for name, row in self.rows.items() if row}

@@ -6,6 +6,7 @@ batch order or another number of workers draws the same numbers.
 
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import torch
 
 _SEED_BYTES = 8
+_WORD = 0xFFFFFFFF  # 32 bits
+_PHILOX_FACTORS = (0xD2511F53, 0xCD9E8D57)
+_PHILOX_STEPS = (0x9E3779B9, 0xBB67AE85)  # of the key, from round to round
+_PHILOX_ROUNDS = 10
 
 
 def derive_seed(seed: int, *key: str | int) -> int:
@@ -31,6 +36,61 @@ def derive_seed(seed: int, *key: str | int) -> int:
 def numpy_stream(seed: int, *key: str | int) -> np.random.Generator:
     """A NumPy generator (Philox, counter based) for the stream that ``key`` names."""
     return np.random.Generator(np.random.Philox(derive_seed(seed, *key)))
+
+
+def row_uniforms(seed: int, *key: str | int, rows: np.ndarray, num: int) -> np.ndarray:
+    """Random numbers of some rows, each row's a function of (seed, key, row) alone.
+
+    They cost what the asked rows cost, however many rows there are: the row is the counter of a
+    counter-based generator.
+
+    Args:
+        seed: the run's seed.
+        key: purpose and counters, e.g. ``("augmentation", epoch)``.
+        rows: counters in [0, 2⁶³), integers [B].
+        num: numbers per row.
+
+    Returns:
+        Uniform numbers in [0, 1) of 53 bits, float64 [B, num].
+    """
+    derived, num_blocks = derive_seed(seed, *key), -(-num // 2)
+    counters = np.asarray(rows, dtype=np.uint64)[:, None]
+    low, high, block, zero = np.broadcast_arrays(
+        counters & _WORD,
+        counters >> np.uint64(32),
+        np.arange(num_blocks, dtype=np.uint64),
+        np.uint64(0),
+    )
+    words = philox([low, high, block, zero], (derived & _WORD, derived >> 32))
+    halves = np.stack([words[0], words[2]], -1), np.stack([words[1], words[3]], -1)
+    whole = (halves[0] >> np.uint64(5) << np.uint64(26)) + (halves[1] >> np.uint64(6))
+    return (whole * 2.0**-53).reshape(len(counters), 2 * num_blocks)[:, :num]
+
+
+def philox(counter: Sequence[np.ndarray], key: tuple[int, int]) -> list[np.ndarray]:
+    """Philox-4x32-10, which turns a counter into random words.
+
+    (Salmon et al., 2011, Parallel random numbers: as easy as 1, 2, 3, section 4.3.)
+
+    Args:
+        counter: four arrays of one shape, uint64 below 2³².
+        key: two numbers below 2³².
+
+    Returns:
+        Four arrays of that shape, uint64 below 2³².
+    """
+    factors = [np.uint64(factor) for factor in _PHILOX_FACTORS]
+    shift, word = np.uint64(32), np.uint64(_WORD)
+    a, b, c, d = counter
+    for number in range(_PHILOX_ROUNDS):
+        first, second = (
+            np.uint64((k + number * step) & _WORD)
+            for k, step in zip(key, _PHILOX_STEPS, strict=True)
+        )
+        left, right = a * factors[0], c * factors[1]
+        a, b = (right >> shift) ^ b ^ first, right & word
+        c, d = (left >> shift) ^ d ^ second, left & word
+    return [a, b, c, d]
 
 
 def torch_stream(seed: int, *key: str | int) -> "torch.Generator":

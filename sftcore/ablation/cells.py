@@ -139,11 +139,17 @@ def _outcomes(result: FitResult, store: Store, parts: Parts) -> dict[str, Any]:
     # The temperature is chosen by the pictures that choose everything else.
     temperature = fit_temperature(val, labels[parts.val])
     scaled = outcome(judge.double().cpu().numpy() / temperature, labels[parts.judge])
-    judged |= {"temperature": temperature, "loss_scaled": scaled["loss"], "ece_scaled": scaled["ece"]}
+    judged |= {
+        "temperature": temperature,
+        "loss_scaled": scaled["loss"],
+        "ece_scaled": scaled["ece"],
+    }
     last = result.last_judge_logits
     return {
         "judged": judged,
-        "last": outcome(last.double().cpu().numpy(), labels[parts.judge]) if last is not None else {},
+        "last": outcome(last.double().cpu().numpy(), labels[parts.judge])
+        if last is not None
+        else {},
     }
 
 

@@ -191,10 +191,10 @@ def data_size_figure(cells: pd.DataFrame, laws: Sequence[PowerLaw]) -> bytes:
         axis.plot(means["num_train"], 1 - means["accuracy"], "o", color=colour, label=label)
         for law in (law for law in laws if law.row == name):
             inside = np.geomspace(points["num_train"].min(), law.num_train)
-            axis.plot(inside, law.scale * inside ** -law.exponent.mean, "-", color=colour)
+            axis.plot(inside, law.scale * inside**-law.exponent.mean, "-", color=colour)
             if law.is_supported:
                 beyond = np.geomspace(law.num_train, 2 * law.num_train)
-                axis.plot(beyond, law.scale * beyond ** -law.exponent.mean, "--", color=colour)
+                axis.plot(beyond, law.scale * beyond**-law.exponent.mean, "--", color=colour)
     axis.set(xscale="log", yscale="log", xlabel="training pictures", ylabel="error rate")
     sizes = list(table.groupby("fraction")["num_train"].mean())
     if any(law.is_supported for law in laws):

@@ -186,9 +186,7 @@ def _resolve(
     answer: str = "",
 ) -> Row:
     resolved = override(base, changes, f"ablation.{base.ablation.grid}.{family}.{name}")
-    return Row(
-        family, name, changes, resolved.model, resolved.train, setting, fraction, answer
-    )
+    return Row(family, name, changes, resolved.model, resolved.train, setting, fraction, answer)
 
 
 def plan_cells(rows: Sequence[Row], params: Params) -> list[Cell]:

@@ -33,7 +33,9 @@ def screen_table(rows: Sequence[Row], cells: pd.DataFrame, metric: str) -> pd.Da
         own = (table["row"] == row.name) & (table["setting"] == row.setting)
         group, finished = table[own], usable[own.loc[usable.index]].set_index("replicate")
         failed = len(group) - len(finished)
-        differences = {m: float((finished[m] - base[m]).mean()) for m in {"loss", "accuracy", metric}}
+        differences = {
+            m: float((finished[m] - base[m]).mean()) for m in {"loss", "accuracy", metric}
+        }
         gain = -differences[metric] if _IS_LESS_BETTER.get(metric) else differences[metric]
         lines.append({
             "row": row.name,

@@ -8,7 +8,7 @@ from sftcore.ablation.report import Section, section
 from sftcore.ablation.stability import stability_words
 from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED
-from sftcore.grids import AblationParams
+from sftcore.grids import AblationParams, Changes
 
 _SHOWN_EFFECTS = ["row", "metric", "num_replicates", "num_failed", "num_on_last_epoch",
                   "difference", "low", "high", "p_holm", "visible", "verdict"]  # fmt: skip
@@ -113,8 +113,8 @@ def _stability(study: Study, ablation: AblationParams) -> Section:
     bound = study.findings.stability["failure_bound"].min()
     return section(
         "The stability map",
-        f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. Safe: "
-        "in every replicate the last epoch is better than the head alone on pictures that had no "
+        f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. "
+        "Safe: in every replicate the last epoch is better than the head alone on pictures that had no "
         "say. Diverged: not finite, or the guard gave up. Collapsed: no better than guessing on "
         "training pictures. No failure in so few replicates still allows a rate of failures of up "
         f"to {bound:.0%}.",
@@ -135,5 +135,5 @@ def row_means(cells: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index()
 
 
-def _listing(changes: dict[str, object]) -> str:
+def _listing(changes: Changes) -> str:
     return ", ".join(f"{name} {value}" for name, value in changes.items())

@@ -92,4 +92,3 @@ def _outline(axis: Any, is_inside: np.ndarray) -> None:
             if not padded[here[0] + down, here[1] + along]:
                 axis.plot(x, y, color=GREEN, linewidth=3, solid_capstyle="projecting",
                           clip_on=False)  # fmt: skip
-

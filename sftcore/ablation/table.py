@@ -10,6 +10,7 @@ import pandas as pd
 from sftcore.ablation.cells import CellResult
 
 METRICS = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
+SCALED = ("temperature", "loss_scaled", "ece_scaled")
 FINISHED, DIVERGED, COLLAPSED = "finished", "diverged", "collapsed"
 
 
@@ -57,7 +58,7 @@ def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
         "ends_on_last": has_trained and result.best_epoch == history[-1].epoch,
         "chosen": best.name if best else "",
         **judged,
-        **{name: result.judged.get(name, nan) for name in ("temperature", "loss_scaled", "ece_scaled")},
+        **{name: result.judged.get(name, nan) for name in SCALED},
         **{f"last_{name}": value for name, value in ended.items()},
         "loss_rise": ended["loss"] - judged["loss"],
         "ece_rise": ended["ece"] - judged["ece"],

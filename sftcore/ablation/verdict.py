@@ -109,15 +109,17 @@ def _helped(found: Findings) -> str:
         return f"None of the {found.num_screened} rows looked better than the recipe in the screen."
     better = _best(lines[lines["verdict"] == BETTER], found.metric)
     if better is not None:
-        return f"Confirmed better than the recipe: {better['row']}, {_change(better, found.metric)}."
+        return (
+            f"Confirmed better than the recipe: {better['row']}, {_change(better, found.metric)}."
+        )
     if (lines["verdict"] == UNCONVERGED).any():
         return f"What helps: {_unconverged(lines[lines['verdict'] == UNCONVERGED].iloc[0])}"
     best = _best(lines[lines["num_failed"] == 0], found.metric)
     if best is None:
         return "Nothing helped: every row that was confirmed failed in some replicate."
     return (
-        f"Nothing beats the recipe: best {best['row']}, {_change(best, found.metric)}, visible from "
-        f"{best['visible']:.3f}."
+        f"Nothing beats the recipe: best {best['row']}, {_change(best, found.metric)}, visible "
+        f"from {best['visible']:.3f}."
     )
 
 

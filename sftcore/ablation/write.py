@@ -74,9 +74,9 @@ def _intro(
         f"Grid {ablation.grid}: {len(study.cells)} trainings. Each replicate draws a seed and new "
         f"parts of the {num_pool} training and validation pictures of {num_classes} classes: about "
         f"{num_train:.0f} to learn from, some that choose epochs and strengths, and about "
-        f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. Intervals "
-        f"hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected resampled t). "
-        "The test split was not read."
+        f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
+        f"Intervals hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected resampled "
+        "t). The test split was not read."
     )
     return text if precision == FULL else f"{text} Updates were computed in {precision}."
 
@@ -137,4 +137,3 @@ def _of(found: Interval) -> dict[str, float]:
 def _numbers(value: Any, low: Any, high: Any) -> dict[str, float]:
     return {"value": round(float(value), 6), "low": round(float(low), 6),
             "high": round(float(high), 6)}  # fmt: skip
-

@@ -1,4 +1,7 @@
-"""Augmentation of pictures, each by random numbers of its own: a function of (seed, epoch, row)."""
+"""Augmentation of pictures, each by random numbers of its own: a function of (seed, epoch, row).
+
+A row is a drawn row: see :func:`sftcore.data.loader.count_occurrences`.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sftcore.randomness import derive_seed, numpy_stream
+from sftcore.randomness import derive_seed, row_uniforms
 
 if TYPE_CHECKING:
     import torch
@@ -48,19 +51,19 @@ class Augmentation:
         return max(self.strength, self.erasing, self.mixup, self.cutmix) == 0
 
 
-def epoch_uniforms(num_samples: int, seed: int, epoch: int) -> np.ndarray:
-    """The numbers that decide how each picture is changed in one epoch.
+def epoch_uniforms(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The numbers that decide how pictures are changed in one epoch.
 
     Args:
-        num_samples: rows of the store, so that a row's numbers do not depend on the batch order.
+        rows: drawn rows [B].
         seed: the run's seed.
         epoch: counted from 0.
 
     Returns:
-        Uniform numbers in [0, 1), float32, [num_samples, NUM_UNIFORMS].
+        Uniform numbers from 0 to 1, float32, [B, NUM_UNIFORMS].
     """
-    stream = numpy_stream(seed, "augmentation", epoch)
-    return stream.random((num_samples, NUM_UNIFORMS), dtype=np.float32)
+    uniforms = row_uniforms(seed, "augmentation", epoch, rows=rows, num=NUM_UNIFORMS)
+    return uniforms.astype(np.float32)
 
 
 def augment(
@@ -77,7 +80,7 @@ def augment(
 
     Args:
         images: [B, 3, S, S], float in [0, 1].
-        uniforms: [B, NUM_UNIFORMS] in [0, 1).
+        uniforms: [B, NUM_UNIFORMS] from 0 to 1.
         strength: one dial from 0 (off) to 1.
         background: [3], colour in [0, 1] that fills what turning and shifting uncover.
 
@@ -130,7 +133,7 @@ def augment_by_policy(
 
     Args:
         images: uint8 [B, 3, S, S].
-        rows: of the store [B]; a row's draw depends on (seed, epoch, row) alone.
+        rows: drawn rows [B]; the draw of each depends on (seed, epoch, row) alone.
         augmentation: names the policy and its strength s.
         seed: of the training.
         epoch: counted from 0.
@@ -159,29 +162,28 @@ def augment_by_policy(
 
 
 def draw_erasing(
-    num_samples: int, side: int, probability: float, seed: int, epoch: int
+    rows: np.ndarray, side: int, probability: float, seed: int, epoch: int
 ) -> np.ndarray:
-    """The rectangle of every row of the store in one epoch: top, bottom, left, right in pixels.
+    """The rectangle of some drawn rows in one epoch: top, bottom, left, right in pixels.
 
     The area is uniform in 2 to 40 % of the picture and the aspect ratio log-uniform in 0.3 to 3.3
     (Zhong et al., 2020, Random erasing data augmentation, algorithm 1); a rectangle that does not
     fit is drawn again, ten times at most.
 
     Returns:
-        Integers [num_samples, 4]; an empty rectangle where nothing is erased.
+        Integers [B, 4]; an empty rectangle where nothing is erased.
     """
-    stream = numpy_stream(seed, "erasing", epoch)
-    is_erased = stream.random(num_samples) < probability
-    shape = (num_samples, NUM_ERASE_TRIES)
-    area = stream.uniform(*ERASED_AREA, size=shape) * side**2
-    reach = -math.log(MIN_ERASED_ASPECT)
-    aspect = np.exp(stream.uniform(-reach, reach, size=shape))
-    place = stream.random((num_samples, 2))
+    uniforms = row_uniforms(seed, "erasing", epoch, rows=rows, num=3 + 2 * NUM_ERASE_TRIES)
+    is_erased, place = uniforms[:, 0] < probability, uniforms[:, 1:3]
+    for_area, for_aspect = np.split(uniforms[:, 3:], 2, axis=1)
+    least, most = ERASED_AREA
+    area = (least + (most - least) * for_area) * side**2
+    aspect = np.exp((1 - 2 * for_aspect) * math.log(MIN_ERASED_ASPECT))
     height = np.rint(np.sqrt(area * aspect)).astype(np.int64)
     width = np.rint(np.sqrt(area / aspect)).astype(np.int64)
     fits = (height < side) & (width < side)
     first = fits.argmax(axis=1)
-    index = np.arange(num_samples)
+    index = np.arange(len(rows))
     is_erased &= fits[index, first]
     height, width = height[index, first], width[index, first]
     top = np.floor(place[:, 0] * (side - height + 1)).astype(np.int64)

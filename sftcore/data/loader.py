@@ -1,10 +1,12 @@
-"""From rows of the store to batches: order, normalisation."""
+"""From rows of the store to batches: order, drawn rows, normalisation."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sftcore.randomness import numpy_stream
+
+_OCCURRENCE_SHIFT = 32  # bits; a store has fewer rows than 2³²
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +27,32 @@ def epoch_order(
     if chances is None:
         return stream.permutation(rows)
     return stream.choice(rows, size=len(rows), p=chances)
+
+
+def count_occurrences(order: np.ndarray) -> np.ndarray:
+    """Drawn rows: the rows of an epoch's order, each told apart from its earlier occurrences.
+
+    A row that sampling draws again in an epoch is another draw, to be augmented anew. Its n-th
+    occurrence, counted from 0, is the number ``row + n·2³²``, so that the first is the row itself.
+
+    Args:
+        order: rows of the store in the order of the epoch [n].
+
+    Returns:
+        Drawn rows [n]; :func:`rows_of` gives the rows back.
+    """
+    sorter = np.argsort(order, kind="stable")
+    place, in_order = np.arange(len(order)), order[sorter]
+    is_first = np.concatenate([[True], in_order[1:] != in_order[:-1]])[: len(order)]
+    drawn = order.astype(np.int64)
+    first = np.maximum.accumulate(np.where(is_first, place, 0))
+    drawn[sorter] += (place - first) << _OCCURRENCE_SHIFT
+    return drawn
+
+
+def rows_of(drawn: np.ndarray) -> np.ndarray:
+    """The rows of the store of drawn rows, see :func:`count_occurrences`."""
+    return drawn & ((1 << _OCCURRENCE_SHIFT) - 1)
 
 
 def split_batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:

@@ -56,7 +56,7 @@ def ablate(params: Params) -> Study:
 
 
 def headline(study: Study) -> dict[str, float]:
-    """The study's own numbers for MLflow: what fine-tuning is worth, and what over-fitting costs."""
+    """The study's own numbers for MLflow: what fine-tuning is worth, and the cost of over-fitting."""
     found = study.findings
     worth = found.worth[found.worth["row"] == BASELINE_ROW]
     numbers = {

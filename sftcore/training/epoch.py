@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sftcore.data.loader import epoch_order, split_batches
+from sftcore.data.loader import count_occurrences, epoch_order, rows_of, split_batches
 from sftcore.interruption import uninterrupted
 from sftcore.models.parameter_groups import Claim, freeze_all_but
 from sftcore.randomness import seed_global
@@ -31,7 +31,8 @@ class Epoch:
     """What the updates of one epoch have in common.
 
     Attributes:
-        batches: rows of the store, one array per update.
+        batches: one array per update, of rows of the store, or of drawn rows where sampling may
+            draw an augmented one again; see :func:`sftcore.data.loader.count_occurrences`.
         inputs_of: gives what the first trained block takes, [B, ...], of a batch.
         targets_of: gives class indices [B], or probabilities [B, C], of a batch.
         objective: the loss.
@@ -65,15 +66,17 @@ def open_epoch(
     """
     plan = course.plan
     rows, update, seeds = plan.rows, plan.update, plan.seeds
-    view = epoch_view(
-        phase.augmentation, rows.train, plan.pictures.images, seeds.augmentation, number
-    )
+    side = plan.pictures.images.shape[1]
+    view = epoch_view(phase.augmentation, rows.train, side, seeds.augmentation, number)
     chances = _sampling_chances(rows, update.balanced_sampling)
-    order = epoch_order(rows.train, seeds.order, number, chances)
+    order, at_hand = epoch_order(rows.train, seeds.order, number, chances), rows.train
+    if chances is not None and not phase.augmentation.is_off:
+        order = count_occurrences(order)
+        at_hand = np.unique(order)
     active = freeze_all_but(claims, first_block)
     return Epoch(
         batches=split_batches(order, update.batch_size),
-        inputs_of=inputs.reader(rows.train, view),
+        inputs_of=inputs.reader(at_hand, view),
         targets_of=partial(_targets, view=view, rows=rows),
         objective=Objective(
             update, course.knowledge, first_block, _penalized(active, course.start, update)
@@ -115,7 +118,8 @@ def run_epoch(
             state.pass_over_batch()
             continue
         learning_rate = rate_at(step) * memory.rate_factor
-        place = Place(phase.name, step, number, index, tuple(batch.tolist()), learning_rate)
+        own = tuple(rows_of(batch).tolist())
+        place = Place(phase.name, step, number, index, own, learning_rate)
         with uninterrupted():
             report = train_step(
                 state.network,
@@ -170,9 +174,10 @@ def _take_in(state: TrainingState, report: StepReport, place: Place, course: Cou
 
 def _targets(batch: np.ndarray, view: View, rows: Rows) -> Tensor:
     """Class indices [B], or probabilities [B, C] where the view mixes pictures."""
+    own = rows_of(batch)
     if view.mixing is not None:
-        return mix_targets(rows.labels, view.mixing, batch, rows.num_classes)
-    return rows.labels[torch.from_numpy(batch).to(rows.labels.device)]
+        return mix_targets(rows.labels, view.mixing(batch), own, rows.num_classes)
+    return rows.labels[torch.from_numpy(own).to(rows.labels.device)]
 
 
 def _sampling_chances(rows: Rows, power: float) -> np.ndarray | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sftcore.data.loader import split_batches
+from sftcore.data.loader import rows_of, split_batches
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import effective_rate
@@ -34,6 +34,7 @@ def measure_epoch(
         fit_batch_norm(network, inputs, plan)
     measured = losses(inputs, network, plan)
     own = [i for i in range(len(log)) if log.epoch[i] == number]
+    batches = [rows_of(batch) for batch in epoch.batches]
     learning_rate = log.learning_rate[own[-1]] if own else 0.0
     return EpochRecord(
         epoch=number,
@@ -43,9 +44,7 @@ def measure_epoch(
         gradient_norm=_mean([log.gradient_norm[i] for i in own]),
         effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
         clipped_fraction=_mean([log.is_clipped[i] for i in own]),
-        batch_norm_gap=batch_norm_gap(
-            network, inputs, epoch.batches, plan.rows.train, plan.rows.labels
-        ),
+        batch_norm_gap=batch_norm_gap(network, inputs, batches, plan.rows.train, plan.rows.labels),
         num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
         **weight_norms(claims, course.start),
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sftcore.artifacts import sha256_bytes
-from sftcore.data.loader import split_batches
+from sftcore.data.loader import rows_of, split_batches
 from sftcore.models.network import Network
 from sftcore.optimization.linear_head import LinearHead
 from sftcore.training.views import PLAIN, Pictures, View
@@ -87,8 +87,9 @@ class Inputs:
         """A function from some of ``rows`` to the inputs [B, ...] of block ``first_block``.
 
         Args:
-            rows: of the store; all that will be asked for. Plain pictures of the whole pool are
-                kept if they fit, so that trainings on other parts of it need not compute them.
+            rows: of the store, or drawn rows as :func:`sftcore.data.loader.count_occurrences` has
+                them; all that will be asked for. Plain pictures of the whole pool are kept if they
+                fit, so that trainings on other parts of it need not compute them.
             view: what the pictures look like.
         """
         if self.first_block == 0:
@@ -96,14 +97,21 @@ class Inputs:
         place = self._identity, self.first_block
         if place not in self._cache.row_bytes:
             self._cache.row_bytes[place] = self._compute(rows[:1], view).nbytes
-        if not view.key and self._fits(place, len(self._pool)):
+        is_plain = not view.key  # then a row looks the same however often it is drawn
+        if is_plain and self._fits(place, len(self._pool)):
             rows = self._pool
         elif not self._fits(place, len(rows)):
             return lambda batch: self._compute(batch, view)
+        rows = np.unique(rows_of(rows)) if is_plain else rows
         features = self._features(rows, view)
-        position = np.full(len(self._pictures.images), -1)
-        position[rows] = np.arange(len(rows))
-        return lambda batch: features[torch.from_numpy(position[batch]).to(features.device)]
+        sorter = np.argsort(rows)
+
+        def read(batch: np.ndarray) -> Tensor:
+            wanted = rows_of(batch) if is_plain else batch
+            position = sorter[np.searchsorted(rows, wanted, sorter=sorter)]
+            return features[torch.from_numpy(position).to(features.device)]
+
+        return read
 
     def _fits(self, place: tuple[str, int], num_rows: int) -> bool:
         return self._cache.row_bytes[place] * num_rows <= self._cache.budget_bytes

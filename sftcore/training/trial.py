@@ -15,6 +15,7 @@ from functools import partial
 
 import torch
 
+from sftcore.data.loader import rows_of
 from sftcore.errors import DivergedError
 from sftcore.interruption import uninterrupted
 from sftcore.models.network import Network
@@ -90,7 +91,7 @@ class Trial:
         for step, rate in enumerate(rates):
             index = step % len(epoch.batches)
             batch = epoch.batches[index]
-            place = Place(self.phase, step, -1, index, tuple(batch.tolist()), rate)
+            place = Place(self.phase, step, -1, index, tuple(rows_of(batch).tolist()), rate)
             is_made = False
             while not is_made:  # again with a lower scale, where fp16 overflows
                 report = train_step(

@@ -1,6 +1,8 @@
 """What the pictures of one epoch look like: plain, augmented, mixed."""
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from sftcore.data.augment import (
     epoch_uniforms,
     erase,
 )
-from sftcore.data.loader import normalize, to_unit_range
+from sftcore.data.loader import normalize, rows_of, to_unit_range
 from sftcore.regularization.mixing import MixingDraw, draw_mixing, mix_pictures
 
 
@@ -26,13 +28,13 @@ class View:
         augmentation: how they are changed.
         seed: of the training.
         epoch: counted from 0.
-        mixing: who is mixed with whom; None without mixing.
+        mixing: gives with whom drawn rows are mixed; None without mixing.
     """
 
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     epoch: int = 0
-    mixing: MixingDraw | None = field(default=None, compare=False)
+    mixing: Callable[[np.ndarray], MixingDraw] | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str | int | float, ...]:
@@ -46,23 +48,23 @@ PLAIN = View()
 
 
 def epoch_view(
-    augmentation: Augmentation, rows: np.ndarray, images: np.ndarray, seed: int, epoch: int
+    augmentation: Augmentation, rows: np.ndarray, side: int, seed: int, epoch: int
 ) -> View:
     """The look of the training rows in one epoch.
 
     Args:
         augmentation: how they are changed.
         rows: the training rows, which are mixed with each other.
-        images: of the store, [N, S, S, 3].
+        side: of the pictures in pixels.
         seed: of the training.
         epoch: counted from 0.
     """
     mixing = None
     if augmentation.mixup > 0 or augmentation.cutmix > 0:
-        mixing = draw_mixing(
-            rows,
-            len(images),
-            images.shape[1],
+        mixing = partial(
+            draw_mixing,
+            pool=rows,
+            side=side,
             mixup_alpha=augmentation.mixup,
             cutmix_alpha=augmentation.cutmix,
             seed=seed,
@@ -90,17 +92,20 @@ class Pictures:
     device: torch.device
 
     def read(self, rows: np.ndarray, view: View) -> Tensor:
-        """Normalised pictures [B, 3, S, S] of some rows, as the view has them."""
+        """Normalised pictures [B, 3, S, S] of some drawn rows, as the view has them.
+
+        A partner in mixing looks as it does where it is drawn first.
+        """
         images = self._changed(rows, view)
         if view.mixing is not None:
-            others = self._changed(view.mixing.partners[rows], view)
-            images = mix_pictures(images, others, view.mixing, rows)
+            draw = view.mixing(rows)
+            images = mix_pictures(images, self._changed(draw.partners, view), draw)
         return normalize(images, self.mean, self.std)
 
     def _changed(self, rows: np.ndarray, view: View) -> Tensor:
-        """Pictures in [0, 1], augmented by the numbers of their own rows."""
+        """Pictures in [0, 1], augmented by the numbers of their own drawn rows."""
         how = view.augmentation
-        pictures = self.images[rows]
+        pictures = self.images[rows_of(rows)]
         if how.strength > 0 and how.policy != "basic":
             channels_first = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
             changed = augment_by_policy(
@@ -109,14 +114,14 @@ class Pictures:
             pictures = changed.permute(0, 2, 3, 1).numpy()
         images = to_unit_range(pictures, self.device)
         if how.strength > 0 and how.policy == "basic":
-            uniforms = epoch_uniforms(len(self.images), view.seed, view.epoch)[rows]
+            uniforms = epoch_uniforms(rows, view.seed, view.epoch)
             colour = torch.tensor(self.background, device=self.device) / 255
             images = augment(
                 images, torch.from_numpy(uniforms).to(self.device), how.strength, colour
             )
         if how.erasing > 0:
             side = self.images.shape[1]
-            boxes = draw_erasing(len(self.images), side, how.erasing, view.seed, view.epoch)[rows]
+            boxes = draw_erasing(rows, side, how.erasing, view.seed, view.epoch)
             images = erase(
                 images, torch.from_numpy(boxes).to(self.device), images.new_tensor(self.mean)
             )

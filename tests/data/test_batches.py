@@ -2,7 +2,14 @@ import numpy as np
 import torch
 
 from sftcore.data.augment import NUM_UNIFORMS, augment, epoch_uniforms
-from sftcore.data.loader import epoch_order, normalize, split_batches, to_unit_range
+from sftcore.data.loader import (
+    count_occurrences,
+    epoch_order,
+    normalize,
+    rows_of,
+    split_batches,
+    to_unit_range,
+)
 
 WHITE = torch.ones(3)
 
@@ -12,7 +19,7 @@ def pictures(count: int = 6) -> torch.Tensor:
 
 
 def numbers(count: int = 6, epoch: int = 0) -> torch.Tensor:
-    return torch.from_numpy(epoch_uniforms(count, 0, epoch))
+    return torch.from_numpy(epoch_uniforms(np.arange(count), 0, epoch))
 
 
 def test_strength_zero_is_the_picture_itself() -> None:
@@ -31,9 +38,21 @@ def test_each_picture_is_changed_by_its_own_numbers_alone() -> None:
 
 
 def test_epochs_and_seeds_draw_other_numbers() -> None:
-    assert not np.array_equal(epoch_uniforms(4, 0, 0), epoch_uniforms(4, 0, 1))
-    assert not np.array_equal(epoch_uniforms(4, 0, 0), epoch_uniforms(4, 1, 0))
-    np.testing.assert_array_equal(epoch_uniforms(4, 0, 1), epoch_uniforms(4, 0, 1))
+    rows = np.array([3, 0, 5, 2])
+    assert not np.array_equal(epoch_uniforms(rows, 0, 0), epoch_uniforms(rows, 0, 1))
+    assert not np.array_equal(epoch_uniforms(rows, 0, 0), epoch_uniforms(rows, 1, 0))
+    np.testing.assert_array_equal(epoch_uniforms(rows, 0, 1), epoch_uniforms(rows, 0, 1))
+
+
+def test_a_row_drawn_again_is_another_draw_of_the_same_row() -> None:
+    order = np.array([5, 3, 5, 5, 0, 3])
+    drawn = count_occurrences(order)
+    np.testing.assert_array_equal(rows_of(drawn), order)
+    np.testing.assert_array_equal(drawn >> 32, [0, 0, 1, 2, 0, 1])
+    assert len(np.unique(epoch_uniforms(drawn, 0, 0), axis=0)) == 6
+    once = np.array([5, 3, 0])
+    np.testing.assert_array_equal(count_occurrences(once), once)
+    assert count_occurrences(np.array([], dtype=np.int64)).size == 0
 
 
 def test_a_mirror_image_and_nothing_else() -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from sftcore.data.augment import Augmentation, augment_by_policy, draw_erasing, erase
-from sftcore.data.loader import epoch_order
+from sftcore.data.loader import epoch_order, rows_of
 from sftcore.regularization.averaging import (
     ema_decay_at,
     greedy_soup,
@@ -24,22 +25,22 @@ ROWS = np.arange(2, 42)  # of a store of 50
 
 
 def mixing(mixup: float, cutmix: float, epoch: int = 0, rows: np.ndarray = ROWS):  # type: ignore[no-untyped-def]
-    return draw_mixing(rows, 50, 16, mixup_alpha=mixup, cutmix_alpha=cutmix, seed=3, epoch=epoch)
+    return draw_mixing(rows, ROWS, 16, mixup_alpha=mixup, cutmix_alpha=cutmix, seed=3, epoch=epoch)
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])
 def test_mixing_is_its_formula_picture_by_picture(mixup: float, cutmix: float) -> None:
-    draw = mixing(mixup, cutmix)
+    batch = np.array([7, 2, 30, 30 + (1 << 32)])
+    draw = mixing(mixup, cutmix, rows=batch)
     images = torch.rand(50, 3, 16, 16, dtype=torch.float64)
-    labels = torch.arange(50) % 4
-    batch = np.array([7, 2, 30])
-    mixed = mix_pictures(images[batch], images[draw.partners[batch]], draw, batch)
-    targets = mix_targets(labels, draw, batch, 4)
-    for place, row in enumerate(batch):
-        own, other = images[row], images[draw.partners[row]]
-        share = float(draw.shares[row])
-        if draw.is_cut[row]:
-            top, bottom, left, right = draw.boxes[row]
+    labels, rows = torch.arange(50) % 4, rows_of(batch)
+    mixed = mix_pictures(images[rows], images[draw.partners], draw)
+    targets = mix_targets(labels, draw, rows, 4)
+    for place, row in enumerate(rows):
+        own, other = images[row], images[draw.partners[place]]
+        share = float(draw.shares[place])
+        if draw.is_cut[place]:
+            top, bottom, left, right = draw.boxes[place]
             expected = own.clone()
             expected[:, top:bottom, left:right] = other[:, top:bottom, left:right]
             assert share == pytest.approx(1 - (bottom - top) * (right - left) / 256)
@@ -48,33 +49,37 @@ def test_mixing_is_its_formula_picture_by_picture(mixup: float, cutmix: float) -
         torch.testing.assert_close(mixed[place], expected)
         wanted = np.zeros(4)
         wanted[labels[row]] += share
-        wanted[labels[draw.partners[row]]] += 1 - share
+        wanted[labels[draw.partners[place]]] += 1 - share
         assert targets[place].tolist() == pytest.approx(wanted.tolist())
-    assert (draw.is_cut[ROWS].all(), draw.is_cut[ROWS].any()) == (
-        (cutmix > 0 and not mixup), cutmix > 0,
-    )  # fmt: skip
+    is_cut = mixing(mixup, cutmix).is_cut
+    assert (is_cut.all(), is_cut.any()) == ((cutmix > 0 and not mixup), cutmix > 0)
 
 
 def test_mixing_stays_inside_the_training_rows_and_depends_on_nothing_else() -> None:
-    draw = mixing(1.0, 1.0)
-    assert sorted(draw.partners[ROWS]) == ROWS.tolist()
-    assert (draw.partners[:2] == [0, 1]).all()
-    assert (draw.shares[42:] == 1).all()
-    again, later = mixing(1.0, 1.0), mixing(1.0, 1.0, epoch=1)
-    assert (draw.partners == again.partners).all()
-    assert (draw.shares == again.shares).all()
+    draw, later = mixing(1.0, 1.0), mixing(1.0, 1.0, epoch=1)
+    assert set(draw.partners) <= set(ROWS)
     assert (draw.partners != later.partners).any()
+    batch = np.array([11, 4])
+    again = mixing(1.0, 1.0, rows=batch)
+    for name, of_all in vars(draw).items():
+        np.testing.assert_array_equal(vars(again)[name], of_all[batch - 2])
+
+
+def test_every_training_row_is_as_likely_a_partner() -> None:
+    rows, pool = np.arange(40_000), np.array([3, 8, 9, 12])
+    draw = draw_mixing(rows, pool, 16, mixup_alpha=1.0, cutmix_alpha=0.0, seed=0, epoch=0)
+    counts = [(draw.partners == row).mean() for row in pool]
+    assert counts == pytest.approx([0.25] * 4, abs=0.01)
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0)])
 def test_shares_have_the_distribution_of_the_papers(mixup: float, cutmix: float) -> None:
     rows = np.arange(20_000)
-    draw = draw_mixing(
-        rows, len(rows), 224, mixup_alpha=mixup, cutmix_alpha=cutmix, seed=0, epoch=0
-    )
+    draw = draw_mixing(rows, rows, 224, mixup_alpha=mixup, cutmix_alpha=cutmix, seed=0, epoch=0)
     if mixup:
         assert draw.shares.mean() == pytest.approx(0.5, abs=0.01)
         assert draw.shares.var() == pytest.approx(1 / (4 * (2 * mixup + 1)), abs=0.005)
+        assert stats.kstest(draw.shares, stats.beta(mixup, mixup).cdf).pvalue > 1e-3
     else:  # uniform λ, then clipped at the border: what stays is more than one half
         sides = np.sqrt(1 - np.random.default_rng(0).random(20_000))
         centres = np.random.default_rng(1).random((20_000, 2))
@@ -207,15 +212,15 @@ def test_greedy_soup_takes_only_what_helps() -> None:
 
 
 def test_erasing_paints_what_it_says() -> None:
-    boxes = draw_erasing(4000, 32, 0.5, seed=0, epoch=0)
+    boxes = draw_erasing(np.arange(4000), 32, 0.5, seed=0, epoch=0)
     size = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
     assert (size > 0).mean() == pytest.approx(0.5, abs=0.03)
     area = size[size > 0] / 32**2
     assert 0.01 < area.min() < area.max() < 0.45
     assert boxes.min() >= 0
     assert boxes.max() <= 32
-    assert (boxes == draw_erasing(4000, 32, 0.5, seed=0, epoch=0)).all()
-    assert (boxes != draw_erasing(4000, 32, 0.5, seed=0, epoch=1)).any()
+    assert (boxes == draw_erasing(np.arange(4000), 32, 0.5, seed=0, epoch=0)).all()
+    assert (boxes != draw_erasing(np.arange(4000), 32, 0.5, seed=0, epoch=1)).any()
     images = torch.rand(2, 3, 8, 8)
     painted = erase(images, torch.tensor([[1, 3, 2, 6], [0, 0, 0, 0]]), torch.tensor([2.0, 3, 4]))
     expected = images.clone()
