@@ -3,6 +3,10 @@
 A shape takes the step t counted from the end of the warm-up, and the number of steps T from there
 to the end of the phase, and gives the factor on the peak learning rate. Only the plateau also looks
 at what has been measured, and that is an argument too: the number of its drops so far.
+
+The updates are those at t = 0 to T − 1. Linear, cosine, polynomial and warmup_stable_decay would
+reach their end at t = T, so that the last update is one step before it and no update is lost to a
+rate of 0; one_cycle ends at its last update, as torch's does.
 """
 
 import math
@@ -27,7 +31,8 @@ class Schedule:
         factor: at each drop of step, multi_step and plateau, and of exponential in ``every``.
         every: length from one drop of step to the next, or of one ``factor`` of exponential.
         milestones: lengths to the drops of multi_step.
-        end: part of the peak at which linear, cosine, polynomial and warmup_stable_decay end.
+        end: part of the peak that linear, cosine, polynomial and warmup_stable_decay have come to
+            when the last update has been made.
         power: of polynomial.
         cycles: of cosine, each from the peak to the end.
         rise: length of the first part of one_cycle.
@@ -153,14 +158,15 @@ def multi_step(t: int, total: int, schedule: StepSchedule) -> float:
 def one_cycle(t: int, total: int, schedule: StepSchedule) -> float:
     """Up from 1/25 along half a cosine, and down to 1/250 000 along another.
 
-    (Smith and Topin, 2018, Super-convergence, with the cosine of torch's ``OneCycleLR``; the
-    momentum stays.)
+    The rise of r steps is over at t = r − 1 and the fall at the last update, t = T − 1 (Smith and
+    Topin, 2018, Super-convergence, as torch's ``OneCycleLR`` has it; the momentum stays).
     """
-    rise = schedule.rise_steps
-    if t < rise:
-        return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * (1 - math.cos(math.pi * t / rise)) / 2
+    top, last = schedule.rise_steps - 1, total - 1
+    if t < top:
+        return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * (1 - math.cos(math.pi * t / top)) / 2
     end = ONE_CYCLE_START * ONE_CYCLE_END
-    return end + (1 - end) * (1 + math.cos(math.pi * (t - rise) / max(total - rise, 1))) / 2
+    fallen = (t - top) / (last - top) if last > top else 0.0
+    return end + (1 - end) * (1 + math.cos(math.pi * fallen)) / 2
 
 
 def warmup_stable_decay(t: int, total: int, schedule: StepSchedule) -> float:

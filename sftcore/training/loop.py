@@ -211,7 +211,8 @@ def _close_epoch(
             selection_metric=plan.selection_metric,
             min_change=phase.early_stopping_min_change,
             soup_size=plan.averaging.soup_size,
-            is_in_swa=plan.averaging.is_in_swa(record.epoch, plan.num_epochs),
+            is_in_swa=phase is plan.phases[-1]
+            and plan.averaging.is_in_swa(phase.num_epochs - state.position.epoch, plan.num_epochs),
         )
 
 

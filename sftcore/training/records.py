@@ -206,6 +206,8 @@ def is_better(
 ) -> bool:
     """Whether validation prefers ``record``; an equal one does not replace an earlier one.
 
+    Any finite loss is better than none, whatever the accuracies.
+
     Args:
         record: the newer one.
         best: so far.
@@ -213,6 +215,8 @@ def is_better(
             ``val_macro_f1`` (most, then least loss).
         min_change: by how much it must be better; above 0 an equal accuracy never is.
     """
+    if not (math.isfinite(record.val_loss) and math.isfinite(best.val_loss)):
+        return math.isfinite(record.val_loss)
     if selection_metric == "val_loss":
         return record.val_loss < best.val_loss - min_change
     value, best_value = getattr(record, selection_metric), getattr(best, selection_metric)
@@ -222,9 +226,21 @@ def is_better(
 
 
 def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[int]:
+<<<<<<< HEAD
     """Epochs from the best to the worst; the earlier of two equal ones first."""
     if selection_metric == "val_loss":
         ranked = sorted(records, key=lambda r: (r.val_loss, r.epoch))
     else:
         ranked = sorted(records, key=lambda r: (-getattr(r, selection_metric), r.val_loss, r.epoch))
     return [record.epoch for record in ranked]
+=======
+    """Epochs from best to worst as :func:`is_better` has it, the earlier of equal ones first."""
+
+    def place(record: EpochRecord) -> tuple[float, ...]:
+        if not math.isfinite(record.val_loss):
+            return math.inf, math.inf, record.epoch
+        first = 0.0 if selection_metric == "val_loss" else -record.val_accuracy
+        return first, record.val_loss, record.epoch
+
+    return [record.epoch for record in sorted(records, key=place)]
+>>>>>>> ae398e9 (A finite loss is better than none; SWA averages within the last phase; one_cycle ends at its last update, as torch's)

@@ -142,7 +142,8 @@ class Averaging:
 
     Attributes:
         ema_decay: of the average that is measured instead of the newest parameters; 0 is off.
-        swa_fraction: last part of all epochs whose parameters are averaged; 0 is off.
+        swa_fraction: last part of all epochs whose parameters are averaged, as far as they belong
+            to the last phase; 0 is off.
         soup_size: best epochs that are offered to a greedy soup; 0 is off.
         wise_ft: whether the line from the start of the last phase to its result is tried.
     """
@@ -152,8 +153,13 @@ class Averaging:
     soup_size: int
     wise_ft: bool
 
-    def is_in_swa(self, epoch: int, num_epochs: int) -> bool:
-        """Whether an epoch, counted from 0 over the whole training, is averaged by SWA."""
-        return self.swa_fraction > 0 and epoch >= num_epochs - max(
-            1, round(self.swa_fraction * num_epochs)
-        )
+    def is_in_swa(self, num_left: int, num_epochs: int) -> bool:
+        """Whether an epoch of the last phase is averaged by SWA.
+
+        Epochs of another phase are not: that one trains other parameters, towards another end.
+
+        Args:
+            num_left: epochs to the end of the phase, the epoch itself among them.
+            num_epochs: of all phases.
+        """
+        return self.swa_fraction > 0 and num_left <= max(1, round(self.swa_fraction * num_epochs))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from sftcore.optimization.schedules import (
     SHAPES,
@@ -38,8 +38,8 @@ HAND_COMPUTED: list[tuple[Schedule, list[float]]] = [
     (Schedule("multi_step", milestones=("1 epoch", "7 steps", 0.9)),
      [1.0] * 5 + [0.1] * 2 + [0.01] * 2 + [0.001]),
     (Schedule("multi_step", milestones=(0.7,)), [1.0] * 7 + [0.1] * 3),
-    (Schedule("one_cycle", rise=0.4), [0.04, 0.18058874, 0.52, 0.85941126, 1.0, 0.93301297,
-                                       0.750001, 0.500002, 0.250003, 0.06699103]),
+    (Schedule("one_cycle", rise=0.4), [0.04, 0.28, 0.76, 1.0, 0.93301297, 0.750001, 0.500002,
+                                       0.250003, 0.06699103, 0.000004]),
     (Schedule("warmup_stable_decay", decay=0.4), [1.0] * 7 + [0.75, 0.5, 0.25]),
     (Schedule("warmup_stable_decay", decay="4 steps", end=0.2), [1.0] * 7 + [0.8, 0.6, 0.4]),
     (Schedule("plateau"), [1.0] * 10),
@@ -130,3 +130,33 @@ def test_plateau_is_torchs(patience: int) -> None:
         rate = rates(schedule, [0], peak=1.0, num_drops=plateau_drops(losses[:count], patience))
         assert rate[0] == optimizer.param_groups[0]["lr"]
         theirs.step(losses[count])
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, 4, 10, 47])
+@pytest.mark.parametrize("rise", [0.0, 0.01, 0.3, 0.5, 0.99])
+def test_one_cycle_is_torchs_from_the_first_update_to_the_last(num_steps: int, rise: float) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = OneCycleLR(optimizer, 2.0, num_steps, pct_start=rise, cycle_momentum=False)
+    expected = []
+    for step in range(num_steps):
+        expected.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        if step + 1 < num_steps:
+            theirs.step()
+    ours = Schedule("one_cycle", rise=rise).in_steps(1, num_steps)
+    found = [learning_rate_at(step, ours, peak=2.0) for step in range(num_steps)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert found[-1] == pytest.approx(2.0 / 250_000, rel=1e-9)
+
+
+@pytest.mark.parametrize(("rise", "first", "last"), [("1 step", 1.0, 4e-6), (1.0, 0.04, 1.0)])
+def test_one_cycle_of_one_part(rise: Length, first: float, last: float) -> None:
+    """torch divides by zero for the first; both ends are those of the part that is left."""
+    found = rates(Schedule("one_cycle", rise=rise), [0, 9], peak=1.0)
+    assert found == pytest.approx([first, last], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "polynomial", "warmup_stable_decay"])
+def test_the_others_end_one_update_before_their_end(name: str) -> None:
+    schedule = Schedule(name, end=0.25).in_steps(1, 1000)
+    assert 0.25 < learning_rate_at(999, schedule, peak=1.0) < 0.255

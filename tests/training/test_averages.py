@@ -73,6 +73,24 @@ def test_swa_is_the_mean_over_its_epochs(store: Store) -> None:
             torch.testing.assert_close(tensor.double(), mean, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("fraction", "epochs"), [(1.0, (2, 3, 4)), (0.5, (3, 4)), (0.01, (4,))])
+def test_swa_averages_within_the_last_phase(
+    store: Store, fraction: float, epochs: tuple[int, ...]
+) -> None:
+    """The head phase trains other parameters, towards another end."""
+    result = run(store, train__swa_fraction=fraction, train__head_epochs=2, train__epochs=3)
+    assert candidate(result, "swa").epochs == epochs
+
+
+def test_swa_counts_from_the_end_where_the_head_phase_stops_early(store: Store) -> None:
+    changes = {"train__head_epochs": 9, "train__head_learning_rate": 1e-12, "train__epochs": 3}
+    patience = {"train__early_stopping_patience": 2, "train__early_stopping_min_change": 0.5}
+    result = run(store, train__swa_fraction=0.2, **changes, **patience)
+    phases = [record.phase for record in result.history]
+    assert phases == ["head"] * 3 + ["full"] * 3
+    assert candidate(result, "swa").epochs == (4, 5)
+
+
 def test_the_soup_is_no_worse_than_its_best_epoch(store: Store) -> None:
     result = run(store, train__soup_size=3, train__epochs=5)
     soup = candidate(result, "soup")
