@@ -71,11 +71,13 @@ def build_optimizer(
     """An optimizer over the trained tensors; weight decay applies to the penalised ones.
 
     The learning rate is set before every step and starts at zero here. ``sgd`` adds the decay
-    to the gradient, ``g + λθ``, which equals the L2 penalty ``(λ/2)‖θ‖₂²``; so do ``nesterov``,
-    ``rmsprop``, ``lars``, ``lamb``, ``nadam``, ``radam`` and ``adam``, before their scaling.
-    ``adamw``, ``adabelief`` and ``lion`` decay apart from the gradient (Loshchilov and Hutter,
-    2019). ``lars`` and ``lamb`` adapt the rate of the tensors that decay and no others, as timm has
-    it: without weight decay they are SGD and Adam.
+    to the gradient, ``g + λθ``, which equals the L2 penalty ``(λ/2)‖θ‖₂²``; so do ``nesterov``, and
+    before their scaling ``rmsprop``, ``adam``, ``nadam``, ``radam`` and ``lars``. ``adamw``,
+    ``adabelief`` and ``lion`` decay apart from the gradient, by ``ηλθ`` (Loshchilov and Hutter,
+    2019). ``lamb`` is between the two: it adds ``λθ`` to Adam's scaled step, which the moments
+    never see, and the ratio of norms then scales both (You et al., 2020, Large batch optimization
+    for deep learning, algorithm 2). ``lars`` and ``lamb`` adapt the rate of the tensors that decay
+    and no others, as timm has it: without weight decay they are SGD and Adam.
 
     Args:
         name: in :data:`OPTIMIZERS`.

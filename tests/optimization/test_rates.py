@@ -68,6 +68,39 @@ def test_lion_moves_by_the_sign_and_lars_by_the_weights_norm() -> None:
     assert path("lars", [5.0], momentum=0.0) == path("sgd", [5.0], momentum=0.0)
 
 
+# Where one step without a gradient leads, at a rate of 0.1: by part of λθ if the decay is not
+# scaled, by a length that does not know λ if it is.
+UNSCALED = {"sgd": 1.0, "nesterov": 1.9, "adamw": 1.0, "adabelief": 1.0, "lion": 1.0, "lars": 1.0}
+SCALED = {"rmsprop": 1.0, "adam": 0.1, "nadam": 0.1056, "lamb": 0.1}
+
+
+@pytest.mark.parametrize("decay", [0.1, 0.4])
+def test_decay_alone_is_what_the_optimizer_makes_of_it(decay: float) -> None:
+    for name, factor in UNSCALED.items():
+        assert path(name, [0.0], weight_decay=decay) == pytest.approx([1 - 0.1 * factor * decay])
+    for name, length in SCALED.items():
+        assert path(name, [0.0], weight_decay=decay) == pytest.approx([1 - length], abs=1e-4)
+    # radam follows the unscaled mean until it trusts its variance, after five steps
+    steps = np.array(path("radam", [0.0] * 40, weight_decay=decay, rate=0.001))
+    assert 1 - steps[0] == pytest.approx(0.001 * decay)
+    assert steps[38] - steps[39] == pytest.approx(0.0001303, abs=1e-7)
+    assert {*UNSCALED, *SCALED, "radam"} == OPTIMIZERS.keys()
+
+
+def test_the_decay_of_lamb_is_added_to_the_scaled_step_and_before_the_ratio_of_norms() -> None:
+    """Adam's first step is the sign of the gradient; the moments do not know of the decay."""
+    start, gradient, decay = np.array([1.0, 2.0]), np.array([3.0, -0.5]), 0.2
+    weight = nn.Parameter(torch.tensor(start[None]))
+    claim = Claim("w", weight, "head", 0, 1.0, True, True)
+    optimizer = build_optimizer("lamb", [claim], momentum=0.9, weight_decay=decay)
+    set_learning_rate(optimizer, 0.1)
+    weight.grad = torch.tensor(gradient[None])
+    optimizer.step()
+    step = np.sign(gradient) + decay * start
+    expected = start - 0.1 * step * np.linalg.norm(start) / np.linalg.norm(step)
+    np.testing.assert_allclose(weight.detach().numpy()[0], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_descends(name: str) -> None:
     rate = 10.0 if name == "lars" else 0.02
