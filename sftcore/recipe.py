@@ -31,13 +31,15 @@ from sftcore.training.views import Pictures
 
 WHOLE = Portion()
 
-# What a training's numbers depend on: a change in these files makes another training.
+PACKAGE = Path(__file__).parent
+# What a training's numbers depend on: a change in these files makes another training. It is all
+# that the engine imports: a file too many costs a training, one too few gives a wrong number.
 _CODE = (
-    "artifacts.py", "parameter_types.py", "sections.py", "randomness.py", "planning.py",
-    "recipe.py", "runtime.py",
-    "data/augment.py", "data/loader.py", "data/portions.py", "data/store.py",
-    "metrics/calibration.py", "metrics/classification.py", "models", "optimization",
-    "regularization", "stability", "tasks", "training",
+    "__init__.py", "artifacts.py", "errors.py", "grids.py", "instruction_set.py",
+    "interruption.py", "parameter_types.py", "planning.py", "randomness.py", "recipe.py",
+    "runtime.py", "sections.py",
+    "data/__init__.py", "data/augment.py", "data/loader.py", "data/portions.py", "data/store.py",
+    "models", "optimization", "regularization", "stability", "tasks", "training",
 )  # fmt: skip
 
 
@@ -157,6 +159,7 @@ def training_key(
     environment: Path,
     portion: Portion = WHOLE,
     precision: str = FULL,
+    extra_code: tuple[str, ...] = (),
 ) -> str:
     """Hash of all that a training's numbers depend on: equal keys, equal numbers.
 
@@ -171,6 +174,8 @@ def training_key(
         environment: lock file of the installed packages.
         portion: of the data.
         precision: of the updates.
+        extra_code: files and folders of the package that, besides the training's, decide what is
+            kept under the key.
     """
     file = Path(model.weights)
     weights = sha256_file(file) if file.is_file() else model.weights
@@ -179,17 +184,32 @@ def training_key(
     recipe = train.model_dump(exclude={"seed_init", "seed_order", "seed_augmentation"})
     return sha256_json(
         [model.model_dump(), weights, recipe, seeds, data, asdict(portion), place,
-         sha256_file(environment), code_digest()]
+         sha256_file(environment), code_digest(extra=extra_code)]
     )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """Hash of the source files that a training's numbers depend on."""
-    package = Path(__file__).parent
-    files = [
-        path
-        for name in _CODE
-        for path in ([package / name] if name.endswith(".py") else (package / name).rglob("*.py"))
-    ]
-    return sha256_json({str(path.relative_to(package)): sha256_file(path) for path in files})
+@lru_cache(maxsize=2)
+def code_digest(package: Path = PACKAGE, extra: tuple[str, ...] = ()) -> str:
+    """Hash of the source files that a training's numbers depend on; see :func:`code_files`."""
+    files = code_files(package, extra)
+    return sha256_json({path.relative_to(package).as_posix(): sha256_file(path) for path in files})
+
+
+def code_files(package: Path, extra: tuple[str, ...] = ()) -> list[Path]:
+    """The source files that a training's numbers depend on.
+
+    Args:
+        package: folder of ``sftcore``, or of a copy.
+        extra: files and folders in it that are to be there too.
+
+    Raises:
+        FileNotFoundError: one of them is not there.
+    """
+    found: list[Path] = []
+    for name in (*_CODE, *extra):
+        path = package / name
+        files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+        if not files:
+            raise FileNotFoundError(f"{path}: no source file")
+        found += files
+    return found

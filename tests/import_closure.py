@@ -9,15 +9,21 @@ PACKAGES = ("sftcore", "stages")
 
 def import_closure(stage: str) -> set[str]:
     """Every file that ``stages/<stage>.py`` imports, directly or not, also inside functions."""
+    seen = closure_of(ROOT / "stages" / f"{stage}.py", ROOT / "stages" / "__init__.py")
+    data_files = {template for file in seen for template in file.parent.glob("*.j2")}
+    return {path.relative_to(ROOT).as_posix() for path in seen | data_files}
+
+
+def closure_of(*files: Path) -> set[Path]:
+    """These files and all that they import, directly or not, also inside functions."""
     seen: set[Path] = set()
-    waiting = [ROOT / "stages" / f"{stage}.py", ROOT / "stages" / "__init__.py"]
+    waiting = list(files)
     while waiting:
         file = waiting.pop()
         if file not in seen:
             seen.add(file)
             waiting += [found for name in _imports(file) for found in _files(name)]
-    data_files = {template for file in seen for template in file.parent.glob("*.j2")}
-    return {path.relative_to(ROOT).as_posix() for path in seen | data_files}
+    return seen
 
 
 def collapse(files: set[str]) -> list[str]:

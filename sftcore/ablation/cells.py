@@ -23,6 +23,11 @@ from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.records import Candidate, EpochRecord, FitResult
 
+# What a cell's result depends on besides the training: part of its key.
+CELL_CODE = (
+    "ablation/cells.py", "metrics/__init__.py", "metrics/calibration.py",
+    "metrics/classification.py",
+)  # fmt: skip
 _NUM_BINS = 15  # of the calibration error
 CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 

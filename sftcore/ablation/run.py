@@ -7,7 +7,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from sftcore.ablation.cells import CELL_THREADS, CellResult, Work, read_result, train_cell
+from sftcore.ablation.cells import (
+    CELL_CODE,
+    CELL_THREADS,
+    CellResult,
+    Work,
+    read_result,
+    train_cell,
+)
 from sftcore.ablation.plan import Cell
 from sftcore.artifacts import remove_abandoned
 from sftcore.data.augment import Augmentation
@@ -68,6 +75,7 @@ def run_cells(
             environment=environment,
             portion=cell.portion,
             precision=precision,
+            extra_code=CELL_CODE,
         )
         for cell in cells
     ]

@@ -1,0 +1,85 @@
+"""What a key of a training or a cell says of the code: all that the numbers depend on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from sftcore.ablation.cells import CELL_CODE
+from sftcore.recipe import code_digest, code_files, training_key
+from tests.import_closure import ROOT, closure_of
+from tests.training.test_loop import small
+
+PACKAGE = ROOT / "sftcore"
+# What the engine imports, and what chooses the kernels and the threads that it computes with.
+ENGINE = ("recipe.py", "runtime.py", "instruction_set.py")
+# These say which cells there are. What that comes to, resolved parameters, is in the key itself.
+NAMES_CELLS_ALONE = {"ablation/__init__.py", "ablation/plan.py", "params.py"}
+# It lies among the files of the engine and only writes tables.
+IN_A_FOLDER_OF_THE_ENGINE = {"training/tables.py"}
+
+
+def names(files: set[Path]) -> set[str]:
+    return {path.relative_to(PACKAGE).as_posix() for path in files}
+
+
+def closure(*roots: str) -> set[str]:
+    return names(closure_of(*(PACKAGE / root for root in roots)))
+
+
+def test_the_digest_is_of_all_that_the_engine_runs() -> None:
+    covered = names(set(code_files(PACKAGE)))
+    assert closure(*ENGINE) - covered == set()
+    assert covered - closure(*ENGINE) == IN_A_FOLDER_OF_THE_ENGINE
+
+
+def test_that_of_a_cell_is_also_of_what_measures_it() -> None:
+    covered = names(set(code_files(PACKAGE, CELL_CODE)))
+    assert closure(*ENGINE, "ablation/cells.py") - covered == NAMES_CELLS_ALONE
+    assert "ablation/cells.py" in covered
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("copy") / "package"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+@pytest.mark.parametrize("extra", [(), CELL_CODE], ids=["training", "cell"])
+def test_a_byte_in_any_of_the_files_moves_the_digest_and_in_others_it_does_not(
+    package: Path, extra: tuple[str, ...]
+) -> None:
+    roots = (*ENGINE, "ablation/cells.py") if extra else ENGINE
+    wanted = closure(*roots) - NAMES_CELLS_ALONE
+    before = code_digest(package, extra)
+    assert before == code_digest(PACKAGE, extra)
+    moved = set()
+    for path in package.rglob("*.py"):
+        content = path.read_bytes()
+        path.write_bytes(content + b"#")
+        code_digest.cache_clear()
+        if code_digest(package, extra) != before:
+            moved.add(path.relative_to(package).as_posix())
+        path.write_bytes(content)
+    assert moved - IN_A_FOLDER_OF_THE_ENGINE == wanted
+
+
+def test_a_file_that_the_digest_names_is_there(package: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no_such"):
+        code_files(package, ("no_such_folder",))
+    with pytest.raises(FileNotFoundError, match="no_such"):
+        code_files(package, ("no_such.py",))
+
+
+def test_keys_of_a_training_and_of_a_cell_differ_by_their_code() -> None:
+    params = small()
+
+    def key(extra: tuple[str, ...]) -> str:
+        return training_key(
+            params.model, params.train, seed=0, data="", device=torch.device("cpu"), num_threads=1,
+            mode="native", environment=ROOT / "requirements.lock", extra_code=extra,
+        )  # fmt: skip
+
+    assert key(()) != key(CELL_CODE)
