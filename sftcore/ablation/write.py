@@ -75,8 +75,8 @@ def _intro(
         f"parts of the {num_pool} training and validation pictures of {num_classes} classes: about "
         f"{num_train:.0f} to learn from, some that choose epochs and strengths, and about "
         f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
-        f"Intervals hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected resampled "
-        "t). The test split was not read."
+        f"Intervals hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected "
+        "resampled t). The test split was not read."
     )
     return text if precision == FULL else f"{text} Updates were computed in {precision}."
 

@@ -56,7 +56,7 @@ def ablate(params: Params) -> Study:
 
 
 def headline(study: Study) -> dict[str, float]:
-    """The study's own numbers for MLflow: what fine-tuning is worth, and the cost of over-fitting."""
+    """The study's own numbers for MLflow: what fine-tuning is worth, what over-fitting costs."""
     found = study.findings
     worth = found.worth[found.worth["row"] == BASELINE_ROW]
     numbers = {

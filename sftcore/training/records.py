@@ -226,21 +226,13 @@ def is_better(
 
 
 def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[int]:
-<<<<<<< HEAD
-    """Epochs from the best to the worst; the earlier of two equal ones first."""
-    if selection_metric == "val_loss":
-        ranked = sorted(records, key=lambda r: (r.val_loss, r.epoch))
-    else:
-        ranked = sorted(records, key=lambda r: (-getattr(r, selection_metric), r.val_loss, r.epoch))
-    return [record.epoch for record in ranked]
-=======
     """Epochs from best to worst as :func:`is_better` has it, the earlier of equal ones first."""
 
     def place(record: EpochRecord) -> tuple[float, ...]:
         if not math.isfinite(record.val_loss):
             return math.inf, math.inf, record.epoch
-        first = 0.0 if selection_metric == "val_loss" else -record.val_accuracy
+        by_loss = selection_metric == "val_loss"
+        first = 0.0 if by_loss else -getattr(record, selection_metric)
         return first, record.val_loss, record.epoch
 
     return [record.epoch for record in sorted(records, key=place)]
->>>>>>> ae398e9 (A finite loss is better than none; SWA averages within the last phase; one_cycle ends at its last update, as torch's)

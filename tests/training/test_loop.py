@@ -15,7 +15,6 @@ from sftcore.recipe import train
 from sftcore.runtime import set_up
 from sftcore.sections import Params
 from sftcore.training.inputs import FeatureCache
-<<<<<<< HEAD
 from sftcore.training.loop import _num_drops
 from sftcore.training.records import (
     EpochRecord,
@@ -24,9 +23,6 @@ from sftcore.training.records import (
     is_better,
     rank_epochs,
 )
-=======
-from sftcore.training.records import EpochRecord, FitResult, is_better, rank_epochs
->>>>>>> ae398e9 (A finite loss is better than none; SWA averages within the last phase; one_cycle ends at its last update, as torch's)
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -34,6 +30,7 @@ SMALL = {
     "model.weights": "none",
     "model.trainable_blocks": "all",
     "train.epochs": 2,
+    "train.head": "descend",
     "train.head_epochs": 0,
     "train.batch_size": 8,
     "train.learning_rate": 0.01,
@@ -182,7 +179,6 @@ def test_what_counts_as_better() -> None:
     assert not is_better(record(), record(), "val_accuracy")
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("name", ["val_accuracy", "val_balanced_accuracy", "val_macro_f1"])
 def test_what_is_better_by_a_metric_of_which_more_is_better(name: str) -> None:
     equal = {"val_accuracy": 0.5, "val_balanced_accuracy": 0.5, "val_macro_f1": 0.5}
@@ -226,7 +222,8 @@ def test_the_chosen_epoch_has_the_most_of_what_selects(name: str, store: Store) 
     assert values[result.best_epoch] == max(values)
     assert getattr(result.candidates[0], name) == max(values)
     assert all(0 <= value <= 1 for value in values)
-=======
+
+
 @pytest.mark.parametrize("metric", ["val_loss", "val_accuracy"])
 @pytest.mark.parametrize("min_change", [0.0, 0.1])
 def test_any_finite_loss_is_better_than_none(metric: str, min_change: float) -> None:
@@ -239,4 +236,3 @@ def test_any_finite_loss_is_better_than_none(metric: str, min_change: float) -> 
         records = [replace(broken, epoch=0), record(epoch=1, val_loss=2.0), record(epoch=2),
                    replace(broken, epoch=3)]  # fmt: skip
         assert rank_epochs(records, metric) == [2, 1, 0, 3]
->>>>>>> ae398e9 (A finite loss is better than none; SWA averages within the last phase; one_cycle ends at its last update, as torch's)
