@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from sftcore.artifacts import sha256_json
 from sftcore.errors import ParamsError
 from sftcore.parameter_types import Scalar
+from sftcore.grids import Changes
 from sftcore.sections import Params
 
 PARAMS_FILE = Path("params.yaml")
@@ -84,7 +85,7 @@ def check_ablation(params: Params) -> None:
     Raises:
         ParamsError: overrides name no parameter or hold a value out of range; lists them all.
     """
-    rows: dict[str, Mapping[str, Scalar]] = {}
+    rows: dict[str, Changes] = {}
     for grid in ("quick", "full"):
         chosen = getattr(params.ablation, grid)
         rows[f"ablation.{grid}.screen.base"] = chosen.screen.base

@@ -16,7 +16,7 @@ def main() -> None:
     from sftcore.pipeline.ablate import ablate
 
     study = ablate(params)
-    print(f"{len(study.results)} cells; {study.verdict['set']}")
+    print(f"{len(study.results)} cells; {study.verdict['advice']}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from sftcore.artifacts import read_json, write_json
 from sftcore.data.portions import Parts, take_portion
 from sftcore.data.store import Store, open_store
 from sftcore.metrics.calibration import fit_temperature
-from sftcore.metrics.classification import classification_metrics
+from sftcore.metrics.classification import classification_metrics, scores
 from sftcore.recipe import train
 from sftcore.runtime import set_up
 from sftcore.training.checkpoints import Checkpoints
@@ -159,12 +159,10 @@ def _outcomes(result: FitResult, store: Store, parts: Parts) -> dict[str, Any]:
 
 
 def outcome(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Loss in nats, accuracy and its kin, and calibration error of logits [N, C]."""
-    metrics = classification_metrics(
-        labels, softmax(logits, axis=1), np.ones((1, len(labels))), _NUM_BINS
-    )
-    names = {"loss": "nll", **{n: n for n in ("accuracy", "balanced_accuracy", "macro_f1", "ece")}}
-    return {name: float(getattr(metrics, found)[0]) for name, found in names.items()}
+    """The scores of logits [N, C] and their calibration error."""
+    unit = np.ones((1, len(labels)))
+    ece = classification_metrics(labels, softmax(logits, axis=1), unit, _NUM_BINS).ece[0]
+    return scores(logits, labels) | {"ece": float(ece)}
 
 
 @lru_cache(maxsize=1)

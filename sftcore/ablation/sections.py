@@ -115,9 +115,9 @@ def _stability(study: Study, ablation: AblationParams) -> Section:
         "The stability map",
         f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. "
         "Safe: in every replicate the last epoch is better than the head alone on pictures that had "
-        "no say. Diverged: not finite, or the guard gave up. Collapsed: no better than guessing on "
-        "training pictures. No failure in so few replicates still allows a rate of failures of up "
-        f"to {bound:.0%}.",
+        "no say. Diverged: not finite, or the guard gave up. Collapsed: no better than guessing "
+        "on training pictures. No failure in so few replicates still allows a rate of failures "
+        f"of up to {bound:.0%}.",
         ("stability",),
         stability_words(study.findings.stability),
     )

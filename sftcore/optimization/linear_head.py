@@ -106,7 +106,7 @@ def _solve(
             whole.backward()
         return whole.detach()
 
-    search.step(objective)  # type: ignore[no-untyped-call]
+    search.step(objective)
     objective()
     gradient = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
     count = int(search.state[parameters[0]]["n_iter"])
