@@ -24,6 +24,7 @@ from sftcore.metrics.intervals import (
 
 BETTER, WORSE, UNSEEN = "better", "worse", "no difference seen"
 FAILED, UNCONVERGED = "failed", "not converged"
+LEAST_SPREAD_NATS = 1e-3  # of a loss; a smaller difference is none that matters
 MOST_ON_LAST_EPOCH = 0.2  # of a row's trainings; with more of them the study is silent
 EFFECT_COLUMNS = ("row", "metric", "num_replicates", "num_failed", "failure_bound",
                   "num_on_last_epoch", "baseline", "value", "difference", "low", "high",
@@ -85,7 +86,7 @@ def compare_rows(
     """
     table = cells[cells["family"] == CONFIRM]
     ratio, num_judge = judging_ratio(table), int(table["num_judge"].mean()) if len(table) else 1
-    step = resolution(metric, num_judge)
+    step = max(resolution(metric, num_judge), LEAST_SPREAD_NATS if metric == "loss" else 0.0)
     pairs = {name: pairs_of(table, name, other, metric) for name in names}
     differences = {name: (p[name] - p[other]).tolist() for name, p in pairs.items()}
     raw = [resampled_interval(differences[n], ratio, confidence, step).p_value for n in names]
@@ -206,4 +207,4 @@ def mean_interval(cells: pd.DataFrame, row: str, column: str, confidence: float)
     """The mean of a column over the replicates of a confirmed row that finished."""
     table = cells[(cells["family"] == CONFIRM) & (cells["status"] == FINISHED)]
     values = table[table["row"] == row][column].dropna()
-    return resampled_interval(values.tolist(), judging_ratio(table), confidence)
+    return resampled_interval(values.tolist(), judging_ratio(table), confidence, LEAST_SPREAD_NATS)
