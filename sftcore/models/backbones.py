@@ -1,12 +1,15 @@
 """Backbones by name, from torchvision and timm, without their classifier."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sftcore.errors import WeightsError
+from sftcore.models.pooling import pool_deterministically
 
 
 @dataclass(frozen=True)
@@ -17,17 +20,20 @@ class Backbone:
         name: ``torchvision/<model>`` or ``timm/<model>``.
         module: pictures [B, 3, S, S] to features [B, num_features].
         num_features: width of the features.
-        classifier: name of the member that was taken off; its tensors are not part of the weights.
+        classifier: names of the members that were taken off; their tensors are not part of the
+            weights. Distilled networks have two.
+        sizes: what the library had to be told of the picture size.
     """
 
     name: str
     module: nn.Module
     num_features: int
-    classifier: str
+    classifier: tuple[str, ...]
+    sizes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) -> Backbone:
-    """Build a backbone with random parameters from torch's global stream.
+    """Build a backbone with random parameters from torch's global stream, and try it.
 
     With stochastic depth p the residual branch of block l of L is dropped with probability
     ``p·l/L``, for each picture by itself, and what remains is scaled up in training (Huang et al.,
@@ -39,16 +45,45 @@ def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) ->
         stochastic_depth: p in [0, 1).
 
     Raises:
-        WeightsError: the library has no such model, the picture size does not fit it, or it has no
-            residual branch that can be dropped.
+        WeightsError: the library has no such model, the picture size does not fit it, it has no
+            classifier or gives no features, or it has no residual branch that can be dropped.
     """
     library, _, model = name.partition("/")
     builders = {"torchvision": _build_torchvision, "timm": _build_timm}
     if library not in builders:
         raise WeightsError(f"backbone {name!r}: the library is one of {', '.join(builders)}")
-    built = builders[library](name, model, image_size, stochastic_depth)
+    module, classifier, sizes = builders[library](name, model, image_size, stochastic_depth)
+    pool_deterministically(module)
+    num_features = _try(name, module, image_size)
+    built = Backbone(name, module, num_features, classifier, sizes)
     _set_stochastic_depth(built, stochastic_depth)
     return built
+
+
+_Built = tuple[nn.Module, tuple[str, ...], dict[str, Any]]
+_REFUSALS = (AssertionError, ValueError, RuntimeError, IndexError, TypeError)
+
+
+@torch.no_grad()
+def _try(name: str, module: nn.Module, image_size: int) -> int:
+    """Width of the features of a black picture."""
+    try:
+        features = module.eval()(torch.zeros(1, 3, image_size, image_size))
+    except _REFUSALS as error:
+        raise WeightsError(_unfit(name, image_size, error)) from error
+    finally:
+        module.train()
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        shape = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise WeightsError(
+            f"backbone {name!r} without its classifier gives {shape} for a picture, and not one "
+            "row of features: choose another backbone"
+        )
+    return features.shape[1]
+
+
+def _unfit(name: str, image_size: int, error: Exception) -> str:
+    return f"{name} cannot take pictures of {image_size} pixels: {error}"
 
 
 def _set_stochastic_depth(backbone: Backbone, probability: float) -> None:
@@ -71,29 +106,44 @@ def _set_stochastic_depth(backbone: Backbone, probability: float) -> None:
         branch.p = probability * number / len(dropped)
 
 
-def _build_timm(name: str, model: str, image_size: int, stochastic_depth: float) -> Backbone:
+def _build_timm(name: str, model: str, image_size: int, stochastic_depth: float) -> _Built:
     import timm
 
     architecture = model.partition(".")[0]
     if not timm.is_model(architecture):
         raise WeightsError(_unknown(name, architecture, "timm", timm.list_models()))
-    module = _create_timm(model, image_size, stochastic_depth)
-    classifier = module.pretrained_cfg["classifier"]
+    module, sizes = _create_timm(model, image_size, stochastic_depth)
+    if not hasattr(module, "reset_classifier"):
+        raise WeightsError(
+            f"backbone {name!r} has no classifier: it gives maps of features. Choose a network "
+            "that classifies"
+        )
+    before = set(module.state_dict())
     module.reset_classifier(num_classes=0)
-    num_features = getattr(module, "head_hidden_size", module.num_features)
-    return Backbone(name, module, num_features, classifier)
+    taken = {tensor.rpartition(".")[0] for tensor in before - set(module.state_dict())}
+    declared = module.pretrained_cfg["classifier"] or ()
+    names = {declared} if isinstance(declared, str) else set(declared)
+    return module, tuple(sorted(taken | names)), sizes
 
 
-def _create_timm(model: str, image_size: int, stochastic_depth: float) -> Any:
+def _create_timm(
+    model: str, image_size: int, stochastic_depth: float
+) -> tuple[Any, dict[str, Any]]:
     """A timm network; ``img_size`` goes only to those whose weights depend on it."""
     import timm
 
     fixed = timm.get_pretrained_cfg(model.partition(".")[0])
+    sizes: dict[str, Any] = (
+        {"img_size": image_size} if fixed is not None and fixed.fixed_input_size else {}
+    )
     options: dict[str, Any] = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
-    if fixed is not None and fixed.fixed_input_size:
-        options["img_size"] = image_size
     try:
-        return timm.create_model(model, **options)
+        try:
+            return timm.create_model(model, **options, **sizes), sizes
+        except TypeError as error:
+            if not sizes or "img_size" not in str(error):
+                raise
+            return timm.create_model(model, **options), {}
     except TypeError as error:
         if not stochastic_depth:
             raise
@@ -106,47 +156,58 @@ def _create_timm(model: str, image_size: int, stochastic_depth: float) -> Any:
         ) from error
 
 
-# Member that ends in the last linear layer, by class: the part that is taken off.
+# Members that are taken off, by class. The first ends in the last layer; others help in training.
 _TORCHVISION_CLASSIFIERS = {
-    "AlexNet": "classifier.6",
-    "ConvNeXt": "classifier.2",
-    "DenseNet": "classifier",
-    "EfficientNet": "classifier.1",
-    "MNASNet": "classifier.1",
-    "MobileNetV2": "classifier.1",
-    "MobileNetV3": "classifier.3",
-    "RegNet": "fc",
-    "ResNet": "fc",
-    "ShuffleNetV2": "fc",
-    "SwinTransformer": "head",
-    "VGG": "classifier.6",
-    "VisionTransformer": "heads.head",
+    "AlexNet": ("classifier.6",),
+    "ConvNeXt": ("classifier.2",),
+    "DenseNet": ("classifier",),
+    "EfficientNet": ("classifier.1",),
+    "GoogLeNet": ("fc", "aux1", "aux2"),
+    "Inception3": ("fc", "AuxLogits"),
+    "MNASNet": ("classifier.1",),
+    "MaxVit": ("classifier.5",),
+    "MobileNetV2": ("classifier.1",),
+    "MobileNetV3": ("classifier.3",),
+    "RegNet": ("fc",),
+    "ResNet": ("fc",),
+    "ShuffleNetV2": ("fc",),
+    "SqueezeNet": ("classifier.1",),
+    "SwinTransformer": ("head",),
+    "VGG": ("classifier.6",),
+    "VisionTransformer": ("heads.head",),
 }
 
 
-def _build_torchvision(name: str, model: str, image_size: int, _: float) -> Backbone:
+def _build_torchvision(name: str, model: str, image_size: int, _: float) -> _Built:
     from torchvision import models
 
     known = models.list_models(module=models)
     if model not in known:
         raise WeightsError(_unknown(name, model, "torchvision", known))
-    is_transformer = model.startswith("vit_")
     try:
-        module = models.get_model(model, **({"image_size": image_size} if is_transformer else {}))
-    except (AssertionError, ValueError, RuntimeError) as error:
-        raise WeightsError(
-            f"{name} cannot take pictures of {image_size} pixels: {error}"
-        ) from error
+        module = models.get_model(model, **_torchvision_options(model, image_size))
+    except _REFUSALS as error:
+        raise WeightsError(_unfit(name, image_size, error)) from error
     classifier = _TORCHVISION_CLASSIFIERS.get(type(module).__name__)
     if classifier is None:
         raise WeightsError(
             f"backbone {name!r}: the classifier of {type(module).__name__} is not known. Known: "
             + ", ".join(sorted(_TORCHVISION_CLASSIFIERS))
         )
-    linear = module.get_submodule(classifier)
-    module.set_submodule(classifier, nn.Identity())
-    _drop_outer_dropout(module, classifier)
-    return Backbone(name, module, int(linear.in_features), classifier)
+    module.set_submodule(classifier[0], nn.Identity())
+    _drop_outer_dropout(module, classifier[0])
+    return module, classifier, {}
+
+
+def _torchvision_options(model: str, image_size: int) -> dict[str, Any]:
+    if model.startswith("vit_"):
+        return {"image_size": image_size}
+    if model.startswith("maxvit_"):
+        return {"input_size": (image_size, image_size)}
+    if model in ("googlenet", "inception_v3"):
+        # Their weights want the pictures normalised as in TensorFlow; helpers are taken off.
+        return {"aux_logits": False, "transform_input": True, "init_weights": False}
+    return {}
 
 
 def _drop_outer_dropout(module: nn.Module, classifier: str) -> None:

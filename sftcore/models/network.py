@@ -1,7 +1,7 @@
-"""The network that is fine-tuned: a backbone cut into blocks, and a new linear head."""
+"""The network that is fine-tuned: a backbone in blocks, and a new linear head."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from sftcore.errors import WeightsError
 from sftcore.models.backbones import Backbone, build_backbone
-from sftcore.models.blocks import split_blocks
+from sftcore.models.depth import find_depth
 from sftcore.models.packaged import State, WeightsRecord
+from sftcore.models.segments import split_segments
 from sftcore.models.weights import load_weights
 from sftcore.randomness import seed_global
 
@@ -30,13 +31,19 @@ class Head(nn.Module):
 
 
 class Network(nn.Module):
-    """A backbone and a head that can be entered at any block.
+    """A backbone and a head.
+
+    Positions are those of blocks, which are about parameters: blocks before the first trained one
+    are frozen. Where a network is entered, that is at the last place before this block that it can
+    be entered at; a backbone without such places is entered with pictures, unless all of it is
+    frozen.
 
     Attributes:
         backbone: the pretrained part.
         head: the part for this task's classes.
         source_head: the classifier that the weights came with, where Co-Tuning trains it on.
-        blocks: the backbone as a sequence; ``len(blocks)`` as a position means "only the head".
+        blocks: names, first to last; ``len(blocks)`` as a position means "only the head".
+        segments: the backbone as a sequence of what can be computed by itself.
         held: modules that stay in evaluation mode whatever mode the network is in.
     """
 
@@ -45,35 +52,62 @@ class Network(nn.Module):
         self.backbone = backbone.module
         self.head = Head(backbone.num_features, num_classes, dropout)
         self.source_head: nn.Linear | None = None
-        self.blocks = split_blocks(backbone.module)
         self.held: tuple[nn.Module, ...] = ()
+        self._look_at_the_backbone()
+
+    def _look_at_the_backbone(self) -> None:
+        self.segments = split_segments(self.backbone)
+        self._depth = find_depth(self.backbone, self.segments)
+        self.blocks = self._depth.names
+        places = self._depth.positions
+        last = [
+            max((place for name, place in places.items() if segment.owns(name)), default=0)
+            for segment in self.segments
+        ]
+        self._last_blocks = [max(last[: index + 1]) for index in range(len(last))]
 
     def hold_in_evaluation(self, modules: Iterable[nn.Module]) -> None:
         """Let these modules and all inside them stay in evaluation mode from now on; no others."""
         self.held = tuple({id(m): m for module in modules for m in module.modules()}.values())
 
+    def frozen_modules(self, first_block: int) -> Iterator[nn.Module]:
+        """Modules that compute the same whatever is learnt in the blocks from ``first_block`` on.
+
+        They own parameters or buffers of blocks before it and no others, or are entered behind.
+        """
+        done = self.segments[: self.entry(first_block)]
+        for name, module in self.backbone.named_modules():
+            last = self._depth.last.get(name, first_block)
+            if last < first_block or any(segment.owns(name) for segment in done):
+                yield module
+
     def train(self, mode: bool = True) -> Self:
         """Training or evaluation mode, for all modules but those that are held."""
+        super().train()  # also on the way to evaluation: LeViT and others forget what they kept
         super().train(mode)
         for module in self.held:
             module.training = False
         return self
+
+    def entry(self, first_block: int) -> int:
+        """Number of the segments that own nothing of the blocks from ``first_block`` on."""
+        return sum(last < first_block for last in self._last_blocks)
 
     def forward(self, inputs: Tensor, first_block: int = 0) -> Tensor:
         """Logits [B, C] of what block ``first_block`` takes: pictures [B, 3, S, S] for block 0."""
         return self.head(self.run_blocks(inputs, first_block, len(self.blocks)))
 
     def run_blocks(self, inputs: Tensor, first_block: int, last_block: int) -> Tensor:
-        """What the blocks ``first_block`` to ``last_block`` - 1 make of ``inputs``."""
-        for block in self.blocks[first_block:last_block]:
-            inputs = block.forward(inputs)
+        """What lies between the entries of two blocks, made of ``inputs``."""
+        for segment in self.segments[self.entry(first_block) : self.entry(last_block)]:
+            inputs = segment.forward(inputs)
         return inputs
 
     def block_outputs(self, inputs: Tensor, first_block: int) -> list[Tensor]:
-        """What each block from ``first_block`` on gives, as :meth:`run_blocks` computes it."""
+        """What each segment from ``first_block`` on gives, as :meth:`run_blocks` computes it."""
         outputs = []
-        for block in self.blocks[first_block:]:
-            inputs = block.forward(inputs)
+        for segment in self.segments[self.entry(first_block) :]:
+            inputs = segment.forward(inputs)
             outputs.append(inputs)
         return outputs
 
@@ -83,7 +117,7 @@ class Network(nn.Module):
         nn.Module.__init__(twin)
         twin.backbone, twin.head = copy.deepcopy(self.backbone), copy.deepcopy(self.head)
         twin.source_head, twin.held = None, ()
-        twin.blocks = split_blocks(twin.backbone)
+        twin._look_at_the_backbone()
         return twin.requires_grad_(False).eval()
 
     def model_state(self) -> State:
@@ -92,14 +126,14 @@ class Network(nn.Module):
         return {name: state[name] for name in state if not name.startswith("source_head.")}
 
     def block_of(self, name: str) -> int:
-        """Position of the block that owns a parameter, buffer or module of this network.
+        """Position of the block that owns a parameter or buffer, or the last of a module's.
 
         The heads' position is ``len(blocks)``.
         """
         part, _, inner = name.partition(".")
         if part in ("head", "source_head"):
             return len(self.blocks)
-        return next(i for i, block in enumerate(self.blocks) if block.owns(inner))
+        return self._depth.last[inner]
 
 
 @dataclass(frozen=True)
@@ -158,7 +192,13 @@ def _source_head(classifier: State, backbone: Backbone, origin: str) -> nn.Linea
     """
     tensors = {name.rpartition(".")[2]: tensor for name, tensor in classifier.items()}
     weight, bias = tensors.get("weight"), tensors.get("bias")
-    if weight is None or bias is None or weight.shape != (len(bias), backbone.num_features):
+    is_one = len(classifier) == len(tensors) == 2  # of two classifiers none is that of the features
+    if (
+        not is_one
+        or weight is None
+        or bias is None
+        or weight.shape != (len(bias), backbone.num_features)
+    ):
         raise WeightsError(
             f"Co-Tuning needs the classifier of the source's classes, and these weights ({origin}) "
             "hold none: set train.co_tuning to 0, or choose other weights"

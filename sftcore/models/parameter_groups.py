@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from sftcore.models.network import Network
-
-_NORM_TYPES = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.modules.instancenorm._InstanceNorm,
-)
+from sftcore.models.spared import find_spared
 
 
 @dataclass(frozen=True)
@@ -52,16 +46,12 @@ def claim_parameters(
         network: not changed.
         first_block: blocks before this position are frozen.
         freeze_norm: whether the scale and shift of batch norms are frozen too.
-        penalize_norm_and_bias: whether penalties also apply to norms' parameters and to biases.
+        penalize_norm_and_bias: whether penalties also apply to what is no weight of a linear map
+            (:func:`sftcore.models.spared.find_spared`): norms, biases, tokens, tables, scales.
         layer_rate_decay: factor on the learning rate from each block to the one before; the head
             has the full rate (Howard and Ruder, 2018, ULMFiT, section 3.2).
     """
-    norms = {
-        parameter
-        for module in network.modules()
-        if isinstance(module, _NORM_TYPES)
-        for parameter in module.parameters(recurse=False)
-    }
+    spared = {f"backbone.{name}" for name in find_spared(network.backbone)}
     batch_norms = {
         parameter
         for module in network.modules()
@@ -71,7 +61,7 @@ def claim_parameters(
     claims = []
     for name, parameter in network.named_parameters():
         position = network.block_of(name)
-        is_plain = parameter not in norms and not name.endswith("bias")
+        is_plain = name not in spared and not name.endswith("bias")
         is_trained = position >= first_block and not (freeze_norm and parameter in batch_norms)
         claims.append(
             Claim(
@@ -89,7 +79,7 @@ def claim_parameters(
 
 def _block_name(network: Network, name: str, position: int) -> str:
     is_head = position == len(network.blocks)
-    return name.partition(".")[0] if is_head else network.blocks[position].name
+    return name.partition(".")[0] if is_head else network.blocks[position]
 
 
 def freeze_all_but(claims: Sequence[Claim], first_block: int) -> list[Claim]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sftcore.artifacts import read_json, sha256_file
 from sftcore.errors import WeightsError
@@ -81,7 +81,9 @@ def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -
 
 
 def _is_classifier(backbone: Backbone, name: str) -> bool:
-    return name.startswith(f"{backbone.classifier}.")
+    """Whether a tensor of the weights belongs to what was taken off; it may be several members."""
+    is_inside = name.startswith(tuple(f"{member}." for member in backbone.classifier))
+    return is_inside and name not in backbone.module.state_dict()
 
 
 def _listing(title: str, names: list[str], limit: int = 8) -> str:
@@ -140,7 +142,7 @@ def _download(backbone: Backbone, tag: str | None) -> tuple[State, WeightsRecord
     library, _, model = backbone.name.partition("/")
     load = _torchvision_state if library == "torchvision" else _timm_state
     try:
-        state = load(model, tag, backbone.module)
+        state = load(model, tag, backbone)
     except WeightsError:
         raise
     except Exception as error:
@@ -152,25 +154,22 @@ def _download(backbone: Backbone, tag: str | None) -> tuple[State, WeightsRecord
     return state, _library_record(backbone, f"{library} download {tag or 'default'}", tag)
 
 
-def _torchvision_state(model: str, tag: str | None, module: nn.Module) -> State:
+def _torchvision_state(model: str, tag: str | None, backbone: Backbone) -> State:
     weights = _torchvision_weights(model, tag)
     state = dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
     if model.startswith("vit_"):
         from torchvision.models.vision_transformer import interpolate_embeddings
 
-        sizes: Any = module
+        sizes: Any = backbone.module
         state = dict(interpolate_embeddings(sizes.image_size, sizes.patch_size, state))
     return state
 
 
-def _timm_state(model: str, tag: str | None, module: nn.Module) -> State:
+def _timm_state(model: str, tag: str | None, backbone: Backbone) -> State:
     import timm
 
-    sizes: Any = module
-    is_fixed = sizes.pretrained_cfg["fixed_input_size"]
     full_name = f"{model}.{tag}" if tag else model
-    options = {"img_size": sizes.patch_embed.img_size[0]} if is_fixed else {}
-    return timm.create_model(full_name, pretrained=True, **options).state_dict()
+    return timm.create_model(full_name, pretrained=True, **backbone.sizes).state_dict()
 
 
 def _torchvision_weights(model: str, tag: str | None) -> Any:

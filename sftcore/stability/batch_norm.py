@@ -33,13 +33,12 @@ def set_training_mode(network: Network, *, batch_norm: str, first_block: int) ->
         first_block: blocks before this position are frozen, so they stay in evaluation mode
             whatever the policy: their output is a fixed function of the picture.
     """
-    names = [name for name, _ in network.backbone.named_modules()]
-    frozen = {f"backbone.{n}" for b in network.blocks[:first_block] for n in names if b.owns(n)}
-    network.hold_in_evaluation(
+    resting = [
         module
-        for name, module in network.named_modules()
-        if name in frozen or (isinstance(module, _BatchNorm) and batch_norm not in MOVING)
-    )
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and batch_norm not in MOVING
+    ]
+    network.hold_in_evaluation([*network.frozen_modules(first_block), *resting])
     network.train()
 
 
@@ -121,8 +120,8 @@ def recalibrate(network: Network, inputs: Iterable[Tensor], first_block: int) ->
         module
         for name, module in network.named_modules()
         if isinstance(module, _BatchNorm)
-        and network.block_of(name) >= first_block
         and module.track_running_stats
+        and network.block_of(name) >= first_block
     ]
     moments = {norm: _Moments() for norm in norms}
     hooks = [

@@ -63,7 +63,7 @@ class Inputs:
         cache: that keeps features.
 
     Attributes:
-        first_block: position of the first block that is not computed here.
+        first_block: position of the first block that is trained.
     """
 
     def __init__(
@@ -92,9 +92,10 @@ class Inputs:
                 fit, so that trainings on other parts of it need not compute them.
             view: what the pictures look like.
         """
-        if self.first_block == 0:
+        entry = self._network.entry(self.first_block)
+        if entry == 0:
             return lambda batch: self._pictures.read(batch, view)
-        place = self._identity, self.first_block
+        place = self._identity, entry
         if place not in self._cache.row_bytes:
             self._cache.row_bytes[place] = self._compute(rows[:1], view).nbytes
         is_plain = not view.key  # then a row looks the same however often it is drawn
@@ -117,7 +118,8 @@ class Inputs:
         return self._cache.row_bytes[place] * num_rows <= self._cache.budget_bytes
 
     def _features(self, rows: np.ndarray, view: View) -> Tensor:
-        key = (self._identity, self.first_block, sha256_bytes(rows.tobytes()), *view.key)
+        entry = self._network.entry(self.first_block)
+        key = (self._identity, entry, sha256_bytes(rows.tobytes()), *view.key)
         if key not in self._cache.tensors:
             batches = split_batches(rows, FEATURE_BATCH_SIZE)
             features = torch.cat([self._compute(batch, view) for batch in batches])

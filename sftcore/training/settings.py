@@ -92,7 +92,7 @@ class Update:
         penalties: λ of each penalty on the parameters.
         penalty_form: ``loss`` adds them to the loss, ``proximal`` applies them after the update.
         head_penalty_factor: on the penalties of the head.
-        penalize_norm_and_bias: whether all these also apply to norms and biases.
+        penalize_norm_and_bias: whether all these also apply to norms, biases, tokens and tables.
         layer_rate_decay: see :func:`sftcore.models.parameter_groups.claim_parameters`.
         delta: λ of :func:`sftcore.regularization.features.delta_penalty`.
         bss: λ of :func:`sftcore.regularization.features.bss_penalty`.

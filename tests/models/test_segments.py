@@ -3,7 +3,7 @@ import torch
 
 from sftcore.errors import WeightsError
 from sftcore.models.backbones import build_backbone
-from sftcore.models.blocks import _RULES, split_blocks
+from sftcore.models.segments import _RULES, split_segments
 from sftcore.models.network import Network
 
 # The smallest member of every family that has a rule, and two that have none.
@@ -24,21 +24,21 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_blocks_in_order_are_the_backbone(name: str) -> None:
+def test_the_segments_in_order_are_the_backbone(name: str) -> None:
     backbone = build_backbone(name, 64)
     backbone.module.eval()
-    blocks = split_blocks(backbone.module)
+    segments = split_segments(backbone.module)
     pictures = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         whole, through = backbone.module(pictures), pictures
-        for block in blocks:
-            through = block.forward(through)
+        for segment in segments:
+            through = segment.forward(through)
     assert whole.shape == (2, backbone.num_features)
     assert torch.equal(whole, through)
     library = type(backbone.module).__module__.partition(".")[0]
     rule = f"{library}.{type(backbone.module).__name__}"
     assert (rule if rule in _RULES else "") == FAMILIES[name]
-    assert (len(blocks) > 1) == bool(FAMILIES[name])
+    assert (len(segments) > 1) == bool(FAMILIES[name])
 
 
 def test_every_rule_has_a_family_above() -> None:
@@ -63,7 +63,8 @@ def test_entering_later_gives_the_same_logits() -> None:
         ("torchvision/resnet51", "did you mean torchvision/resnet"),
         ("timm/tf_efficientnet_lite99", "did you mean timm/tf_efficientnet_lite"),
         ("keras/resnet50", "the library is one of torchvision, timm"),
-        ("torchvision/squeezenet1_0", "classifier of SqueezeNet is not known"),
+        ("torchvision/inception_v3", "cannot take pictures of 50 pixels: .*kernel"),
+        ("timm/mobilenetv5_300m_enc", "has no classifier: it gives maps of features"),
         ("torchvision/vit_b_16", "cannot take pictures of 50 pixels"),
     ],
 )

@@ -1,8 +1,8 @@
-"""A backbone as a sequence of blocks, so that a frozen beginning can be computed once.
+"""A backbone cut into segments, so that a frozen beginning can be computed once.
 
-Running the blocks one after the other gives exactly what the backbone gives; a test holds this for
-every family. A family that is not listed is one single block: it can be trained whole or not at
-all.
+Running the segments one after the other gives exactly what the backbone gives; a test holds this
+for every family. A family that is not listed is one single segment: what is frozen of it is
+computed again and again. What is frozen is another matter (:mod:`sftcore.models.depth`).
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from sftcore.errors import WeightsError
 
 
 @dataclass(frozen=True)
-class Block:
+class Segment:
     """One step of the backbone.
 
     Attributes:
         name: shown in tables and messages.
-        prefixes: names of the backbone's members whose parameters belong to this block.
-        forward: from the block before to the block after.
+        prefixes: names of the backbone's members whose parameters belong to this segment.
+        forward: from the segment before to the segment after.
     """
 
     name: str
@@ -30,40 +30,40 @@ class Block:
     forward: Callable[[Tensor], Tensor]
 
     def owns(self, parameter_name: str) -> bool:
-        """Whether a parameter, buffer or module name of the backbone belongs to this block."""
+        """Whether a parameter, buffer or module name of the backbone belongs to this segment."""
         return any(
             parameter_name == prefix or parameter_name.startswith(f"{prefix}.")
             for prefix in self.prefixes
         )
 
 
-def split_blocks(backbone: nn.Module) -> list[Block]:
-    """The blocks of a backbone whose classifier has been taken off, first to last.
+def split_segments(backbone: nn.Module) -> list[Segment]:
+    """The segments of a backbone whose classifier has been taken off, first to last.
 
-    Every parameter belongs to exactly one block.
+    Every parameter belongs to exactly one segment.
 
     Raises:
         WeightsError: a parameter belongs to none or to several (the family's rule is wrong for
             this variant).
     """
     rule = _RULES.get(f"{_library(backbone)}.{type(backbone).__name__}", _whole)
-    blocks = rule(backbone)
+    segments = rule(backbone)
     for name, _ in backbone.named_parameters():
-        owners = [block.name for block in blocks if block.owns(name)]
+        owners = [segment.name for segment in segments if segment.owns(name)]
         if len(owners) != 1:
             raise WeightsError(
                 f"parameter {name!r} of {type(backbone).__name__} belongs to "
-                f"{owners or 'no block'}: this variant's blocks are not known"
+                f"{owners or 'no segment'}: this variant's segments are not known"
             )
-    return blocks
+    return segments
 
 
 def _library(backbone: nn.Module) -> str:
     return type(backbone).__module__.partition(".")[0]
 
 
-def _chain(backbone: nn.Module, name: str, *prefixes: str) -> Block:
-    """A block that runs members of the backbone one after the other."""
+def _chain(backbone: nn.Module, name: str, *prefixes: str) -> Segment:
+    """A segment that runs members of the backbone one after the other."""
     modules = [backbone.get_submodule(prefix) for prefix in prefixes]
 
     def forward(x: Tensor) -> Tensor:
@@ -71,15 +71,15 @@ def _chain(backbone: nn.Module, name: str, *prefixes: str) -> Block:
             x = module(x)
         return x
 
-    return Block(name, prefixes, forward)
+    return Segment(name, prefixes, forward)
 
 
-def _whole(backbone: nn.Module) -> list[Block]:
+def _whole(backbone: nn.Module) -> list[Segment]:
     prefixes = {name.partition(".")[0] for name, _ in backbone.named_parameters()}
-    return [Block("backbone", tuple(sorted(prefixes)), backbone)]
+    return [Segment("backbone", tuple(sorted(prefixes)), backbone)]
 
 
-def _timm_efficientnet(backbone: Any) -> list[Block]:
+def _timm_efficientnet(backbone: Any) -> list[Segment]:
     return [
         _chain(backbone, "stem", "conv_stem", "bn1"),
         *(_chain(backbone, f"blocks.{i}", f"blocks.{i}") for i in range(len(backbone.blocks))),
@@ -87,7 +87,7 @@ def _timm_efficientnet(backbone: Any) -> list[Block]:
     ]
 
 
-def _timm_resnet(backbone: Any) -> list[Block]:
+def _timm_resnet(backbone: Any) -> list[Segment]:
     return [
         _chain(backbone, "stem", "conv1", "bn1", "act1", "maxpool"),
         *(_chain(backbone, name, name) for name in ("layer1", "layer2", "layer3")),
@@ -95,7 +95,7 @@ def _timm_resnet(backbone: Any) -> list[Block]:
     ]
 
 
-def _timm_vision_transformer(backbone: Any) -> list[Block]:
+def _timm_vision_transformer(backbone: Any) -> list[Segment]:
     def embed(x: Tensor) -> Tensor:
         x = backbone._pos_embed(backbone.patch_embed(x))
         return backbone.norm_pre(backbone.patch_drop(x))
@@ -105,38 +105,38 @@ def _timm_vision_transformer(backbone: Any) -> list[Block]:
 
     embed_names = ("patch_embed", "cls_token", "reg_token", "pos_embed", "norm_pre")
     return [
-        Block("embed", embed_names, embed),
+        Segment("embed", embed_names, embed),
         *(_chain(backbone, f"blocks.{i}", f"blocks.{i}") for i in range(len(backbone.blocks))),
-        Block("norm", ("norm", "attn_pool", "fc_norm"), pool),
+        Segment("norm", ("norm", "attn_pool", "fc_norm"), pool),
     ]
 
 
-def _torchvision_resnet(backbone: Any) -> list[Block]:
+def _torchvision_resnet(backbone: Any) -> list[Segment]:
     def last(x: Tensor) -> Tensor:
         return torch.flatten(backbone.avgpool(backbone.layer4(x)), 1)
 
     return [
         _chain(backbone, "stem", "conv1", "bn1", "relu", "maxpool"),
         *(_chain(backbone, name, name) for name in ("layer1", "layer2", "layer3")),
-        Block("layer4", ("layer4",), last),
+        Segment("layer4", ("layer4",), last),
     ]
 
 
-def _torchvision_vgg(backbone: Any) -> list[Block]:
+def _torchvision_vgg(backbone: Any) -> list[Segment]:
     def classify(x: Tensor) -> Tensor:
         return backbone.classifier(torch.flatten(backbone.avgpool(x), 1))
 
-    blocks: list[Block] = []
+    segments: list[Segment] = []
     members: list[str] = []
     for index, module in enumerate(backbone.features):
         members.append(f"features.{index}")
         if isinstance(module, nn.MaxPool2d):
-            blocks.append(_chain(backbone, f"conv{len(blocks) + 1}", *members))
+            segments.append(_chain(backbone, f"conv{len(segments) + 1}", *members))
             members = []
-    return [*blocks, Block("classifier", ("classifier",), classify)]
+    return [*segments, Segment("classifier", ("classifier",), classify)]
 
 
-def _torchvision_features(backbone: Any) -> list[Block]:
+def _torchvision_features(backbone: Any) -> list[Segment]:
     """MobileNet, EfficientNet and ConvNeXt: a sequence, average pooling, a classifier."""
 
     def pool(x: Tensor) -> Tensor:
@@ -148,11 +148,11 @@ def _torchvision_features(backbone: Any) -> list[Block]:
         return nn.functional.adaptive_avg_pool2d(x, (1, 1))
 
     count = len(backbone.features)
-    blocks = [_chain(backbone, f"features.{i}", f"features.{i}") for i in range(count)]
-    return [*blocks, Block("classifier", ("classifier",), pool)]
+    segments = [_chain(backbone, f"features.{i}", f"features.{i}") for i in range(count)]
+    return [*segments, Segment("classifier", ("classifier",), pool)]
 
 
-def _torchvision_vision_transformer(backbone: Any) -> list[Block]:
+def _torchvision_vision_transformer(backbone: Any) -> list[Segment]:
     encoder = backbone.encoder
 
     def embed(x: Tensor) -> Tensor:
@@ -165,13 +165,13 @@ def _torchvision_vision_transformer(backbone: Any) -> list[Block]:
 
     layers = [f"encoder.layers.{name}" for name, _ in encoder.layers.named_children()]
     return [
-        Block("embed", ("conv_proj", "class_token", "encoder.pos_embedding"), embed),
+        Segment("embed", ("conv_proj", "class_token", "encoder.pos_embedding"), embed),
         *(_chain(backbone, name, name) for name in layers),
-        Block("norm", ("encoder.ln", "heads"), last),
+        Segment("norm", ("encoder.ln", "heads"), last),
     ]
 
 
-_RULES: dict[str, Callable[[Any], list[Block]]] = {
+_RULES: dict[str, Callable[[Any], list[Segment]]] = {
     "timm.EfficientNet": _timm_efficientnet,
     "timm.ResNet": _timm_resnet,
     "timm.VisionTransformer": _timm_vision_transformer,
