@@ -1,9 +1,9 @@
 """The network that is fine-tuned: a backbone in blocks, and a new linear head."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.depth import find_depth
 from sftcore.models.packaged import State, WeightsRecord
 from sftcore.models.segments import split_segments
-from sftcore.models.weights import load_weights
+from sftcore.models.weights import load_weights, with_versions
 from sftcore.randomness import seed_global
 
 
@@ -88,6 +88,12 @@ class Network(nn.Module):
         for module in self.held:
             module.training = False
         return self
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Take in tensors by name, whoever has kept them."""
+        return super().load_state_dict(with_versions(self, state_dict), strict, assign)
 
     def entry(self, first_block: int) -> int:
         """Number of the segments that own nothing of the blocks from ``first_block`` on."""

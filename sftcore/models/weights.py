@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sftcore.artifacts import read_json, sha256_file
 from sftcore.errors import WeightsError
@@ -77,7 +77,15 @@ def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -
             f"the weights ({origin}) hold numbers that are not finite, as a training that diverged "
             "leaves them:" + _listing("in", infinite)
         )
-    backbone.module.load_state_dict(offered)
+    backbone.module.load_state_dict(with_versions(backbone.module, offered))
+
+
+def with_versions(module: nn.Module, state: Mapping[str, Tensor]) -> State:
+    """A table of tensors as one that this module has written; torchvision's MNASNet asks for it."""
+    written = module.state_dict()  # carries the versions of the module's parts
+    written.clear()
+    written.update(state)
+    return written
 
 
 def _is_classifier(backbone: Backbone, name: str) -> bool:
