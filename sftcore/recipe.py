@@ -164,7 +164,7 @@ def training_key(
     """Hash of all that a training's numbers depend on: equal keys, equal numbers.
 
     Args:
-        model: backbone, weights, head; a weights file counts by its content.
+        model: backbone, weights, head; a weights file and its record count by their content.
         train: the recipe.
         seed: of the training.
         data: digest of the prepared data.
@@ -178,7 +178,9 @@ def training_key(
             kept under the key.
     """
     file = Path(model.weights)
-    weights = sha256_file(file) if file.is_file() else model.weights
+    beside = file.with_suffix(".json")  # its mean and standard deviation
+    read = [each for each in (file, beside) if file.is_file() and each.is_file()]
+    weights = [sha256_file(each) for each in read] or model.weights
     place = [device.type, mode, num_threads, precision]
     seeds = [*asdict(plan_seeds(train, seed)).values(), None if portion == WHOLE else seed]
     recipe = train.model_dump(exclude={"seed_init", "seed_order", "seed_augmentation"})

@@ -9,8 +9,12 @@ from torch import Tensor
 
 from sftcore.errors import WeightsError
 from sftcore.models.backbones import Backbone, build_backbone
+from sftcore.models.network import build_start
 from sftcore.models.weights import load_weights, read_state
+from sftcore.params import load_params, override
+from sftcore.recipe import training_key
 
+PARAMS = Path(__file__).parent.parent.parent / "params.yaml"
 TINY = "timm/test_efficientnet"
 
 
@@ -83,6 +87,72 @@ def test_a_record_beside_the_file_wins(tmp_path: Path) -> None:
     (tmp_path / "w.json").write_text('{"means": [0, 0, 0]}')
     with pytest.raises(WeightsError, match=r"unknown keys means; allowed: .*mean"):
         load_weights(backbone, str(tmp_path / "w.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("deit_tiny_distilled_patch16_224", ("head", "head_dist")),
+        ("levit_128s", ("head.bn", "head.linear", "head_dist.bn", "head_dist.linear")),
+        ("repvit_m1", ("head.head.bn", "head.head.l", "head.head_dist.bn", "head.head_dist.l")),
+        ("efficientformerv2_s0", ("head", "head_dist")),
+        ("volo_d1_224", ("aux_head", "head")),
+    ],
+)
+def test_networks_with_several_classifiers_load(
+    tmp_path: Path, name: str, taken: tuple[str, ...]
+) -> None:
+    backbone = build_backbone(f"timm/{name}", 32)
+    sized = {"img_size": 32} if backbone.sizes else {}
+    state = timm.create_model(name, **sized).state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    _, classifier = load_weights(backbone, str(tmp_path / "w.safetensors"))
+    assert holds(backbone, state)
+    assert set(taken) <= set(backbone.classifier)
+    assert set(classifier) == set(state) - set(backbone.module.state_dict())
+    assert backbone.module(torch.rand(2, 3, 32, 32)).shape == (2, backbone.num_features)
+
+
+def test_of_two_classifiers_none_is_that_of_the_features(tmp_path: Path) -> None:
+    state = timm.create_model("deit_tiny_distilled_patch16_224", img_size=32).state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="Co-Tuning needs the classifier"):
+        build_start(
+            backbone="timm/deit_tiny_distilled_patch16_224",
+            weights=str(tmp_path / "w.safetensors"), num_classes=2, image_size=32, dropout=0.0,
+            seed=0, device=torch.device("cpu"), with_source_head=True,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["googlenet", "mnasnet0_5", "squeezenet1_1"])
+def test_weights_of_torchvision_fit_whatever_they_carry_besides(tmp_path: Path, model: str) -> None:
+    from torchvision import models
+
+    aux = {"init_weights": False} if model == "googlenet" else {}
+    state = models.get_model(model, **aux).state_dict()
+    save_file(dict(state), tmp_path / "w.safetensors")
+    backbone = build_backbone(f"torchvision/{model}", 64)
+    load_weights(backbone, str(tmp_path / "w.safetensors"))
+    assert holds(backbone, state)
+
+
+def test_the_record_beside_a_file_is_in_the_key_of_a_training(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    params = override(load_params(PARAMS), {"model.weights": str(path)}, "test")
+
+    def key() -> str:
+        return training_key(
+            params.model, params.train, seed=0, data="", device=torch.device("cpu"), num_threads=1,
+            mode="portable", environment=PARAMS,
+        )  # fmt: skip
+
+    keys = {key()}
+    for mean in (0.1, 0.2):
+        (tmp_path / "w.json").write_text(json.dumps({"mean": [mean] * 3}))
+        keys.add(key())
+    path.write_bytes(path.read_bytes()[:-1] + b"1")
+    assert len(keys | {key()}) == 4
 
 
 def test_missing_extra_and_misshapen_tensors_are_listed_on_both_sides(tmp_path: Path) -> None:
