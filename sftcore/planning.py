@@ -148,7 +148,8 @@ def plan_guard(train: TrainParams) -> GuardSettings:
     return GuardSettings(
         answers=() if train.guard == "none" else tuple(train.guard.split("+")),
         loss_z=train.guard_loss_z,
-        norm_z=train.guard_norm_z,
+        loss_run=train.guard_loss_run,
+        norm_factor=train.guard_norm_factor,
         window=train.guard_window,
         snapshot_updates=train.guard_snapshot_updates,
         rate_factor=train.guard_rate_factor,

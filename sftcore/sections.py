@@ -91,7 +91,8 @@ class TrainParams(Section):
     batch_norm: Literal["train", "freeze_statistics", "freeze_all", "recalibrate"]
     guard: Guard
     guard_loss_z: Coefficient
-    guard_norm_z: Coefficient
+    guard_loss_run: PositiveCount
+    guard_norm_factor: Coefficient
     guard_window: Annotated[int, Field(ge=3, le=10_000)]
     guard_snapshot_updates: PositiveCount
     guard_rate_factor: Annotated[float, Field(gt=0, lt=1)]

@@ -42,7 +42,7 @@ def updates_figure(updates: pd.DataFrame, incidents: pd.DataFrame) -> bytes:
         axis.plot(place, values, color=colour, linewidth=1, alpha=0.8)
         if name != "learning_rate":
             axis.plot(place, updates[f"{name}_limit"], color=GREY, linewidth=1, linestyle="--",
-                      label="a spike from here on")  # fmt: skip
+                      label="limit of the guard")  # fmt: skip
             _mark(axis, where, incidents, name)
             axis.legend(frameon=False, fontsize=8, ncols=5, loc="lower right",
                         bbox_to_anchor=(1, 1))  # fmt: skip

@@ -52,6 +52,16 @@ def moving_norms(network: Network) -> list[_BatchNorm]:
     ]
 
 
+def running_statistics(network: Network) -> dict[str, Tensor]:
+    """The buffers of all batch norms by name; those tensors, no copies."""
+    return {
+        f"{place}.{name}": buffer
+        for place, module in network.named_modules()
+        if isinstance(module, _BatchNorm)
+        for name, buffer in module.named_buffers(recurse=False)
+    }
+
+
 @contextmanager
 def normalized_by_batch(network: Network) -> Iterator[None]:
     """For a while, normalise by the batch where training does; all else is in evaluation mode.

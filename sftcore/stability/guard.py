@@ -1,13 +1,17 @@
-"""What can go wrong with an update, seen before it is made, and which answer is given.
+"""What can go wrong with an update, seen before it is made.
 
-Both are pure functions of what has been recorded: :func:`find_trouble` of the losses and gradient
-norms of the accepted updates, :func:`choose_answer` of the incidents. A training that meets no
-trouble is not changed in any bit.
+The verdict is a pure function of the losses and gradient norms of the updates that were made. A
+training that meets no trouble is not changed in any bit.
+
+A single high loss is no trouble: one wrong label in a batch gives it. An explosion stays, so a loss
+is a spike only as the last of several high ones in a row. Where the network learns nothing new, the
+order of its losses is chance: that k losses in a row are all higher than each of the W before them
+has the probability 1 / C(W + k, k), whatever the losses are distributed like.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 NON_FINITE_LOSS = "non-finite loss"
@@ -23,11 +27,6 @@ GIVE_UP = "give up"
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _LEAST_LOSS_PART = 0.1  # of the median loss; batches of one network differ by that much at least
 _LEAST_LOSS_NATS = 0.1  # likewise where the loss is small
-_LEAST_LOG_NORM = 0.3  # likewise of the gradient norm's logarithm
-_TINY = 1e-30
-_LARGEST_LOG = 700.0  # the exponential of more is no number
-_CALM_UPDATES = 3  # that end a series of incidents
-_HARDLY = 0.1  # pictures that bad batches may be expected to share by chance
 _LEAST_HISTORY = 5  # values from which a spread is taken; of fewer, two can hide a third
 
 
@@ -37,21 +36,43 @@ class GuardSettings:
 
     Attributes:
         answers: in the order in which they are tried; empty is no guard.
-        loss_z: robust z-score from which a loss is a spike; 0 is off.
-        norm_z: of the logarithm of the gradient's norm, likewise.
-        window: accepted updates that the median is taken over.
-        snapshot_updates: accepted updates from one kept state to the next.
+        loss_z: robust z-score from which a loss is high; 0 is off.
+        loss_run: high losses in a row of which the last is a spike.
+        norm_factor: on the largest gradient norm of the phase, from which one is a spike; 0 is off.
+        window: updates that a loss is compared with.
+        snapshot_updates: updates from one kept state to the next.
         rate_factor: on the learning rate of the phase at each rollback.
-        max_incidents: of a phase; the next one ends the training.
+        max_incidents: in a row; the next one ends the training.
     """
 
     answers: tuple[str, ...] = ()
     loss_z: float = 8.0
-    norm_z: float = 10.0
+    loss_run: int = 5
+    norm_factor: float = 20.0
     window: int = 50
-    snapshot_updates: int = 10
+    snapshot_updates: int = 20
     rate_factor: float = 0.3
     max_incidents: int = 20
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The updates of a phase that were made, as far as a verdict needs them.
+
+    Attributes:
+        losses: the last ones, newest last, as many as the window.
+        high: losses over the limit that the last updates had, in a row; part of ``losses`` when
+            the row ends without a spike.
+        norms: of the last gradients that were followed, as many as the window.
+        largest_norm: of all of the phase; 0 before the first.
+        num_calm: updates since the last incident whose loss was not high.
+    """
+
+    losses: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    norms: tuple[float, ...] = ()
+    largest_norm: float = 0.0
+    num_calm: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +88,9 @@ class Incident:
         trouble: what was seen.
         loss: as trained on.
         gradient_norm: ``‖g‖₂``.
-        score: robust z-score of a spike; NaN where a number was not finite.
+        score: of a loss its robust z-score, of a gradient its part of the limit; NaN where a number
+            was not finite.
+        num_calm: updates without trouble since the incident before, or since the phase began.
         learning_rate: of the update.
         answer: :data:`SKIP`, :data:`CLIP`, :data:`ROLLBACK` or :data:`GIVE_UP`.
         rate_factor: on the phase's learning rate from now on.
@@ -82,6 +105,7 @@ class Incident:
     loss: float
     gradient_norm: float
     score: float
+    num_calm: int
     learning_rate: float
     answer: str
     rate_factor: float
@@ -96,20 +120,16 @@ class Trouble:
 
 
 def find_trouble(
-    losses: Sequence[float],
-    norms: Sequence[float],
-    loss: float,
-    norm: float,
-    settings: GuardSettings,
+    seen: Seen, loss: float, norm: float, settings: GuardSettings, share: float = 1.0
 ) -> Trouble | None:
     """The verdict on an update that has not been made.
 
     Args:
-        losses: of the accepted updates of the phase, newest last; the window's are looked at.
-        norms: of their gradients, as many.
+        seen: updates of the phase that were made.
         loss: of the update.
         norm: ``‖g‖₂`` of the update.
         settings: thresholds and window.
+        share: rows of the batch as part of a whole one; the mean over fewer is noisier.
 
     Returns:
         None if nothing is wrong. Without a history nothing but a number that is not finite is.
@@ -118,40 +138,92 @@ def find_trouble(
         return Trouble(NON_FINITE_LOSS)
     if not math.isfinite(norm):
         return Trouble(NON_FINITE_GRADIENT)
-    if not losses:
-        return None
-    if settings.loss_z > 0:
-        recent = losses[-settings.window :]
-        score = robust_z(recent, loss, _least_loss_scale(recent))
-        if score > settings.loss_z:
-            return Trouble(LOSS_SPIKE, score)
-    if settings.norm_z > 0:
-        recent = [math.log(max(value, _TINY)) for value in norms[-settings.window :]]
-        score = robust_z(recent, math.log(max(norm, _TINY)), _LEAST_LOG_NORM)
-        if score > settings.norm_z:
-            return Trouble(GRADIENT_SPIKE, score)
+    if len(seen.high) + 1 >= settings.loss_run and is_high(seen, loss, settings, share):
+        return Trouble(LOSS_SPIKE, robust_z(seen.losses, loss, _least_loss_scale(seen.losses)))
+    limit = norm_limit(seen, settings, share)
+    if norm > limit:
+        return Trouble(GRADIENT_SPIKE, norm / limit)
     return None
 
 
-def spike_limits(
-    losses: Sequence[float], norms: Sequence[float], settings: GuardSettings
-) -> tuple[float, float]:
-    """Loss and gradient norm from which the next update would be a spike; infinite where off.
+def is_high(seen: Seen, loss: float, settings: GuardSettings, share: float = 1.0) -> bool:
+    """Whether a loss is over :func:`loss_limit`; quick where it is not."""
+    if not seen.losses or loss <= max(seen.losses):
+        return False
+    return loss > loss_limit(seen, settings, share)
+
+
+def loss_limit(seen: Seen, settings: GuardSettings, share: float = 1.0) -> float:
+    """The loss from which one is high: over the largest of the window, and far from its median.
+
+    ``median + max(z·max(1.4826·MAD, floor), largest − median) / √share``; the standard deviation of
+    a mean over n rows goes with 1/√n. Infinite without a history, and where it is off.
 
     Args:
-        losses: of the accepted updates of the phase; at least one.
-        norms: of their gradients, as many.
-        settings: thresholds and window.
+        seen: updates of the phase that were made.
+        settings: z and window.
+        share: rows of the batch as part of a whole one.
     """
-    recent = losses[-settings.window :]
-    loss_limit = median(recent) + settings.loss_z * _scale(recent, _least_loss_scale(recent))
-    logs = [math.log(max(value, _TINY)) for value in norms[-settings.window :]]
-    log_limit = median(logs) + settings.norm_z * _scale(logs, _LEAST_LOG_NORM)
-    has_limit = settings.norm_z > 0 and log_limit < _LARGEST_LOG
-    return (
-        loss_limit if settings.loss_z > 0 else math.inf,
-        math.exp(log_limit) if has_limit else math.inf,
+    losses = seen.losses
+    if not losses or settings.loss_z == 0:
+        return math.inf
+    centre = median(losses)
+    reach = settings.loss_z * _scale(losses, _least_loss_scale(losses))
+    return centre + max(reach, max(losses) - centre) / math.sqrt(min(share, 1.0))
+
+
+def norm_limit(seen: Seen, settings: GuardSettings, share: float = 1.0) -> float:
+    """``factor · largest norm of the phase / √share``; infinite without one, and where it is off.
+
+    The largest of the phase and not of the window: a network that fits has small gradients, and a
+    wrong label gives it one as large as it had at its beginning, now and then.
+    """
+    if settings.norm_factor == 0 or seen.largest_norm == 0:
+        return math.inf
+    return settings.norm_factor * seen.largest_norm / math.sqrt(min(share, 1.0))
+
+
+def remember_update(
+    seen: Seen,
+    loss: float,
+    norm: float,
+    settings: GuardSettings,
+    share: float = 1.0,
+    *,
+    is_answered: bool = False,
+) -> Seen:
+    """What has been seen after an update that was made.
+
+    Args:
+        seen: before it.
+        loss: as trained on.
+        norm: of the gradient that was followed.
+        settings: thresholds and window.
+        share: rows of the batch as part of a whole one.
+        is_answered: whether it was an incident.
+    """
+    window = settings.window
+    is_one_more = is_high(seen, loss, settings, share)
+    row = (*seen.high, loss)
+    return Seen(
+        losses=seen.losses if is_one_more else (*seen.losses, *row)[-window:],
+        high=row[-window:] if is_one_more else (),
+        norms=(*seen.norms, norm)[-window:],
+        largest_norm=max(seen.largest_norm, norm),
+        num_calm=seen.num_calm + (not is_one_more and not is_answered),
     )
+
+
+def remember_incident(seen: Seen, trouble: Trouble, answer: str, settings: GuardSettings) -> Seen:
+    """What has been seen after an incident: no calm update since.
+
+    A gradient that was passed over counts like one at the limit, so that what comes again and
+    again, as a wrong label does, is usual at last. One that is clipped stays to be clipped.
+    """
+    largest = seen.largest_norm
+    if trouble.kind == GRADIENT_SPIKE and answer != CLIP:
+        largest = norm_limit(seen, settings)
+    return replace(seen, largest_norm=largest, num_calm=0)
 
 
 def _least_loss_scale(losses: Sequence[float]) -> float:
@@ -173,70 +245,3 @@ def robust_z(history: Sequence[float], value: float, floor: float) -> float:
         floor: least scale.
     """
     return (value - median(history)) / _scale(history, floor)
-
-
-def choose_answer(
-    incidents: Sequence[Incident], trouble: Trouble, phase: str, step: int, settings: GuardSettings
-) -> str:
-    """The answer to a trouble: the next in order for each incident of the series it belongs to.
-
-    A series ends after three updates without an incident: the answer has helped, and what comes
-    later is another trouble, such as the same bad picture in the next epoch. The last answer in
-    order is repeated. A gradient that is not finite cannot be clipped, so that answer is passed
-    over.
-
-    Args:
-        incidents: so far.
-        trouble: what is wrong now.
-        phase: name of the phase.
-        step: of the update, counted from 0 over the phase.
-        settings: answers and their order.
-    """
-    own = [incident for incident in incidents if incident.phase == phase]
-    if len(own) >= settings.max_incidents:
-        return GIVE_UP
-    level, last = 0, step
-    for incident in reversed(own):
-        if last - incident.step > _CALM_UPDATES:
-            break
-        level, last = level + 1, incident.step
-    possible = [
-        answer
-        for answer in settings.answers
-        if answer != CLIP or trouble.kind in (LOSS_SPIKE, GRADIENT_SPIKE)
-    ]
-    return possible[min(level, len(possible) - 1)] if possible else GIVE_UP
-
-
-def advice(incidents: Sequence[Incident], num_pictures: int) -> str:
-    """What to change after the guard has given up, from what it saw.
-
-    Args:
-        incidents: of the phase, at least one.
-        num_pictures: that batches are drawn from. Pictures are blamed only if so many batches would
-            hardly share any by chance.
-    """
-    counts = {kind: sum(i.trouble == kind for i in incidents) for kind in _KINDS}
-    seen = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    common = set.intersection(*(set(incident.rows) for incident in incidents))
-    last = incidents[-1]
-    text = f"the guard gave up after {len(incidents)} incidents ({seen})"
-    by_chance = num_pictures * math.prod(len(i.rows) / num_pictures for i in incidents)
-    if common and by_chance < _HARDLY:
-        rows = ", ".join(str(row) for row in sorted(common))
-        return (
-            f"{text}; the same pictures (rows {rows} of data/prepared/samples.csv) were in every "
-            "one of these batches: look at them and at their labels"
-        )
-    name = f"train.{'head_' if last.phase == 'head' else ''}learning_rate"
-    if last.rate_factor < 1:
-        return (
-            f"{text}, the last of them at {last.rate_factor:.2g} of the learning rate it began "
-            f"with: lower {name} by more than that, and set train.warmup or train.clip_norm"
-        )
-    return (
-        f"{text}: lower {name}, set train.warmup or train.clip_norm, or add rollback to train.guard"
-    )
-
-
-_KINDS = (NON_FINITE_LOSS, NON_FINITE_GRADIENT, LOSS_SPIKE, GRADIENT_SPIKE)

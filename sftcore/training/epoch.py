@@ -15,7 +15,7 @@ from sftcore.randomness import seed_global
 from sftcore.regularization.imbalance import sampling_probabilities
 from sftcore.regularization.mixing import mix_targets
 from sftcore.regularization.penalties import Penalized
-from sftcore.stability.guard import ROLLBACK, SKIP
+from sftcore.stability.guard import CLIP, ROLLBACK, SKIP
 from sftcore.training.guarding import Place, judge
 from sftcore.training.inputs import Inputs
 from sftcore.training.objective import Objective
@@ -120,6 +120,9 @@ def run_epoch(
         learning_rate = rate_at(step) * memory.rate_factor
         own = tuple(rows_of(batch).tolist())
         place = Place(phase.name, step, number, index, own, learning_rate)
+        share = len(batch) / update.batch_size
+        if update.guard.answers:
+            state.prepare_snapshot(update.guard)
         with uninterrupted():
             report = train_step(
                 state.network,
@@ -134,10 +137,15 @@ def run_epoch(
                 loss_scale=state.loss_scale,
                 seed_draws=partial(seed_global, plan.seeds.augmentation, "step", number, index),
                 judge=partial(
-                    judge, state, update.guard, place=place, num_pictures=len(plan.rows.train)
+                    judge,
+                    state,
+                    update.guard,
+                    place=place,
+                    share=share,
+                    num_pictures=len(plan.rows.train),
                 ),
             )
-            _take_in(state, report, place, course)
+            _take_in(state, report, place, share, course)
         if course.checkpoints is not None:
             course.checkpoints.save_if_due(state.progress, state.state_dict)
         if report.answer == ROLLBACK:
@@ -145,7 +153,9 @@ def run_epoch(
     return True
 
 
-def _take_in(state: TrainingState, report: StepReport, place: Place, course: Course) -> None:
+def _take_in(
+    state: TrainingState, report: StepReport, place: Place, share: float, course: Course
+) -> None:
     """Let the state follow what the update did."""
     update, averaging = course.plan.update, course.plan.averaging
     if report.answer == ROLLBACK:
@@ -167,8 +177,9 @@ def _take_in(state: TrainingState, report: StepReport, place: Place, course: Cou
             state.remember_update(
                 report.loss,
                 report.followed_norm,
-                window=update.guard.window,
-                snapshot_updates=update.guard.snapshot_updates,
+                update.guard,
+                share,
+                is_answered=report.answer == CLIP,
             )
 
 

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from statistics import median
 
 from sftcore.errors import DivergedError
+from sftcore.stability.answers import advice, choose_answer, reasons
 from sftcore.stability.guard import (
     GIVE_UP,
     ROLLBACK,
     GuardSettings,
     Incident,
-    advice,
-    choose_answer,
+    Seen,
     find_trouble,
+    is_high,
+    remember_incident,
 )
 from sftcore.training.state import TrainingState
 
 LOGGER = logging.getLogger("sftcore")
-_NOT_FINITE_ALONE = GuardSettings(loss_z=0.0, norm_z=0.0)
+_NOT_FINITE_ALONE = GuardSettings(loss_z=0.0, norm_factor=0.0)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def refuse_not_finite(loss: float, gradient_norm: float, place: Place) -> Ruling
     Raises:
         DivergedError: the loss or the gradient is not finite.
     """
-    if find_trouble([], [], loss, gradient_norm, _NOT_FINITE_ALONE):
+    if find_trouble(Seen(), loss, gradient_norm, _NOT_FINITE_ALONE):
         raise DivergedError(
             f"the loss is {loss:g} and the gradient's norm {gradient_norm:g} at update "
             f"{place.step} with learning rate {place.learning_rate:g}",
@@ -76,9 +78,12 @@ def judge(
     gradient_norm: float,
     *,
     place: Place,
+    share: float,
     num_pictures: int,
 ) -> Ruling:
     """The ruling on an update; an incident is added to the state's result.
+
+    Where nothing is wrong and a snapshot is due, it is taken.
 
     Args:
         state: before the update.
@@ -86,6 +91,7 @@ def judge(
         loss: of the update.
         gradient_norm: of the update.
         place: of the update.
+        share: rows of the batch as part of a whole one.
         num_pictures: that batches are drawn from.
 
     Raises:
@@ -94,10 +100,13 @@ def judge(
     if not settings.answers:
         return refuse_not_finite(loss, gradient_norm, place)
     memory, incidents = state.guard, state.result.incidents
-    trouble = find_trouble(memory.losses, memory.norms, loss, gradient_norm, settings)
+    seen = memory.seen
+    trouble = find_trouble(seen, loss, gradient_norm, settings, share)
     if trouble is None:
+        if not is_high(seen, loss, settings, share):
+            state.take_snapshot_if_due(settings)
         return Ruling()
-    answer = choose_answer(incidents, trouble, place.phase, place.step, settings)
+    answer = choose_answer(incidents, trouble, place.phase, seen.num_calm, settings)
     factor = memory.rate_factor * (settings.rate_factor if answer == ROLLBACK else 1.0)
     incident = Incident(
         phase=place.phase,
@@ -109,16 +118,17 @@ def judge(
         loss=loss,
         gradient_norm=gradient_norm,
         score=trouble.score,
+        num_calm=seen.num_calm,
         learning_rate=place.learning_rate,
         answer=answer,
         rate_factor=factor,
     )
     incidents.append(incident)
+    memory.seen = remember_incident(seen, trouble, answer, settings)
     LOGGER.info(
         "%s at update %d of the %s phase (loss %.3g, gradient norm %.3g): %s",
         trouble.kind, place.step, place.phase, loss, gradient_norm, answer,
     )  # fmt: skip
     if answer == GIVE_UP:
-        own = [each for each in incidents if each.phase == place.phase]
-        raise DivergedError(advice(own, num_pictures), place.step)
-    return Ruling(answer, median(memory.norms) if memory.norms else float("inf"))
+        raise DivergedError(advice(reasons(incidents, settings), num_pictures), place.step)
+    return Ruling(answer, median(seen.norms) if seen.norms else float("inf"))

@@ -1,9 +1,11 @@
 """What a training remembers besides its tensors: its position, its averages, its guard."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
+
+from sftcore.stability.guard import Seen
 
 
 @dataclass
@@ -49,21 +51,26 @@ class GuardMemory:
     """What the guard remembers within a phase.
 
     Attributes:
-        losses: of the last updates that were made, as trained on.
-        norms: of their gradients.
+        seen: updates that were made, as far as the verdict needs them.
         rate_factor: on the learning rate.
         left_out: (epoch, batch) of the incidents that were skipped or rolled back from.
         num_rollbacks: of the whole training.
         num_since_snapshot: updates.
         good: the state that a rollback goes to; empty without a guard.
-        candidate: a newer one, not yet trusted: damage shows some updates later.
     """
 
-    losses: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
     rate_factor: float = 1.0
     left_out: list[tuple[int, int]] = field(default_factory=list)
     num_rollbacks: int = 0
     num_since_snapshot: int = 0
     good: dict[str, Any] = field(default_factory=dict)
-    candidate: dict[str, Any] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values alone; the tensors are not copied."""
+        return {**vars(self), "seen": asdict(self.seen)}
+
+    @classmethod
+    def from_state_dict(cls, saved: dict[str, Any]) -> "GuardMemory":
+        """What :meth:`state_dict` described."""
+        return cls(**{**saved, "seen": Seen(**saved["seen"])})

@@ -7,14 +7,17 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sftcore.models.network import Network
 from sftcore.optimization.range_test import RangeTest
 from sftcore.regularization.averaging import ema_decay_at, update_average
-from sftcore.stability.guard import Incident
+from sftcore.stability.batch_norm import running_statistics
+from sftcore.stability.guard import GuardSettings, Incident, remember_update
 from sftcore.stability.precision import LossScale
 from sftcore.training.memory import Averages, GuardMemory, Position
 from sftcore.training.records import EpochRecord, FitResult, HeadStart, is_better, rank_epochs
+from sftcore.training.snapshots import copied, go_back, snapshot_of
 
 
 class TrainingState:
@@ -33,6 +36,7 @@ class TrainingState:
         self.guard = GuardMemory()
         self.loss_scale = LossScale()
         self._loaded_optimizer: dict[str, Any] | None = None
+        self._statistics: dict[str, Tensor] = {}  # before the forward pass, if a snapshot is due
 
     def begin_phase(self, optimizer: torch.optim.Optimizer, *, is_guarded: bool) -> None:
         """Take the optimizer of the phase, with the moments it had if the phase is continued.
@@ -46,7 +50,7 @@ class TrainingState:
             optimizer.load_state_dict(self._loaded_optimizer)
             self._loaded_optimizer = None
         if is_guarded and not self.guard.good:
-            self.guard.good = self.guard.candidate = self._snapshot()
+            self.guard.good = snapshot_of(self, running_statistics(self.network))
 
     def keep_anchor(self) -> None:
         """Remember where the last phase begins, if it does just now."""
@@ -101,23 +105,47 @@ class TrainingState:
         self.pass_over_batch()
 
     def remember_update(
-        self, loss: float, gradient_norm: float, *, window: int, snapshot_updates: int
+        self,
+        loss: float,
+        gradient_norm: float,
+        settings: GuardSettings,
+        share: float,
+        *,
+        is_answered: bool,
     ) -> None:
-        """Let the guard know of an update that was made, and keep a state now and then.
+        """Let the guard know of an update that was made.
 
         Args:
             loss: as trained on.
             gradient_norm: of the gradient that was followed.
-            window: updates that are remembered.
-            snapshot_updates: from one kept state to the next. The last but one is trusted.
+            settings: of the guard.
+            share: rows of the batch as part of a whole one.
+            is_answered: whether it was an incident.
         """
         guard = self.guard
-        guard.losses = [*guard.losses, loss][-window:]
-        guard.norms = [*guard.norms, gradient_norm][-window:]
         guard.num_since_snapshot += 1
-        if guard.num_since_snapshot >= snapshot_updates:
-            guard.num_since_snapshot = 0
-            guard.good, guard.candidate = guard.candidate, self._snapshot()
+        guard.seen = remember_update(
+            guard.seen, loss, gradient_norm, settings, share, is_answered=is_answered
+        )
+
+    def prepare_snapshot(self, settings: GuardSettings) -> None:
+        """Before a batch: keep what its forward pass will move, if a snapshot is due."""
+        is_due = self.guard.num_since_snapshot >= settings.snapshot_updates
+        self._statistics = copied(running_statistics(self.network)) if is_due else {}
+
+    def take_snapshot_if_due(self, settings: GuardSettings) -> None:
+        """Keep the state from before the batch under way, whose loss and gradient are calm.
+
+        The batch vouches for the update before it: the damage of an update is seen in the next
+        loss. So one copy is enough, and it takes the memory of the one before.
+        """
+        guard = self.guard
+        if guard.num_since_snapshot < settings.snapshot_updates or guard.seen.high:
+            return
+        guard.num_since_snapshot = 0
+        guard.good = snapshot_of(self, self._statistics)
+        first = guard.good["num_epochs"]  # no rollback goes before it
+        guard.left_out = [place for place in guard.left_out if place[0] >= first]
 
     def roll_back(self, rate_factor: float) -> None:
         """Become the last good state again, without the batch under way, at a lower rate.
@@ -127,45 +155,12 @@ class TrainingState:
         Args:
             rate_factor: on the phase's learning rate from now on.
         """
-        guard, saved, result = self.guard, copy.deepcopy(self.guard.good), self.result
-        assert self.optimizer is not None
-        guard.left_out = [*guard.left_out, (len(result.history), self.position.batch)]
+        guard = self.guard
+        guard.left_out = [*guard.left_out, (len(self.result.history), self.position.batch)]
         guard.rate_factor = rate_factor
         guard.num_rollbacks += 1
         guard.num_since_snapshot = 0
-        guard.candidate = guard.good
-        guard.losses, guard.norms = saved["losses"], saved["norms"]
-        self.network.load_state_dict(saved["network"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.position = Position(**saved["position"])
-        self.averages = Averages(**saved["averages"])
-        self.loss_scale = LossScale(**saved["loss_scale"])
-        result.updates.truncate(saved["num_updates"])
-        del result.history[saved["num_epochs"] :]
-        result.best_epoch, result.best_state = saved["best_epoch"], saved["best_state"]
-
-    def _snapshot(self) -> dict[str, Any]:
-        """A copy of all that updates and epochs change, as plain values and tensors."""
-        assert self.optimizer is not None
-        averages = vars(self.averages)
-        return {
-            "network": copy.deepcopy(dict(self.network.state_dict())),
-            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
-            "position": asdict(self.position),
-            "averages": {
-                **averages,  # whole states are replaced and never changed, so they are shared
-                "ema": copy.deepcopy(averages["ema"]),
-                "swa": copy.deepcopy(averages["swa"]),
-                "swa_epochs": list(averages["swa_epochs"]),
-            },
-            "loss_scale": asdict(self.loss_scale),
-            "num_updates": len(self.result.updates),
-            "num_epochs": len(self.result.history),
-            "best_epoch": self.result.best_epoch,
-            "best_state": self.result.best_state,
-            "losses": self.guard.losses,
-            "norms": self.guard.norms,
-        }
+        go_back(self, guard.good)
 
     @contextmanager
     def measured_network(self) -> Iterator[Network]:
@@ -250,7 +245,7 @@ class TrainingState:
             "range_tests": [asdict(test) for test in self.result.range_tests],
             "head": asdict(self.result.head) if self.result.head else None,
             "averages": vars(self.averages),
-            "guard": vars(self.guard),
+            "guard": self.guard.state_dict(),
             "loss_scale": asdict(self.loss_scale),
         }
 
@@ -273,5 +268,5 @@ class TrainingState:
         )
         self.result.updates.load_state_dict(saved["updates"])
         self.averages = Averages(**saved["averages"])
-        self.guard = GuardMemory(**saved["guard"])
+        self.guard = GuardMemory.from_state_dict(saved["guard"])
         self.loss_scale = LossScale(**saved["loss_scale"])

@@ -6,17 +6,27 @@ from dataclasses import asdict, fields
 
 import pandas as pd
 
-from sftcore.stability.guard import GuardSettings, Incident, spike_limits
+from sftcore.stability.guard import (
+    GuardSettings,
+    Incident,
+    Seen,
+    loss_limit,
+    norm_limit,
+    remember_update,
+)
 from sftcore.training.records import FitResult
+
+_NONE = (math.nan, math.nan)
 
 
 def updates_table(result: FitResult, guard: GuardSettings) -> pd.DataFrame:
-    """One row per update that led to the last parameters, with what would have been a spike.
+    """One row per update that led to the last parameters, with the guard's limits.
 
     Args:
         result: of the training.
-        guard: whose limits are added as ``loss_limit`` and ``gradient_norm_limit``; NaN at the
-            first update of a phase, which nothing can be compared with.
+        guard: whose limits for a whole batch are added as ``loss_limit``, over which a loss is
+            high, and ``gradient_norm_limit``; NaN at the first update of a phase, which nothing can
+            be compared with.
     """
     phases = {record.epoch: record.phase for record in result.history}
     table = pd.DataFrame(vars(result.updates))
@@ -24,13 +34,11 @@ def updates_table(result: FitResult, guard: GuardSettings) -> pd.DataFrame:
     whole.insert(0, "phase", [phases[epoch] for epoch in whole["epoch"]])
     limits: list[tuple[float, float]] = []
     for _, group in whole.groupby("phase", sort=False):
-        losses, norms = list(group["loss"]), list(group["gradient_norm"])
-        limits.append((math.nan, math.nan))
-        limits += [
-            spike_limits(losses[max(0, i - guard.window) : i], norms[max(0, i - guard.window) : i],
-                         guard)
-            for i in range(1, len(losses))
-        ]  # fmt: skip
+        seen = Seen()
+        for loss, norm in zip(group["loss"], group["gradient_norm"], strict=True):
+            has_any = bool(seen.losses)
+            limits.append((loss_limit(seen, guard), norm_limit(seen, guard)) if has_any else _NONE)
+            seen = remember_update(seen, loss, norm, guard)
     names = ["loss_limit", "gradient_norm_limit"]
     return whole.join(pd.DataFrame(limits, columns=names, index=whole.index, dtype=float))
 

@@ -1,16 +1,19 @@
 """The guard: its verdict and its answers as pure functions, and trainings that it has to save."""
 
+import copy
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.guard import SIMULATIONS, simulate
 from sftcore.data.store import Store
 from sftcore.evaluation.stability_figures import updates_figure
+from sftcore.stability.answers import advice, choose_answer, reasons
 from sftcore.stability.guard import (
     CLIP,
     GIVE_UP,
@@ -22,28 +25,31 @@ from sftcore.stability.guard import (
     SKIP,
     GuardSettings,
     Incident,
+    Seen,
     Trouble,
-    advice,
-    choose_answer,
     find_trouble,
+    is_high,
+    loss_limit,
+    norm_limit,
+    remember_incident,
+    remember_update,
     robust_z,
-    spike_limits,
 )
 from sftcore.training import epoch as epoch_module
-from sftcore.training import loop
+from sftcore.training import state as state_module
 from sftcore.training.objective import Objective
 from sftcore.training.records import FitResult
 from sftcore.training.state import TrainingState
 from sftcore.training.tables import incidents_table, updates_table
 from tests.training.test_loop import run, same
 
-SETTINGS = GuardSettings(answers=(SKIP, CLIP, ROLLBACK), window=10, max_incidents=6)
-CALM = [1.0, 1.2, 0.9, 1.1, 1.0, 0.8]
-NORMS = [2.0, 3.0, 2.5, 2.0, 4.0, 3.0]
+SETTINGS = GuardSettings(answers=(SKIP, CLIP, ROLLBACK), loss_run=1, window=10, max_incidents=6)
+CALM = (1.0, 1.2, 0.9, 1.1, 1.0, 0.8)
+SEEN = Seen(losses=CALM, norms=(2.0, 3.0, 4.0), largest_norm=4.0)
 
 
-def kind(loss: float, norm: float, **changes: Any) -> str:
-    trouble = find_trouble(CALM, NORMS, loss, norm, replace(SETTINGS, **changes))
+def kind(loss: float, norm: float, share: float = 1.0, **changes: Any) -> str:
+    trouble = find_trouble(SEEN, loss, norm, replace(SETTINGS, **changes), share)
     return trouble.kind if trouble else ""
 
 
@@ -53,10 +59,12 @@ def test_the_verdict_names_what_is_wrong() -> None:
     assert kind(1.0, math.inf) == kind(1.0, math.nan) == NON_FINITE_GRADIENT
     assert kind(4.0, 5.0) == LOSS_SPIKE
     assert kind(4.0, 5.0, loss_z=0.0) == ""
-    assert kind(1.0, 500.0) == GRADIENT_SPIKE
-    assert kind(1.0, 500.0, norm_z=0.0) == ""
+    assert kind(4.0, 5.0, loss_run=2) == ""
+    assert kind(1.0, 81.0) == GRADIENT_SPIKE
+    assert kind(1.0, 79.0) == ""
+    assert kind(1.0, 81.0, norm_factor=0.0) == ""
     assert kind(0.0, 0.0) == ""
-    assert find_trouble([], [], 1e9, 1e9, SETTINGS) is None
+    assert find_trouble(Seen(), 1e9, 1e9, SETTINGS) is None
 
 
 def test_scores_are_computed_by_hand() -> None:
@@ -64,41 +72,102 @@ def test_scores_are_computed_by_hand() -> None:
     assert robust_z(history, 6.0, 0.1) == pytest.approx(3 / 1.4826)
     assert robust_z(history, 6.0, 10.0) == pytest.approx(0.3)
     assert robust_z(history[:4], 6.0, 0.5) == pytest.approx(7.0)  # too few for a spread
-    trouble = find_trouble([1.0] * 6, [1.0] * 6, 3.0, 1.0, SETTINGS)
-    assert trouble == Trouble(LOSS_SPIKE, pytest.approx(2.0 / 0.1))
-    trouble = find_trouble([1.0] * 6, [1.0] * 6, 1.0, math.exp(6), SETTINGS)
-    assert trouble == Trouble(GRADIENT_SPIKE, pytest.approx(6 / 0.3))
+    seen = Seen(losses=(1.0,) * 6, largest_norm=2.0)
+    assert find_trouble(seen, 3.0, 1.0, SETTINGS) == Trouble(LOSS_SPIKE, pytest.approx(2.0 / 0.1))
+    assert find_trouble(seen, 1.0, 60.0, SETTINGS) == Trouble(GRADIENT_SPIKE, pytest.approx(1.5))
+    assert loss_limit(seen, SETTINGS) == pytest.approx(1.0 + 8 * 0.1)
+    assert loss_limit(replace(seen, losses=(1.0, 1.0, 5.0)), SETTINGS) == 5.0  # the largest
+
+
+def after(losses: list[float], settings: GuardSettings) -> Seen:
+    seen = Seen()
+    for loss in losses:
+        seen = remember_update(seen, loss, 1.0, settings)
+    return seen
 
 
 def test_only_the_window_is_looked_at() -> None:
-    old, new = [100.0] * 50, [1.0] * 10
-    assert find_trouble(old + new, [1.0] * 60, 50.0, 1.0, SETTINGS) is not None
+    losses = [100.0] * 50 + [1.0] * 10
+    assert find_trouble(after(losses, SETTINGS), 50.0, 1.0, SETTINGS) is not None
     wide = replace(SETTINGS, window=60)
-    assert find_trouble(old + new, [1.0] * 60, 50.0, 1.0, wide) is None
+    assert find_trouble(after(losses, wide), 50.0, 1.0, wide) is None
+
+
+def test_a_high_loss_is_a_spike_only_where_it_stays() -> None:
+    settings = replace(SETTINGS, loss_run=3)
+    seen = after([*CALM, 9.0, 8.0], settings)
+    assert seen.high == (9.0, 8.0)
+    assert seen.losses == CALM
+    assert find_trouble(seen, 7.0, 1.0, settings) is not None
+    assert find_trouble(seen, 1.0, 1.0, settings) is None
+    calm = remember_update(seen, 1.0, 1.0, settings)
+    assert calm.high == ()
+    assert calm.losses == (*CALM, 9.0, 8.0, 1.0)  # now they are usual
+    assert not is_high(calm, 8.5, settings)
+    assert calm.num_calm == len(CALM) + 1
+
+
+def test_a_small_batch_may_be_further_off() -> None:
+    """The mean over a quarter of the rows varies twice as much."""
+    whole, quarter = (loss_limit(SEEN, SETTINGS, share) - 1.0 for share in (1.0, 0.25))
+    assert quarter == pytest.approx(2 * whole)
+    assert norm_limit(SEEN, SETTINGS, 0.25) == 2 * norm_limit(SEEN, SETTINGS) == 160.0
+    assert loss_limit(SEEN, SETTINGS, 9 / 8) == loss_limit(SEEN, SETTINGS)
+    assert (kind(2.2, 1.0), kind(2.2, 1.0, share=7 / 32)) == (LOSS_SPIKE, "")
+
+
+def test_a_gradient_that_comes_again_and_again_is_usual_at_last() -> None:
+    seen = remember_incident(SEEN, Trouble(GRADIENT_SPIKE, 2.0), SKIP, SETTINGS)
+    assert seen.largest_norm == 80.0
+    assert find_trouble(seen, 1.0, 160.0, SETTINGS) is None
+    assert remember_incident(SEEN, Trouble(GRADIENT_SPIKE, 2.0), CLIP, SETTINGS) == SEEN
+    assert remember_incident(SEEN, Trouble(LOSS_SPIKE, 2.0), SKIP, SETTINGS) == SEEN
 
 
 def incident(step: int, answer: str = SKIP, trouble: str = LOSS_SPIKE, **changes: Any) -> Incident:
-    base = Incident("full", step, 0, step, (step, 99), trouble, 9.0, 9.0, 9.0, 0.1, answer, 1.0)
+    base = Incident("full", step, 0, step, (step, 99), trouble, 9.0, 9.0, 9.0, 0, 0.1, answer, 1.0)
     return replace(base, **changes)
 
 
-def answers(steps: list[int], settings: GuardSettings = SETTINGS, what: str = LOSS_SPIKE) -> list:
+def incidents(calm: list[int], settings: GuardSettings, what: str = LOSS_SPIKE) -> list[Incident]:
+    """One after each number of calm updates, until the guard gives up."""
     given: list[Incident] = []
-    for step in steps:
-        answer = choose_answer(given, Trouble(what), "full", step, settings)
-        given.append(incident(step, answer, what))
-    return [each.answer for each in given]
+    for step, num_calm in enumerate(calm):
+        answer = choose_answer(given, Trouble(what), "full", num_calm, settings)
+        given.append(incident(step, answer, what, num_calm=num_calm))
+        if answer == GIVE_UP:
+            break
+    return given
+
+
+def answers(calm: list[int], settings: GuardSettings = SETTINGS, what: str = LOSS_SPIKE) -> list:
+    return [each.answer for each in incidents(calm, settings, what)]
 
 
 def test_answers_come_in_order_and_begin_anew_after_a_calm() -> None:
-    assert answers([0, 1, 2, 3]) == [SKIP, CLIP, ROLLBACK, ROLLBACK]
-    assert answers([0, 1, 5, 8, 12]) == [SKIP, CLIP, SKIP, CLIP, SKIP]
-    assert answers([5, 6, 7, 2, 3]) == [SKIP, CLIP, ROLLBACK, ROLLBACK, ROLLBACK]  # rolled back
-    assert answers([0, 1], what=NON_FINITE_LOSS) == [SKIP, ROLLBACK]  # no norm to clip to
-    assert answers(list(range(8)))[6:] == [GIVE_UP] * 2
+    assert answers([9, 0, 0, 1]) == [SKIP, CLIP, ROLLBACK, ROLLBACK]
+    assert answers([0, 0, 2, 1, 7]) == [SKIP, CLIP, SKIP, CLIP, SKIP]
+    assert answers([0, 0], what=NON_FINITE_LOSS) == [SKIP, ROLLBACK]  # no norm to clip to
     assert answers([0], replace(SETTINGS, answers=(CLIP,)), NON_FINITE_LOSS) == [GIVE_UP]
     other = [incident(0, phase="head")] * 9
-    assert choose_answer(other, Trouble(LOSS_SPIKE), "full", 1, SETTINGS) == SKIP
+    assert choose_answer(other, Trouble(LOSS_SPIKE), "full", 0, SETTINGS) == SKIP
+
+
+def test_the_guard_gives_up_by_the_row_and_not_by_the_number() -> None:
+    assert answers([0] * 20)[6:] == [GIVE_UP]
+    assert answers([2] * 1000) == [SKIP] * 1000  # skips alone, however many
+    back = replace(SETTINGS, answers=(ROLLBACK,))
+    assert answers([10] * 1000, back) == [ROLLBACK] * 1000  # a window of calm updates between
+    assert answers([9] * 20, back)[6:] == [GIVE_UP]
+    assert answers([50] * 9 + [9] * 20, back)[8 + 5 :] == [ROLLBACK, GIVE_UP]
+    series = replace(SETTINGS, answers=(SKIP, ROLLBACK))
+    found = incidents([4, 0] * 20, series)  # skip, rollback, four calm updates, and again
+    assert [each.answer for each in found[-2:]] == [SKIP, GIVE_UP]
+    assert sum(each.answer == ROLLBACK for each in found) == 6
+    assert [each.answer for each in reasons(found, series)] == [*[ROLLBACK] * 6, GIVE_UP]
+    found = incidents([30, 4, 0, 1, 0, 0, 0, 0, 0], SETTINGS)
+    assert len(found) == 8
+    assert reasons(found, SETTINGS) == found[1:]  # the first is none of the row
 
 
 def test_advice_says_what_to_change() -> None:
@@ -115,12 +184,23 @@ def test_advice_says_what_to_change() -> None:
 
 
 def test_limits_are_where_the_verdict_turns() -> None:
-    loss_limit, norm_limit = spike_limits(CALM, NORMS, SETTINGS)
-    assert kind(loss_limit * 0.999, 3.0) == kind(1.0, norm_limit * 0.999) == ""
-    assert kind(loss_limit * 1.001, 3.0) == LOSS_SPIKE
-    assert kind(1.0, norm_limit * 1.001) == GRADIENT_SPIKE
-    off = replace(SETTINGS, loss_z=0.0, norm_z=1000.0)
-    assert spike_limits(CALM, [1e-9, 1e9] * 3, off) == (math.inf, math.inf)
+    for share in (1.0, 0.2):
+        loss, norm = loss_limit(SEEN, SETTINGS, share), norm_limit(SEEN, SETTINGS, share)
+        assert kind(loss * 0.999, 3.0, share) == kind(1.0, norm * 0.999, share) == ""
+        assert kind(loss * 1.001, 3.0, share) == LOSS_SPIKE
+        assert kind(1.0, norm * 1.001, share) == GRADIENT_SPIKE
+    off = replace(SETTINGS, loss_z=0.0, norm_factor=0.0)
+    assert loss_limit(SEEN, off) == norm_limit(SEEN, off) == math.inf
+
+
+@pytest.mark.parametrize("name", SIMULATIONS)
+@pytest.mark.parametrize("batch_size", [4, 16, 64])
+def test_wrong_labels_end_no_healthy_training(name: str, batch_size: int) -> None:
+    """One label in a hundred is wrong, and the network fits all others."""
+    for seed in range(2):
+        found = simulate(name, batch_size, 5_000, seed, GuardSettings(answers=(SKIP, ROLLBACK)))
+        assert {each.answer for each in found} <= {SKIP}
+        assert len(found) <= 2
 
 
 # Trainings. The network is small and its weights are random, so seeds differ a lot: that is what
@@ -213,11 +293,11 @@ def test_what_is_injected_is_survived_within_noise(
 ) -> None:
     inject, trouble, count = INJECTIONS[name]
     inject(monkeypatch)
-    # The same picture comes every third update, which would count as a series.
+    # The same picture comes every third update, and now and then twice in a row: a series.
     guard = "skip" if count > 1 else "skip+rollback"
     result = run(store, **TRAINING | {"train__batch_norm": policy, "train__guard": guard})
     assert [i.trouble for i in result.incidents] == [trouble] * count
-    assert result.incidents[0].answer == SKIP
+    assert {i.answer for i in result.incidents} == {SKIP}
     assert sum(record.num_incidents for record in result.history) == count
     # A bad batch has no say in the running statistics either.
     assert all(torch.isfinite(tensor).all() for tensor in result.chosen_state.values())
@@ -229,11 +309,25 @@ def test_the_picture_with_the_bad_label_is_in_every_incident(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison_a_label_weight(monkeypatch)
-    result = run(store, **TRAINING | {"train__guard": "skip", "train__guard_max_incidents": 4})
     bad = int(store.split("train")[0])
+    few = {"train__guard_max_incidents": 4}
+    result = run(store, **TRAINING | few)
     assert all(bad in incident.rows for incident in result.incidents)
+    assert len(result.incidents) == NUM_EPOCHS  # skips alone never make it give up
+    assert not result.diverged
+    result = run(store, **TRAINING | few | {"train__guard": "rollback"})
     assert f"same pictures (rows {bad} of" in result.diverged
     assert "gave up after 5 incidents" in result.diverged
+
+
+@pytest.mark.parametrize("guard", ["skip", "clip", "rollback", "skip+rollback"])
+def test_numbers_that_are_never_finite_end_with_advice(
+    guard: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrap_loss(monkeypatch, lambda original, *args: original(*args) * math.nan)
+    result = run(store, **TRAINING | {"train__guard": guard, "train__guard_max_incidents": 5})
+    assert "the guard gave up after" in result.diverged
+    assert "lower train.learning_rate" in result.diverged
 
 
 def test_an_exploding_rate_ends_within_noise_of_a_good_one(
@@ -265,42 +359,126 @@ def test_a_guard_that_never_trips_changes_no_bit(store: Store, changes: dict[str
     assert with_guard.updates == without.updates
 
 
+def everything(state: TrainingState) -> dict[str, Any]:
+    """A deep copy of all that a rollback has to bring back, made without the guard's own means."""
+    assert state.optimizer is not None
+    return copy.deepcopy(
+        {
+            "network": dict(state.network.state_dict()),
+            "optimizer": state.optimizer.state_dict(),
+            "position": asdict(state.position),
+            "averages": vars(state.averages),
+            "updates": vars(state.result.updates),
+            "history": state.result.history,
+            "best_epoch": state.result.best_epoch,
+            "best_state": state.result.best_state,
+        }
+    )
+
+
+def equal(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        pairs = ((first[key], second[key]) for key in first)
+        return first.keys() == second.keys() and all(equal(*pair) for pair in pairs)
+    return first == second
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train__batch_norm": "train"},
+        {"train__batch_norm": "recalibrate", "train__swa_fraction": 0.9, "train__soup_size": 2},
+        {"train__optimizer": "adamw", "train__learning_rate": 1e-3, "train__ema_decay": 0.9},
+    ],
+)
 def test_a_rollback_brings_everything_back_but_the_rate(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a rollback the training is the one that began there with a lower rate."""
-    states: list[dict[str, Any]] = []
-    original = TrainingState.roll_back
+    before: list[dict[str, Any]] = []  # every update, before its forward pass
+    kept: list[dict[str, Any]] = []
+    num_equal: list[int] = []
+    originals = {n: getattr(TrainingState, n) for n in ("prepare_snapshot", "roll_back")}
+    take = TrainingState.take_snapshot_if_due
+
+    def prepare(self: TrainingState, settings: GuardSettings) -> None:
+        before.append(everything(self))
+        originals["prepare_snapshot"](self, settings)
+
+    def take_snapshot(self: TrainingState, settings: GuardSettings) -> None:
+        older = self.guard.good
+        take(self, settings)
+        if self.guard.good is not older:
+            kept.append(before[-1])
 
     def roll_back(self: TrainingState, rate_factor: float) -> None:
-        good = self.guard.good
-        original(self, rate_factor)
-        for name, tensor in self.network.state_dict().items():
-            assert torch.equal(tensor, good["network"][name])
-        assert self.optimizer is not None
-        now, then = self.optimizer.state_dict()["state"], good["optimizer"]["state"]
-        assert now.keys() == then.keys()
-        for key in now:
-            assert torch.equal(now[key]["momentum_buffer"], then[key]["momentum_buffer"])
-        assert len(self.result.updates) == good["num_updates"]
-        assert len(self.result.history) == good["num_epochs"]
-        states.append(good)
+        originals["roll_back"](self, rate_factor)
+        num_equal.append(equal(everything(self), kept[-1]))
 
+    monkeypatch.setattr(TrainingState, "prepare_snapshot", prepare)
+    monkeypatch.setattr(TrainingState, "take_snapshot_if_due", take_snapshot)
     monkeypatch.setattr(TrainingState, "roll_back", roll_back)
     poison_a_batch(monkeypatch)
-    changes = {"train__guard": "rollback", "train__guard_snapshot_updates": 2}
-    result = run(store, **TRAINING | changes)
-    assert len(states) == 1
+    guard = {"train__guard": "rollback", "train__guard_snapshot_updates": 2}
+    result = run(store, **TRAINING | changes | guard)
+    assert num_equal == [True]
     seen = result.incidents[0]
-    first = states[0]["num_updates"]
-    assert 0 < seen.step - first <= 4
+    first = len(kept[[k["updates"]["step"][-1] < seen.step for k in kept].count(True) - 1]
+                ["updates"]["step"])  # fmt: skip
+    assert 0 < seen.step - first <= 2
     rates = result.updates.learning_rate
-    plain = run(store, **TRAINING | {"train__guard": "none"})
+    plain = run(store, **TRAINING | changes | {"train__guard": "none"})
     steps = [int(step) for step in result.updates.step]
     assert seen.step not in steps  # the batch that was rolled back from is left out
     for place, step in enumerate(steps):
         factor = 0.3 if place >= first else 1.0
         assert rates[place] == pytest.approx(factor * plain.updates.learning_rate[step])
+
+
+def test_one_copy_of_what_is_trained_is_kept_in_the_same_memory(store: Store) -> None:
+    """Of frozen blocks there is none, and each snapshot takes the memory of the last."""
+    seen: list[dict[str, Any]] = []
+    original = TrainingState.take_snapshot_if_due
+
+    def take(self: TrainingState, settings: GuardSettings) -> None:
+        original(self, settings)
+        seen.append(self.guard.good)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TrainingState, "take_snapshot_if_due", take)
+        run(store, **TRAINING | {"model__trainable_blocks": 1, "train__guard_snapshot_updates": 2})
+    trained = {name for name in seen[0]["network"] if name.endswith((".weight", ".bias"))}
+    assert any(name.startswith("head") for name in trained)
+    assert not any("conv_stem" in name for name in seen[0]["network"])
+    for name in seen[2]["network"]:
+        assert seen[-1]["network"][name].data_ptr() == seen[2]["network"][name].data_ptr()
+    moments = [snapshot["optimizer"]["state"][0]["momentum_buffer"] for snapshot in seen[3:]]
+    assert len({moment.data_ptr() for moment in moments}) == 1
+
+
+def test_no_state_is_kept_while_the_loss_is_high(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four high losses in a row: one less than an explosion, and nothing to go back to."""
+    calls = iter(range(10**6))
+
+    def change(original: Any, *args: Any) -> torch.Tensor:
+        return original(*args) + (99.0 if 9 <= next(calls) < 13 else 0.0)
+
+    wrap_loss(monkeypatch, change)
+    kept: list[int] = []
+    original = TrainingState.take_snapshot_if_due
+
+    def take(self: TrainingState, settings: GuardSettings) -> None:
+        original(self, settings)
+        kept.append(self.guard.good["num_updates"])
+
+    monkeypatch.setattr(TrainingState, "take_snapshot_if_due", take)
+    result = run(store, **TRAINING | {"train__guard_snapshot_updates": 1})
+    assert not result.incidents
+    assert set(range(24)) - set(kept) == {9, 10, 11, 12, 13}  # the fifth tells that it is over
 
 
 def test_a_rollback_over_the_end_of_an_epoch_tells_its_record_once(
@@ -354,7 +532,7 @@ def test_a_clipped_spike_does_not_widen_what_is_usual(
 
     def remember(self: TrainingState, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        seen.append(list(self.guard.norms))
+        seen.append(list(self.guard.seen.norms))
 
     monkeypatch.setattr(TrainingState, "remember_update", remember)
     result = run(store, **TRAINING | {"train__guard": "clip"})
@@ -384,5 +562,7 @@ def test_the_loop_without_a_guard_takes_no_snapshot(
     def refuse(*_: object) -> None:
         raise AssertionError("a state was copied")
 
-    monkeypatch.setattr(loop.TrainingState, "_snapshot", refuse)
+    for name in ("prepare_snapshot", "take_snapshot_if_due"):
+        monkeypatch.setattr(TrainingState, name, refuse)
+    monkeypatch.setattr(state_module, "snapshot_of", refuse)
     run(store, **TRAINING | {"train__guard": "none"})

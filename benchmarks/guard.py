@@ -1,0 +1,301 @@
+"""What the guard costs and how often it is wrong: ``python -m benchmarks.guard <check>``.
+
+``simulate``: losses and gradients of a network that fits all but the wrong labels, many updates.
+``healthy``: trainings on the prepared data where nothing is wrong; every incident is a false alarm.
+``cost``: trainings with and without the guard by turns, and the memory of the state it keeps.
+
+Prints Markdown tables; writes nothing.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from sftcore.data.store import Store, open_store
+from sftcore.metrics.intervals import paired_interval
+from sftcore.parameter_types import Scalar
+from sftcore.params import load_params, override
+from sftcore.pipeline.paths import PREPARED
+from sftcore.planning import plan_guard
+from sftcore.recipe import train
+from sftcore.runtime import set_up
+from sftcore.sections import Params
+from sftcore.stability.answers import choose_answer
+from sftcore.stability.guard import (
+    GIVE_UP,
+    GRADIENT_SPIKE,
+    LOSS_SPIKE,
+    ROLLBACK,
+    SKIP,
+    GuardSettings,
+    Incident,
+    Seen,
+    find_trouble,
+    is_high,
+    remember_incident,
+    remember_update,
+)
+from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.records import FitResult
+from sftcore.training.state import TrainingState
+
+BATCH_SIZES = (4, 16, 64)
+_WRONG = 0.01  # of the labels
+_CHUNK = 10_000  # updates that are drawn at once
+_CONFIDENCE = 0.95
+
+
+def _all_alike(stream: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Wrong labels cost 5 to 9 nats, all others 0.02."""
+    return np.where(stream.random(shape) < _WRONG, stream.uniform(5, 9, shape), 0.02)
+
+
+def _heavy_tails(stream: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Wrong ones cost log-normal around e nats, others exponential with a mean of 0.05 to 0.2."""
+    mean = stream.uniform(0.05, 0.2, (shape[0], 1))
+    wrong = np.exp(stream.normal(1.0, 0.7, shape))
+    return np.where(stream.random(shape) < _WRONG, wrong, mean * stream.exponential(size=shape))
+
+
+def _all_but_perfect(stream: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Wrong labels cost 9 to 15 nats, others log-normal around 0.0005."""
+    others = 0.0005 * np.exp(stream.normal(0.0, 1.5, shape))
+    return np.where(stream.random(shape) < _WRONG, stream.uniform(9, 15, shape), others)
+
+
+SIMULATIONS: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
+    "all alike": _all_alike,
+    "heavy tails": _heavy_tails,
+    "all but perfect": _all_but_perfect,
+}
+
+
+def simulate(
+    name: str, batch_size: int, num_updates: int, seed: int, settings: GuardSettings
+) -> list[Incident]:
+    """The incidents of a network that learns nothing new, so that each of them is a false alarm.
+
+    The norm of a picture's gradient is taken as ``1 − e^(−loss)``, which that of cross-entropy by
+    the logits goes with, and that of a batch as their mean: all pull in one direction.
+
+    Args:
+        name: of :data:`SIMULATIONS`.
+        batch_size: pictures of an update.
+        num_updates: that are judged.
+        seed: of the draws.
+        settings: of the guard.
+    """
+    stream = np.random.default_rng(seed)
+    seen = good = Seen()
+    num_since = 0
+    incidents: list[Incident] = []
+    for first in range(0, num_updates, _CHUNK):
+        each = SIMULATIONS[name](stream, (min(_CHUNK, num_updates - first), batch_size))
+        numbers = zip(each.mean(axis=1).tolist(), (1 - np.exp(-each)).mean(axis=1).tolist(),
+                      strict=True)  # fmt: skip
+        for step, (loss, norm) in enumerate(numbers, start=first):
+            trouble = find_trouble(seen, loss, norm, settings)
+            if trouble is None:
+                if num_since >= settings.snapshot_updates and not (
+                    seen.high or is_high(seen, loss, settings)
+                ):
+                    good, num_since = seen, 0
+                seen = remember_update(seen, loss, norm, settings)
+                num_since += 1
+                continue
+            answer = choose_answer(incidents, trouble, "full", seen.num_calm, settings)
+            incidents.append(
+                Incident("full", step, 0, step, (), trouble.kind, loss, norm, trouble.score,
+                         seen.num_calm, 0.0, answer, 1.0)
+            )  # fmt: skip
+            if answer == GIVE_UP:
+                return incidents
+            seen = remember_incident(seen, trouble, answer, settings)
+            if answer == ROLLBACK:
+                seen = replace(seen, losses=good.losses, norms=good.norms, high=())
+                num_since = 0
+    return incidents
+
+
+def run_simulations(options: argparse.Namespace) -> None:
+    """False alarms of wrong labels, by batch size."""
+    settings = plan_guard(load_params().train)
+    print(f"{options.seeds} runs of {options.updates} updates each, {_WRONG:.0%} wrong labels\n")
+    print("| simulation | batch size | gave up | rollbacks | skips | of them for the loss "
+          "| seconds |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    for name in SIMULATIONS:
+        for batch_size in BATCH_SIZES:
+            begin = time.perf_counter()
+            found = [
+                incident
+                for seed in range(options.seeds)
+                for incident in simulate(name, batch_size, options.updates, seed, settings)
+            ]
+            count = {a: sum(i.answer == a for i in found) for a in (GIVE_UP, ROLLBACK, SKIP)}
+            by_loss = sum(i.trouble == LOSS_SPIKE for i in found)
+            print(f"| {name} | {batch_size} | {count[GIVE_UP]} | {count[ROLLBACK]} "
+                  f"| {count[SKIP]} | {by_loss} | {time.perf_counter() - begin:.0f} |",
+                  flush=True)  # fmt: skip
+
+
+def _train(
+    params: Params, store: Store, seed: int, cache: FeatureCache, device: torch.device
+) -> FitResult:
+    return train(
+        store, params.model, params.train, seed=seed, device=device, cache=cache,
+        on_epoch=lambda record: None,
+    ).result  # fmt: skip
+
+
+def _open(changes: dict[str, Scalar]) -> tuple[Params, Store, torch.device]:
+    shipped = load_params()
+    params = override(shipped, {"train.range_test": False, **changes}, "benchmark")
+    device = set_up(params.runtime.device, params.runtime.num_threads)
+    return params, open_store(PREPARED, ("train", "val")), device
+
+
+def run_healthy(options: argparse.Namespace) -> None:
+    """Incidents of trainings where nothing is wrong, half of the epochs for the head alone."""
+    changes: dict[str, Scalar] = {
+        "train.head_epochs": options.epochs // 2,
+        "train.epochs": options.epochs - options.epochs // 2,
+        "train.learning_rate": options.rate,
+        "train.head_learning_rate": options.rate,
+    }
+    params, store, device = _open(changes)
+    cache = FeatureCache(FEATURE_BUDGET_BYTES)
+    print("| seed | updates | incidents | high losses | largest gradient, of the limit "
+          "| last training loss |\n|---|---|---|---|---|---|")  # fmt: skip
+    total = 0
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        result = _train(params, store, seed, cache, device)
+        total += len(result.incidents)
+        told = ", ".join(
+            f"{i.trouble} at update {i.step} ({i.phase}, {len(i.rows)} pictures, {i.score:.1f})"
+            for i in result.incidents
+        )
+        high, part = _nearest(result, plan_guard(params.train))
+        print(f"| {seed} | {len(result.updates)} | {len(result.incidents)} {told} | {high} "
+              f"| {part:.2f} | {result.history[-1].train_loss:.4f} |", flush=True)  # fmt: skip
+    print(f"\n{total} incidents in {options.seeds} trainings")
+
+
+def _nearest(result: FitResult, settings: GuardSettings) -> tuple[int, float]:
+    """High losses, as of whole batches, and the largest gradient norm as part of its limit."""
+    watchful = replace(settings, loss_run=1, norm_factor=1.0)
+    seen, phase = Seen(), ""
+    high, part = 0, 0.0
+    log = result.updates
+    for epoch, loss, norm in zip(log.epoch, log.loss, log.gradient_norm, strict=True):
+        if phase != result.history[int(epoch)].phase:
+            seen, phase = Seen(), result.history[int(epoch)].phase
+        high += is_high(seen, loss, settings)
+        trouble = find_trouble(seen, 0.0, norm, watchful)
+        if trouble is not None and trouble.kind == GRADIENT_SPIKE:
+            part = max(part, trouble.score / settings.norm_factor)
+        seen = remember_update(seen, loss, norm, settings)
+    return high, part
+
+
+def run_cost(options: argparse.Namespace) -> None:
+    """Time with the guard by time without it, pair by pair, and the memory of what it keeps."""
+    both: dict[str, dict[str, Scalar]] = {
+        guard: {"train.guard": guard, "train.head_epochs": 0, "train.epochs": options.epochs}
+        for guard in ("none", "skip+rollback")
+    }
+    cache = FeatureCache(FEATURE_BUDGET_BYTES)
+    print("| trained blocks | optimizer | time with / without, 95 % | snapshot | of the network "
+          "| trained parameters and moments |\n|---|---|---|---|---|---|")  # fmt: skip
+    for blocks, optimizer in ((4, "sgd"), ("all", "sgd"), ("all", "adamw")):
+        changes: dict[str, Scalar] = {
+            "model.trainable_blocks": blocks, "train.optimizer": optimizer,
+        }  # fmt: skip
+        setups = {guard: _open(changes | own) for guard, own in both.items()}
+        sizes: dict[str, int] = {}
+        ratios = []
+        for turn in range(-1, options.seeds):  # the first warms up
+            seconds = {}
+            for guard in sorted(setups, reverse=turn % 2 == 0):
+                params, store, device = setups[guard]
+                begin = time.process_time()
+                with _watched(sizes):
+                    _train(params, store, max(turn, 0), cache, device)
+                seconds[guard] = time.process_time() - begin
+            if turn >= 0:
+                ratios.append(seconds["skip+rollback"] / seconds["none"])
+        found = paired_interval(ratios, _CONFIDENCE)
+        kept, network = sizes["snapshot"], sizes["network"]
+        print(f"| {blocks} | {optimizer} | {found.mean:.4f} [{found.low:.4f}, {found.high:.4f}], "
+              f"median {median(ratios):.4f}, n = {len(ratios)} | {kept / 2**20:.1f} MiB "
+              f"| {kept / network:.2f} | {sizes['trained'] / 2**20:.1f} MiB |",
+              flush=True)  # fmt: skip
+
+
+class _watched:
+    """Notes the sizes in bytes of a training's snapshot, network and what is trained."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self._sizes = sizes
+
+    def __enter__(self) -> None:
+        self._original = original = TrainingState.end_phase
+        sizes = self._sizes
+
+        def end_phase(state: TrainingState) -> None:
+            if state.guard.good and state.optimizer is not None:
+                groups = state.optimizer.state_dict()["state"]
+                trained = [p for g in state.optimizer.param_groups for p in g["params"]]
+                sizes["snapshot"] = _bytes_of(
+                    {key: state.guard.good[key] for key in ("network", "optimizer")}
+                )
+                sizes["network"] = _bytes_of(dict(state.network.state_dict()))
+                sizes["trained"] = _bytes_of(trained) + _bytes_of(groups)
+            original(state)
+
+        TrainingState.end_phase = end_phase  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        TrainingState.end_phase = self._original  # type: ignore[method-assign]
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, dict):
+        value = list(value.values())
+    return sum(map(_bytes_of, value)) if isinstance(value, list) else 0
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=99),
+    )
+    checks = parser.add_subparsers(required=True)
+    for name, check, seeds in (
+        ("simulate", run_simulations, 10), ("healthy", run_healthy, 20), ("cost", run_cost, 10),
+    ):  # fmt: skip
+        own = checks.add_parser(name, help=check.__doc__)
+        own.add_argument("--seeds", type=int, default=seeds, help="repetitions")
+        own.set_defaults(check=check)
+        if name == "simulate":
+            own.add_argument("--updates", type=int, default=200_000)
+        else:
+            own.add_argument("--epochs", type=int, default=60 if name == "healthy" else 3)
+        if name == "healthy":
+            own.add_argument("--rate", type=float, default=0.02, help="learning rate")
+            own.add_argument("--first-seed", type=int, default=0)
+    options = parser.parse_args()
+    options.check(options)
+
+
+if __name__ == "__main__":
+    main()
