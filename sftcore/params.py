@@ -10,8 +10,8 @@ from pydantic_core import ErrorDetails
 
 from sftcore.artifacts import sha256_json
 from sftcore.errors import ParamsError
-from sftcore.parameter_types import Scalar
 from sftcore.grids import Changes
+from sftcore.parameter_types import Scalar
 from sftcore.sections import Params
 
 PARAMS_FILE = Path("params.yaml")

@@ -1,4 +1,4 @@
-"""Say in five lines what the last run found: ``python -m stages.summary``. Writes nothing."""
+"""Say in six lines what the last run found: ``python -m stages.summary``. Writes nothing."""
 
 from sftcore.errors import exit_on_error
 from sftcore.interruption import leave_on_signals

@@ -53,6 +53,13 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+def _answers(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Questions with their answers; with the advice stands what it rests on."""
+    answers = [(question, str(verdict[key])) for key, question in _QUESTIONS if verdict[key]]
+    question, advice = answers[-1]
+    return [*answers[:-1], (question, f"{advice} {verdict['evidence']}".strip())]
+
+
 def render_html(
     intro: str, verdict: Mapping[str, Any], sections: list[Section], figures: Mapping[str, bytes]
 ) -> str:
@@ -81,7 +88,7 @@ def render_html(
     ]
     return environment.get_template(TEMPLATE).render(
         intro=intro,
-        answers=[(question, verdict[key]) for key, question in _QUESTIONS if verdict[key]],
+        answers=_answers(verdict),
         sections=shown,
     )
 
@@ -89,10 +96,8 @@ def render_html(
 def render_markdown(intro: str, verdict: Mapping[str, Any], sections: list[Section]) -> str:
     """The same report as Markdown, with the figures as files beside it."""
     lines = ["# What helps, and what is stable", "", _escape(intro), ""]
-    for key, question in _QUESTIONS:
-        if not verdict[key]:
-            continue
-        lines += [f"**{question}** {_escape(verdict[key])}", ""]
+    for question, answer in _answers(verdict):
+        lines += [f"**{question}** {_escape(answer)}", ""]
     for part in sections:
         lines += [f"## {part.title}", "", _escape(part.text), ""]
         lines += [f"![{name}]({name}.png)\n" for name in part.figures]

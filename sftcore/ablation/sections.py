@@ -114,10 +114,10 @@ def _stability(study: Study, ablation: AblationParams) -> Section:
     return section(
         "The stability map",
         f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. "
-        "Safe: in every replicate the last epoch is better than the head alone on pictures that had "
-        "no say. Diverged: not finite, or the guard gave up. Collapsed: no better than guessing "
-        "on training pictures. No failure in so few replicates still allows a rate of failures "
-        f"of up to {bound:.0%}.",
+        "Safe: in every replicate the last epoch is better than the head alone on pictures that "
+        "had no say. Diverged: not finite, or the guard gave up. Collapsed: no better than "
+        "guessing on training pictures. No failure in so few replicates still allows a rate of "
+        f"failures of up to {bound:.0%}.",
         ("stability",),
         stability_words(study.findings.stability),
     )

@@ -7,6 +7,7 @@ from sftcore.ablation.table import COLLAPSED, DIVERGED
 from sftcore.grids import BASELINE_ROW
 from sftcore.metrics.intervals import failure_bound
 
+_LINE = 100  # characters of a terminal's line
 STABILITY_COLUMNS = ("answer", "schedule", "learning_rate", "num_replicates", "num_diverged",
                      "num_collapsed", "num_worse", "failure_bound", "last_loss", "last_accuracy",
                      "probe_loss", "num_incidents", "clipped_fraction", "batch_norm_gap",
@@ -102,14 +103,18 @@ def stability_sentence(table: pd.DataFrame) -> str:
         return ""
     alone = _safe_rates(table[table["answer"] == BASELINE_ROW])
     count = int(table["num_replicates"].iloc[0])
-    whole = f"better than the head alone in all {count} replicates"
-    begin = f"Safe ({whole}): {_listed(alone)}"
-    added = []
+    text = f"Rates better than the head alone in {count} of {count}: {_listed(alone)}"
+    helpers: dict[str, list[str]] = {}
     for answer, group in table.groupby("answer", sort=False):
         more = [rate for rate in _safe_rates(group) if rate not in alone]
         if answer != BASELINE_ROW and more:
-            added.append(f"with {answer} also {_listed(more)}")
-    return f"{'; '.join([begin, *added])}."
+            helpers.setdefault(_listed(more), []).append(str(answer))
+    added = [f"; with {', '.join(names)} also {rates}" for rates, names in helpers.items()]
+    if len(text) + len("".join(added)) >= _LINE:
+        added = [f"; with {len(names)} answers also {rates}" for rates, names in helpers.items()]
+    if len(text) + len("".join(added)) >= _LINE:
+        added = ["; more with answers: see the map"]
+    return f"{text}{''.join(added)}."
 
 
 def _safe_rates(group: pd.DataFrame) -> list[float]:
@@ -119,4 +124,4 @@ def _safe_rates(group: pd.DataFrame) -> list[float]:
 
 
 def _listed(rates: list[float]) -> str:
-    return "rate " + ", ".join(f"{rate:g}" for rate in rates) if rates else "no rate of the map"
+    return ", ".join(f"{rate:g}" for rate in rates) or "none"

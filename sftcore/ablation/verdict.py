@@ -18,6 +18,7 @@ from sftcore.metrics.intervals import Interval
 
 _UNITS = {"loss": "nats of loss", "accuracy": "accuracy",
           "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}  # fmt: skip
+LINE = 100  # characters that a sentence stays below, to be one line of a terminal
 ADVISED_PROBE = {"train.epochs": 0, "train.head": PROBE["train.head"]}
 
 
@@ -72,7 +73,7 @@ def write_verdict(findings: Findings) -> dict[str, Any]:
         "failures": _failures(findings),
         "more_data": _more_data(findings.growth, findings.laws),
         "stable": stability_sentence(findings.stability),
-        "advice": _advice(settings, evidence),
+        "advice": _advice(settings),
         "settings": settings,
         "evidence": evidence,
     }
@@ -163,11 +164,12 @@ def advise(found: Findings) -> tuple[dict[str, Any], str]:
     return dict(changes), f"{kept}: {_change(better, found.metric)} against the recipe."
 
 
-def _advice(settings: dict[str, Any], evidence: str) -> str:
+def _advice(settings: dict[str, Any]) -> str:
     if not settings:
         return "Nothing was confirmed that would be a reason to change a setting."
-    listing = ", ".join(f"{name}: {value}" for name, value in settings.items())
-    return f"Set {listing} (`make advice` does). {evidence}"
+    listing = ", ".join(f"{name} {value}" for name, value in settings.items())
+    text = f"Advice: {listing}; `make advice` takes it."
+    return text if len(text) < LINE else "Advice: see the report; `make advice` takes it."
 
 
 def _line(table: pd.DataFrame, row: str, metric: str) -> pd.Series:

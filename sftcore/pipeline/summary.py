@@ -1,12 +1,14 @@
-"""The last run in five lines."""
+"""The last run in six lines."""
 
 from sftcore.artifacts import read_json
 from sftcore.errors import DataError
 from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT
 
+MOST_LINES = 6
+
 
 def summarize() -> list[str]:
-    """Where the report is, the test accuracy with its interval, and what the ablation found.
+    """Where the report is, the test accuracy with its interval, and what the study found.
 
     Raises:
         DataError: the pipeline has not been run.
@@ -16,13 +18,13 @@ def summarize() -> list[str]:
         verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `make`") from error
-    test, confidence = metrics["test"], metrics["interval"]["confidence"]
-    return [
-        f"Report: {ABLATION_REPORT / 'report.html'} (figures of the model: {EVALUATE_REPORT}/)",
-        f"Test accuracy {test['accuracy']:.3f}, {confidence:.0%} interval "
-        f"{test['accuracy_low']:.3f} to {test['accuracy_high']:.3f}, {test['num_pictures']} "
-        "pictures.",
-        verdict["overfitting"],
-        f"{verdict['helped']} {verdict['more_data']}".strip(),
-        f"{verdict['stable']} {verdict['set']}",
-    ]
+    test = metrics["test"]
+    first = (
+        f"Report: {ABLATION_REPORT / 'report.html'}; test accuracy {test['accuracy']:.3f} "
+        f"[{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}], {test['num_pictures']} pictures."
+    )
+    names = ["worth", "overfitting", "helped", "advice", "more_data", "stable"]
+    if not verdict["settings"]:
+        names.remove("advice")
+    lines = [first, *(verdict[name] for name in names if verdict[name])]
+    return lines[:MOST_LINES]

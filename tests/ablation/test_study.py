@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sftcore.ablation.search import choose_settings
 
 from sftcore.ablation.data_size import fit_power_laws, fold_table, growth_table
 from sftcore.ablation.plan import Row, plan_cells, plan_rows, plan_search
 from sftcore.ablation.run import check_cells
-from sftcore.ablation.search import choose_settings
 from sftcore.ablation.study import conduct
 from sftcore.ablation.write import write_study
 from sftcore.data.portions import Portion
