@@ -21,7 +21,8 @@ def summarize() -> list[str]:
     test = metrics["test"]
     first = (
         f"Report: {ABLATION_REPORT / 'report.html'}; test accuracy {test['accuracy']:.3f} "
-        f"[{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}], {test['num_pictures']} pictures."
+        f"[{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}], "
+        f"{test['num_pictures']} pictures."
     )
     names = ["worth", "overfitting", "helped", "advice", "more_data", "stable"]
     if not verdict["settings"]:
