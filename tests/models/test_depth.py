@@ -49,6 +49,18 @@ def test_the_shipped_settings_train_any_family(name: str) -> None:
     assert count - 4 in moved
 
 
+def test_every_method_that_looks_at_blocks_works_without_cuts() -> None:
+    tried = try_family(
+        "timm/regnetx_002", 32, train__delta=0.1, train__bss=0.001, train__epochs=2,
+        train__batch_norm="recalibrate", train__layer_rate_decay=0.5,
+        train__unfreeze_every_epochs=1, train__head_epochs=1, model__trainable_blocks=2,
+    )  # fmt: skip
+    history = tried.trained.result.history
+    assert [record.phase for record in history] == ["head", "full", "full"]
+    rates = [float(line.split()[-1]) for line in tried.trained.claims.splitlines()[1:]]
+    assert rates == pytest.approx([0.5**depth for depth in range(5, -1, -1)], rel=1e-2)
+
+
 def build_again(name: str) -> dict[str, torch.Tensor]:
     from sftcore.models.network import build_start
 
