@@ -127,6 +127,33 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
 
 
 @own_style()
+def baselines_figure(table: pd.DataFrame) -> bytes:
+    """The fine-tuned model and the rows to beat on test: accuracy and loss with intervals.
+
+    Args:
+        table: of :func:`sftcore.evaluation.comparison.compare`, the fine-tuned model first.
+    """
+    figure, axes = new_figure(9, 1.4 + 0.45 * len(table), 1, 2)
+    place = np.arange(len(table))[::-1]
+    colours = [ORANGE, *[BLUE] * (len(table) - 1)]
+    for axis, name in zip(axes.flat, ("accuracy", "nll"), strict=True):
+        bounds = table[f"test_{name}_low"], table[f"test_{name}_high"]
+        axis.hlines(place, *bounds, color=colours, linewidth=2, alpha=0.5)
+        axis.scatter(table[f"test_{name}"], place, color=colours, s=36, zorder=3)
+        for height, value in zip(place, table[f"test_{name}"], strict=True):
+            axis.annotate(f"{value:.3f}", (value, height), xytext=(0, 7), ha="center",
+                          textcoords="offset points", fontsize=9)  # fmt: skip
+        names = [row.replace("_", " ") for row in table["row"]]
+        axis.set_yticks(place, names if name == "accuracy" else [])
+        axis.set_ylim(-0.6, len(table) - 0.3)
+        axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")
+        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes[0, 0].set_xlim(-0.02, 1.02)
+    figure.suptitle("The rows to beat, on the test split: what needs no fine-tuning")
+    return to_png(figure)
+
+
+@own_style()
 def most_wrong_figure(wrong: pd.DataFrame, images: np.ndarray) -> bytes:
     """The test pictures whose true class got the least probability.
 

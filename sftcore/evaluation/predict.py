@@ -127,6 +127,36 @@ def predict_probabilities(
     return np.concatenate(parts)
 
 
+@torch.no_grad()
+def pooled_features(
+    network: Network,
+    images: np.ndarray,
+    *,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    batch_size: int = PREDICT_BATCH_SIZE,
+    device: str = "cpu",
+) -> torch.Tensor:
+    """What the backbone says of pictures, before the head.
+
+    Args:
+        network: in evaluation mode, on ``device``.
+        images: uint8 [N, S, S, 3].
+        mean: per channel, of the weights' record.
+        std: per channel, of the weights' record.
+        batch_size: pictures at a time.
+        device: where the network is.
+
+    Returns:
+        float32 [N, D], on ``device``.
+    """
+    parts = []
+    for rows in split_batches(np.arange(len(images)), batch_size):
+        pictures = normalize(to_unit_range(images[rows], torch.device(device)), mean, std)
+        parts.append(network.run_blocks(pictures, 0, len(network.blocks)))
+    return torch.cat(parts)
+
+
 def predictions_table(
     probability: np.ndarray,
     labels: np.ndarray,

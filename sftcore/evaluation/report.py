@@ -11,6 +11,14 @@ import pandas as pd
 from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json
 from sftcore.errors import DataError
 from sftcore.evaluation import figures
+from sftcore.evaluation.baselines import Baseline
+from sftcore.evaluation.comparison import (
+    Resampled,
+    Resampling,
+    compare,
+    resample,
+    with_interval,
+)
 from sftcore.metrics.calibration import (
     PerfectCalibration,
     fit_temperature,
@@ -19,13 +27,8 @@ from sftcore.metrics.calibration import (
     scale_probabilities,
     squared_calibration_error,
 )
-from sftcore.metrics.classification import (
-    SCALARS,
-    Metrics,
-    classification_metrics,
-    confusion_matrix,
-)
-from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
+from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
+from sftcore.metrics.intervals import percentile_interval
 from sftcore.tables import safe_cells
 
 SPLITS = ("train", "val", "test")
@@ -43,6 +46,7 @@ def write_report(
     num_most_wrong: int,
     seed: int,
     output: Path,
+    baselines: Sequence[Baseline] = (),
 ) -> dict[str, Any]:
     """Write everything that is known of a finished model's predictions.
 
@@ -57,6 +61,8 @@ def write_report(
         num_most_wrong: pictures shown.
         seed: of the bootstrap.
         output: folder to write.
+        baselines: rows to beat, on the table's pictures of val and of test in their order; without
+            any, nothing is said of them.
 
     Returns:
         The content of ``metrics.json``.
@@ -72,12 +78,17 @@ def write_report(
     labels = table["label"].map(index_of).to_numpy(dtype=np.int64)
     probability = table[[f"p_{k}" for k in range(len(classes))]].to_numpy(dtype=float)
     rows_of = {split: (table["split"] == split).to_numpy(dtype=bool) for split in SPLITS}
-    resampling = _Resampling(num_bootstrap, confidence, num_calibration_bins, seed)
+    resampling = Resampling(num_bootstrap, confidence, num_calibration_bins, seed)
     judged = {
         split: _judge(labels[rows], probability[rows], np.asarray(groups)[rows], resampling, split)
         for split, rows in rows_of.items()
     }
     metrics = _summarize(judged, confidence)
+    beside, comparison = compare(
+        {split: of.resampled for split, of in judged.items()}, baselines,
+        {split: labels[rows] for split, rows in rows_of.items()},
+        {split: np.asarray(groups)[rows] for split, rows in rows_of.items()}, resampling,
+    )  # fmt: skip
     val, test = rows_of["val"], rows_of["test"]
     temperature = fit_temperature(np.log(probability[val].clip(1e-12)), labels[val])
     scaled = scale_probabilities(probability[test], temperature)
@@ -85,6 +96,8 @@ def write_report(
     numbers = _numbers(at_temperature, ("accuracy", "nll", "brier"), confidence)
     metrics["temperature"] = {"temperature": round(temperature, 6)}
     metrics["temperature"] |= {f"test_{name}": number for name, number in numbers.items()}
+    if baselines:
+        metrics |= beside
     per_class = _per_class(judged["test"], labels[test], classes, confidence)
     reliability = reliability_table(labels[test], probability[test], num_calibration_bins)
     after = reliability_table(labels[test], scaled, num_calibration_bins)
@@ -115,6 +128,9 @@ def write_report(
             "generalization_gap": figures.gap_figure(gap),
             "most_wrong": figures.most_wrong_figure(wrong, images[wrong.index.to_numpy()]),
         }
+        if baselines:
+            write_csv(folder / "baselines.csv", comparison)
+            pictures["baselines"] = figures.baselines_figure(comparison)
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
     return metrics
@@ -145,22 +161,21 @@ def _check(
 
 
 @dataclass(frozen=True)
-class _Resampling:
-    num_resamples: int
-    confidence: float
-    num_bins: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class _Judged:
     """A split's metrics: themselves, of every resample, and of a perfectly calibrated model."""
 
     num_pictures: int
-    itself: Metrics
-    resampled: Metrics
+    resampled: Resampled
     perfect: PerfectCalibration
     squared_calibration_error: float
+
+    @property
+    def itself(self) -> Metrics:
+        return self.resampled.itself
+
+    @property
+    def many(self) -> Metrics:
+        return self.resampled.many
 
     @property
     def calibration_words(self) -> str:
@@ -172,24 +187,17 @@ def _judge(
     labels: np.ndarray,
     probability: np.ndarray,
     groups: np.ndarray,
-    resampling: _Resampling,
+    resampling: Resampling,
     split: str,
 ) -> _Judged:
     num_bins, seed = resampling.num_bins, resampling.seed
-    itself = classification_metrics(labels, probability, np.ones((1, len(labels))), num_bins)
-    pieces = [
-        classification_metrics(labels, probability, weights, num_bins)
-        for weights in grouped_bootstrap_weights(groups, resampling.num_resamples, seed, split)
-    ]
-    joined = {
-        name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(itself)
-    }
+    resampled = resample(labels, probability, groups, resampling, split)
     perfect = perfect_calibration(
         probability, groups, num_bins=num_bins, num_resamples=resampling.num_resamples,
         confidence=resampling.confidence, seed=seed, purpose=split,
     )  # fmt: skip
     squared = squared_calibration_error(labels, probability, groups, num_bins)
-    return _Judged(len(labels), itself, Metrics(**joined), perfect, squared)
+    return _Judged(len(labels), resampled, perfect, squared)
 
 
 def _numbers(judged: _Judged, names: Sequence[str], confidence: float) -> dict[str, float]:
@@ -200,8 +208,8 @@ def _numbers(judged: _Judged, names: Sequence[str], confidence: float) -> dict[s
     """
     numbers: dict[str, float] = {}
     for name in names:
-        value, many = getattr(judged.itself, name), getattr(judged.resampled, name)
-        numbers |= _with_interval(name, value, many, confidence)
+        value, many = getattr(judged.itself, name), getattr(judged.many, name)
+        numbers |= with_interval(name, value, many, confidence)
     calibration = {
         "ece": float(judged.itself.ece[0]),
         "ece_if_perfect_mean": judged.perfect.mean,
@@ -229,23 +237,15 @@ def _summarize(judged: dict[str, _Judged], confidence: float) -> dict[str, Any]:
     ):
         # Splits are resampled independently, so differences of resamples give the gap's interval.
         value = getattr(judged[more].itself, name) - getattr(judged[less].itself, name)
-        many = getattr(judged[more].resampled, name) - getattr(judged[less].resampled, name)
-        summary["gap"] |= _with_interval(f"{more}_minus_{less}_{name}", value, many, confidence)
+        many = getattr(judged[more].many, name) - getattr(judged[less].many, name)
+        summary["gap"] |= with_interval(f"{more}_minus_{less}_{name}", value, many, confidence)
     return summary
-
-
-def _with_interval(
-    name: str, value: np.ndarray, many: np.ndarray, confidence: float
-) -> dict[str, float]:
-    low, high = percentile_interval(many, confidence)
-    numbers = {name: float(value[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
-    return {key: round(number, 6) for key, number in numbers.items()}
 
 
 def _per_class(
     judged: _Judged, labels: np.ndarray, classes: list[str], confidence: float
 ) -> pd.DataFrame:
-    value, many = judged.itself, judged.resampled
+    value, many = judged.itself, judged.many
     columns: dict[str, Any] = {
         "class": classes,
         "support": np.bincount(labels, minlength=len(classes)),

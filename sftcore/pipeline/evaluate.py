@@ -4,15 +4,24 @@ import os
 from typing import Any
 
 import numpy as np
+import torch
 
-from sftcore.data.store import open_store
+from sftcore.data.store import Store, open_store
 from sftcore.errors import WeightsError
-from sftcore.evaluation.predict import load_model, predict_probabilities, predictions_table
+from sftcore.evaluation.baselines import Baseline, rows_to_beat
+from sftcore.evaluation.predict import (
+    ModelRecord,
+    load_model,
+    pooled_features,
+    predict_probabilities,
+    predictions_table,
+)
 from sftcore.evaluation.report import write_report
+from sftcore.models.network import build_start
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.repository import scratch_folder
 from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.sections import ModelParams, Params
 from sftcore.tracking import MODEL_TAG, check_store, open_run
 from sftcore.training.checkpoints import discard_finished
 
@@ -21,13 +30,14 @@ def evaluate(params: Params) -> dict[str, Any]:
     """Write ``reports/evaluate``. No other stage opens the test split.
 
     Args:
-        params: the seed, and the sections evaluate, runtime and tracking.
+        params: the seed, and the sections model, evaluate, runtime and tracking.
 
     Returns:
         The content of ``metrics.json``.
 
     Raises:
-        WeightsError: the model is missing or was trained on other classes or another picture size.
+        WeightsError: the model is missing, was trained on other classes or another picture size,
+            or began with other weights than the parameters name.
     """
     check_store(enabled=params.tracking.enabled)
     device = str(set_up(params.runtime.device, params.runtime.num_threads))
@@ -47,6 +57,7 @@ def evaluate(params: Params) -> dict[str, Any]:
         probability = predict_probabilities(
             network, store.images, mean=record.mean, std=record.std, device=device
         )
+        baselines = _rows_to_beat(store, record, params.model, params.seed, device)
         samples = store.samples
         table = predictions_table(
             probability, store.labels, store.classes, list(samples["id"]), list(samples["split"])
@@ -62,19 +73,61 @@ def evaluate(params: Params) -> dict[str, Any]:
             num_most_wrong=params.evaluate.num_most_wrong,
             seed=params.seed,
             output=EVALUATE_REPORT,
+            baselines=baselines,
         )
         run.log_metrics(flat_metrics(metrics))
         run.log_artifacts(EVALUATE_REPORT, "evaluate")
     return metrics
 
 
+def _rows_to_beat(
+    store: Store, record: ModelRecord, model: ModelParams, seed: int, device: str
+) -> list[Baseline]:
+    """The rows to beat, on features of the backbone as it was before fine-tuning.
+
+    Raises:
+        WeightsError: the parameters name another backbone or other weights than the model's record.
+    """
+    start = build_start(
+        backbone=model.backbone,
+        weights=model.weights,
+        num_classes=len(store.classes),
+        image_size=store.image_size,
+        dropout=0.0,
+        seed=seed,
+        device=torch.device(device),
+    )
+    began = record.backbone, record.pretrained["origin"], record.pretrained["sha256"]
+    if (model.backbone, start.record.origin, start.record.sha256) != began:
+        raise WeightsError(
+            f"{MODEL} began with {began[0]} ({began[1]}), and params.yaml names {model.backbone} "
+            f"({start.record.origin}): run `dvc repro finetune`"
+        )
+    features = pooled_features(
+        start.network.eval(), store.images,
+        mean=start.record.mean, std=start.record.std, device=device,
+    )  # fmt: skip
+    labels = torch.from_numpy(store.labels).to(device)
+    train, val, test = (
+        torch.from_numpy(store.split(name)).to(device) for name in ("train", "val", "test")
+    )
+    return rows_to_beat(
+        (features[train], labels[train]), (features[val], labels[val]), features[test],
+        len(store.classes),
+    )  # fmt: skip
+
+
 def flat_metrics(metrics: dict[str, Any]) -> dict[str, float]:
     """The report's numbers under the names that MLflow groups its charts by.
 
-    Those of train and val are called ``final_``: without it they are numbers of an epoch.
+    Those of train and val are called ``final_``: without it they are numbers of an epoch. A row
+    to beat stands before its numbers: ``baselines/logistic_regression_test_accuracy``.
     """
-    return {
-        f"{group}/{'final_' if group in ('train', 'val') else ''}{name}": float(value)
-        for group, numbers in metrics.items()
-        for name, value in numbers.items()
-    }
+    flat: dict[str, float] = {}
+    for group, numbers in metrics.items():
+        for name, value in numbers.items():
+            many = value if isinstance(value, dict) else {"": value}
+            final = "final_" if group in ("train", "val") else ""
+            flat |= {f"{group}/{final}{name}{inner and '_'}{inner}": float(number)
+                     for inner, number in many.items()}  # fmt: skip
+    return flat
