@@ -89,7 +89,7 @@ def test_logistic_regression_is_scikit_learns_at_the_chosen_strength() -> None:
         predictions[strength] = theirs.predict_proba(TEST[0].double().numpy())
     chosen = min(losses, key=losses.__getitem__)
     assert row.settings == {"strength": chosen}
-    np.testing.assert_allclose(row.test, predictions[chosen], atol=1e-4)
+    np.testing.assert_allclose(row.test, predictions[chosen], atol=1e-3)
 
 
 def test_all_rows_are_the_same_twice() -> None:
@@ -144,7 +144,7 @@ def test_near_duplicates_are_drawn_together_in_both(tmp_path: Path) -> None:
     rows = rows_to_beat(TRAIN, VAL, TEST[0], C)
     alone = report(tmp_path / "a", rows[1], rows)
     grouped = report(tmp_path / "b", rows[1], rows, group_size=10)
-    name = "test_accuracy"
+    name = "test_nll"
     for part in (lambda m: m["worth"], lambda m: m["baselines"]["logistic_regression"]):
         assert part(alone)[name] == part(grouped)[name]
         assert part(alone)[f"{name}_low"] != part(grouped)[f"{name}_low"]
