@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sftcore.optimization.linear_head import solve_path
+from sftcore.optimization.linear_head import choose_head
 from sftcore.tasks.classification import classification_loss, measure, probabilities
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
@@ -138,8 +138,9 @@ def logistic_regression(
         num_classes: C.
     """
     loss_of = partial(classification_loss, targets=train[1], label_smoothing=0.0)
-    path = solve_path(train[0], loss_of, num_classes)
-    chosen = min(path, key=lambda head: measure(head.logits(val[0]), val[1])[0])
+    chosen = choose_head(
+        train[0], loss_of, lambda head: measure(head.logits(val[0]), val[1])[0], num_classes
+    )
     of_both = [probabilities(chosen.logits(of)).cpu().numpy() for of in (val[0], test)]
     return Baseline(LOGISTIC_REGRESSION, {"strength": chosen.strength}, *of_both)
 

@@ -53,6 +53,7 @@ def solve_path(
     loss_of: Callable[[Tensor], Tensor],
     num_classes: int,
     strengths: Sequence[float] = STRENGTHS,
+    is_enough: Callable[[LinearHead], bool] = lambda head: False,
 ) -> list[LinearHead]:
     """The optimum at each strength, each search begun at the optimum before.
 
@@ -65,6 +66,7 @@ def solve_path(
         loss_of: scalar loss of float64 logits [N, C]; convex in them.
         num_classes: C.
         strengths: from strong to weak.
+        is_enough: told each optimum; ends the path where it says so.
     """
     plain = features.double()
     mean = plain.mean(dim=0)
@@ -77,7 +79,38 @@ def solve_path(
         weight, bias, gradient, count = _solve(centred, loss_of, strength, weight, bias)
         outer = weight / scale
         solved.append(LinearHead(strength, outer, bias - outer @ mean, gradient, count))
+        if is_enough(solved[-1]):
+            break
     return solved
+
+
+def choose_head(
+    features: Tensor,
+    loss_of: Callable[[Tensor], Tensor],
+    val_loss_of: Callable[[LinearHead], float],
+    num_classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+) -> LinearHead:
+    """The optimum at the strength that validation chooses, the strongest of equals.
+
+    The path ends where the validation loss has risen twice in a row: weaker heads fit the training
+    pictures only closer.
+
+    Args:
+        features: f [N, D], of the training pictures.
+        loss_of: see :func:`solve_path`.
+        val_loss_of: validation loss of a head.
+        num_classes: C.
+        strengths: from strong to weak.
+    """
+    losses: list[float] = []
+
+    def has_risen_twice(head: LinearHead) -> bool:
+        losses.append(val_loss_of(head))
+        return len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]
+
+    path = solve_path(features, loss_of, num_classes, strengths, has_risen_twice)
+    return path[min(range(len(path)), key=lambda place: losses[place])]
 
 
 def _solve(

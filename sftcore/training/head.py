@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sftcore.artifacts import sha256_bytes, sha256_json
 from sftcore.models.network import Network
-from sftcore.optimization.linear_head import LinearHead, solve_path
+from sftcore.optimization.linear_head import LinearHead, choose_head
 from sftcore.tasks.classification import classification_loss, measure
 from sftcore.training.inputs import Inputs
 from sftcore.training.objective import Knowledge
@@ -35,11 +35,7 @@ def solve_head(
     Returns:
         What was put in.
     """
-    plan = course.plan
-    path = _path(inputs, strengths, course)
-    val = inputs.reader(plan.rows.val)(plan.rows.val)
-    labels = _labels(plan, plan.rows.val)
-    chosen = min(path, key=lambda head: measure(head.logits(val), labels)[0])
+    chosen = _chosen(inputs, strengths, course)
     if not chosen.has_converged:
         LOGGER.warning(
             "the head is not at its optimum: gradient %.1e after %d iterations",
@@ -51,18 +47,26 @@ def solve_head(
     return HeadStart(chosen.strength, chosen.gradient, chosen.num_iterations)
 
 
-def _path(inputs: Inputs, strengths: tuple[float, ...], course: Course) -> list[LinearHead]:
-    """The optima at all strengths, computed once for trainings that share them."""
+def _chosen(inputs: Inputs, strengths: tuple[float, ...], course: Course) -> LinearHead:
+    """The optimum that validation chooses, found once for trainings that share the problem."""
     plan, knowledge, cache = course.plan, course.knowledge, course.cache
     rows, update = plan.rows, plan.update
     key = sha256_json([
-        plan.frozen_identity, sha256_bytes(rows.train.tobytes()), list(strengths),
-        update.label_smoothing, update.class_weighting, update.logit_adjustment,
+        plan.frozen_identity, sha256_bytes(rows.train.tobytes()), sha256_bytes(rows.val.tobytes()),
+        list(strengths), update.label_smoothing, update.class_weighting, update.logit_adjustment,
     ])  # fmt: skip
     if key not in cache.heads:
         features, labels = inputs.reader(rows.train)(rows.train), _labels(plan, rows.train)
+        val, val_labels = inputs.reader(rows.val)(rows.val), _labels(plan, rows.val)
         loss_of = partial(_loss, labels=labels, smoothing=update.label_smoothing, known=knowledge)
-        cache.keep_heads(key, solve_path(features, loss_of, rows.num_classes, strengths))
+        chosen = choose_head(
+            features,
+            loss_of,
+            lambda head: measure(head.logits(val), val_labels)[0],
+            rows.num_classes,
+            strengths,
+        )
+        cache.keep_head(key, chosen)
     return cache.heads[key]
 
 

@@ -15,7 +15,7 @@ from sftcore.training.views import PLAIN, Pictures, View
 
 FEATURE_BATCH_SIZE = 32  # more only needs more memory: a CPU is busy with this
 FEATURE_BUDGET_BYTES = 512 << 20
-NUM_KEPT_HEADS = 16  # paths of solved heads, 2 MB each at 1280 features and 18 classes
+NUM_KEPT_HEADS = 128  # of 0.2 MB each at 1280 features and 18 classes
 Reader = Callable[[np.ndarray], Tensor]
 
 
@@ -33,7 +33,7 @@ class FeatureCache:
     budget_bytes: int
     tensors: dict[tuple[str | int | float, ...], Tensor] = field(default_factory=dict)
     row_bytes: dict[tuple[str, int], int] = field(default_factory=dict)
-    heads: dict[str, list[LinearHead]] = field(default_factory=dict)
+    heads: dict[str, LinearHead] = field(default_factory=dict)
 
     def keep(self, key: tuple[str | int | float, ...], features: Tensor) -> None:
         """Keep features if they fit the budget."""
@@ -41,9 +41,9 @@ class FeatureCache:
         if used + features.nbytes <= self.budget_bytes:
             self.tensors[key] = features
 
-    def keep_heads(self, key: str, path: list[LinearHead]) -> None:
-        """Keep solved heads; the oldest give way."""
-        self.heads[key] = path
+    def keep_head(self, key: str, head: LinearHead) -> None:
+        """Keep a solved head; the oldest give way."""
+        self.heads[key] = head
         while len(self.heads) > NUM_KEPT_HEADS:
             del self.heads[next(iter(self.heads))]
 
