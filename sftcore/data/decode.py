@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 Colour = tuple[int, int, int]
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of grey that cameras and scanners write
 
 
 class Refused(Exception):
@@ -30,8 +31,8 @@ class Refused(Exception):
 def decode(content: bytes, *, max_pixels: int, background: Colour) -> Image.Image:
     """Read a picture file into RGB.
 
-    EXIF rotation is applied; transparent pictures are laid on the background; 16-bit and float
-    greys are scaled to 8 bits; CMYK and palettes are converted.
+    EXIF rotation is applied; transparent pictures are laid on the background; float greys and
+    greys of 10 to 16 bits are scaled to 8 bits; CMYK and palettes are converted.
 
     Args:
         content: the file's bytes.
@@ -90,18 +91,25 @@ def _to_rgb(image: Image.Image, background: Colour) -> Image.Image:
 
 
 def _to_eight_bits(values: np.ndarray) -> np.ndarray:
-    """Greys of more than 8 bits to uint8: 16-bit integers by /257, others from their own range.
+    """Greys of more than 8 bits to uint8; whole numbers by the depth that their maximum tells.
 
-    Wider integers that never pass 255 are 8-bit greys in a wider box and stay as they are.
+    Files with 16 bits a pixel often hold fewer: cameras and scanners write 10, 12 or 14, and
+    nothing in most files says so. Whole numbers are therefore taken for the smallest depth of 8,
+    10, 12, 14 and 16 bits that holds the picture's maximum, and that depth's range becomes 0 to
+    255. The rule looks at one file alone. It errs on the bright side: a dark picture that does use
+    16 bits is lifted, 4 times for each missing pair of bits, but never to more than the range of a
+    depth in use; it is not stretched to its own minimum and maximum.
+
+    Floats within 0 to 1 are taken as they are; numbers beyond all this by their own range.
     """
     numbers = np.nan_to_num(values.astype(np.float64))
-    if values.dtype == np.int32 and 0 <= numbers.min() <= numbers.max() <= 255:
-        return numbers.astype(np.uint8)
-    if np.issubdtype(values.dtype, np.integer) and 0 <= numbers.min() <= numbers.max() <= 65535:
-        return np.round(numbers / 257).astype(np.uint8)
-    if np.issubdtype(values.dtype, np.floating) and 0 <= numbers.min() <= numbers.max() <= 1:
-        return np.round(numbers * 255).astype(np.uint8)
     low, high = numbers.min(), numbers.max()
+    if np.issubdtype(values.dtype, np.integer) and 0 <= low <= high < 2 ** _DEPTHS[-1]:
+        top = next(2**depth - 1 for depth in _DEPTHS if high < 2**depth)
+        # In whole numbers; no value lies between two greys, since every top is odd.
+        return ((values.astype(np.int64) * 510 + top) // (2 * top)).astype(np.uint8)
+    if np.issubdtype(values.dtype, np.floating) and 0 <= low <= high <= 1:
+        return np.round(numbers * 255).astype(np.uint8)
     return np.round((numbers - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
 
 
@@ -111,9 +119,15 @@ def fit_square(image: Image.Image, size: int, background: Colour) -> np.ndarray:
     Returns:
         uint8 [size, size, 3].
     """
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    left, top, width, height = content_box(image.size, size)
     small = image.resize((width, height), Image.Resampling.BICUBIC)
     canvas = Image.new("RGB", (size, size), background)
-    canvas.paste(small, ((size - width) // 2, (size - height) // 2))
+    canvas.paste(small, (left, top))
     return np.asarray(canvas)
+
+
+def content_box(sides: tuple[int, int], size: int) -> tuple[int, int, int, int]:
+    """Where :func:`fit_square` puts a picture of these sides: left, top, width, height."""
+    scale = size / max(sides)
+    width, height = (max(1, round(side * scale)) for side in sides)
+    return (size - width) // 2, (size - height) // 2, width, height

@@ -38,6 +38,24 @@ def test_sixteen_bits_are_scaled_not_cut() -> None:
     assert pixels[..., 0].tolist() == [[0, 100], [200, 255]]
 
 
+@pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])
+def test_greys_of_fewer_bits_in_sixteen_use_the_whole_range(depth: int) -> None:
+    top = 2**depth - 1
+    values = np.array([[0, top // 2], [round(top * 0.8), top]], dtype=np.uint16)
+    for kind in ("PNG", "TIFF"):
+        pixels = read(encode(Image.fromarray(values), kind))[..., 0]
+        np.testing.assert_allclose(pixels, [[0, 127], [204, 255]], atol=1)
+
+
+def test_a_dark_grey_is_not_stretched_to_its_own_range() -> None:
+    values = np.full((4, 4), 2000, dtype=np.uint16)
+    values[0, 0] = 5000  # a 14-bit picture: one third of its range is the brightest
+    pixels = read(encode(Image.fromarray(values)))[..., 0]
+    assert pixels[0, 0] == round(5000 / 16383 * 255)
+    assert pixels[1, 1] == round(2000 / 16383 * 255)
+    assert (read(encode(Image.fromarray(np.zeros((4, 4), dtype=np.uint16)))) == 0).all()
+
+
 def test_float_greys_are_scaled() -> None:
     pixels = read(encode(Image.fromarray(np.array([[0.0, 1.0]], dtype=np.float32)), "TIFF"))
     assert pixels[..., 1].tolist() == [[0, 255]]
