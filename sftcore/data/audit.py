@@ -1,7 +1,7 @@
 """Judging pictures: which are used, and why the others are not."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sftcore.data.decode import Refused
@@ -19,17 +19,19 @@ class Refusal:
 
 
 def refuse_duplicates(
-    ids: Sequence[str], labels: Sequence[str], sha256s: Sequence[str]
+    ids: Sequence[str], labels: Sequence[str], sha256s: Sequence[str], given: Sequence[str]
 ) -> dict[int, Refused]:
     """Rows whose bytes stand elsewhere too.
 
-    The same bytes under two labels are all refused, since nobody knows which label is right; of
-    the same bytes under one label the first by id is kept.
+    The same bytes under two labels are all refused, since nobody knows which label is right. Of
+    the same bytes under one label all are kept that the source names test, so that its test split
+    stays whole; without such, the first by id of those named val, else the first by id.
 
     Args:
         ids: N ids, ascending.
         labels: N class names.
         sha256s: of the N files.
+        given: N splits as the source names them, empty where it names none.
     """
     copies: dict[str, list[int]] = defaultdict(list)
     for row, sha256 in enumerate(sha256s):
@@ -37,12 +39,45 @@ def refuse_duplicates(
     refused: dict[int, Refused] = {}
     for rows in copies.values():
         names = sorted({labels[row] for row in rows})
-        for row in rows if len(names) > 1 else rows[1:]:
-            if len(names) > 1:
-                refused[row] = Refused("same bytes under two labels", ", ".join(names))
-            else:
-                refused[row] = Refused("same bytes as another picture", ids[rows[0]])
+        if len(names) > 1:
+            refused |= {
+                row: Refused("same bytes under two labels", ", ".join(names)) for row in rows
+            }
+            continue
+        first = min(rows, key=lambda row: (given[row] != "test", given[row] != "val", row))
+        refused |= {
+            row: Refused("same bytes as another picture", ids[first])
+            for row in rows
+            if row != first and given[row] != "test"
+        }
     return refused
+
+
+def refuse_crossing(
+    ids: Sequence[str],
+    labels: Sequence[str],
+    splits: Sequence[str],
+    crossing: Mapping[int, int],
+) -> list[Refusal]:
+    """Rows of the audit for near-duplicates that the source put into several splits.
+
+    Args:
+        ids: N ids.
+        labels: N class names.
+        splits: N splits.
+        crossing: rows that are left out, each with the row because of which; see
+            :func:`sftcore.data.splits.crossing_rows`.
+    """
+    return [
+        Refusal(
+            ids[row],
+            labels[row],
+            "near-duplicate across splits",
+            f"taken out of {splits[row]}: the source has its near-duplicate {ids[kept]} in "
+            f"{splits[kept]}, which is kept whole",
+        )
+        for row, kept in crossing.items()
+    ]
 
 
 def check_limits(

@@ -17,7 +17,7 @@ from sftcore.artifacts import (
     write_csv,
     write_json,
 )
-from sftcore.data.audit import Refusal, check_limits, refuse_duplicates
+from sftcore.data.audit import Refusal, check_limits, refuse_crossing, refuse_duplicates
 from sftcore.data.decode import Colour, Refused, decode, fit_square
 from sftcore.data.near_duplicates import near_duplicate_groups, perceptual_hash
 from sftcore.data.sources import Item, read_source
@@ -136,7 +136,8 @@ def _judge(
 def _drop_duplicates(judged: Judged, refusals: list[Refusal]) -> Judged:
     ids = [item.id for item in judged.items]
     labels = [item.label for item in judged.items]
-    refused = refuse_duplicates(ids, labels, judged.sha256s)
+    given = [item.split for item in judged.items]
+    refused = refuse_duplicates(ids, labels, judged.sha256s, given)
     refusals += [Refusal(ids[i], labels[i], why.reason, why.detail) for i, why in refused.items()]
     return judged.without(set(refused))
 
@@ -176,14 +177,16 @@ def _split(
         val_fraction=val_fraction,
         test_fraction=test_fraction,
     )
-    crossing = set(crossing_rows(splits, leaders).tolist())
-    for i in sorted(crossing):
-        item = judged.items[i]
-        detail = "the source puts a near-duplicate into another split"
-        refusals.append(Refusal(item.id, item.label, "near-duplicate across splits", detail))
+    crossing = crossing_rows(splits, leaders)
+    refusals += refuse_crossing(
+        [item.id for item in judged.items],
+        [item.label for item in judged.items],
+        splits,
+        crossing,
+    )
     kept = [i for i in range(len(splits)) if i not in crossing]
     judged, leaders, splits = (
-        judged.without(crossing),
+        judged.without(set(crossing)),
         [leaders[i] for i in kept],
         [splits[i] for i in kept],
     )

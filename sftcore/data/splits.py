@@ -1,13 +1,19 @@
 """Train, validation and test: stratified, grouped, and decided by content.
 
-A group of near-duplicates goes where the hash of its smallest sha256 says. So adding a picture
-moves no other, but for two cases: if it joins a group and becomes that group's smallest, or joins
-two groups into one, they may move; and if a small class had to be given a picture in a split that
-it would have missed, a new picture there lets that one go back.
+Pictures that look the same are one group, and a group is never torn. The groups of one class stand
+in an order that the hash of the seed and of each group's smallest sha256 gives. Test is cut from
+the front of that order and validation from its back, where the sum of pictures comes nearest to the
+wanted part, so a class misses its parts by less than one group. A new picture lets at most one
+group of its class cross each of the two cuts, into train or out of it. A picture that joins a group and becomes its smallest sha256 moves that group to another
+place of the order.
+
+Groups that hold pictures of several classes are cut first, among those of the same classes, and
+what they bring counts for each class; such classes come close to their parts. A class that would
+miss a split altogether is given its nearest group.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +21,6 @@ from sftcore.errors import DataError
 from sftcore.randomness import derive_seed
 
 SPLIT_ORDER = ("train", "val", "test")
-_TOP = 2.0**63
 
 
 def group_leaders(sha256s: Sequence[str], groups: np.ndarray) -> list[str]:
@@ -37,11 +42,9 @@ def assign_splits(
 ) -> list[str]:
     """A split for every row.
 
-    A group's number u in [0, 1) is a hash of the seed and its leader: test below
-    ``test_fraction``, validation in the ``val_fraction`` after it, else train. Every class has the
-    same chances, so it is stratified in expectation; a class that would miss a split gives it its
-    group nearest to that split's range. Where the source names splits, they are kept, and only a
-    missing validation split is taken from train; pictures named train are never tested on.
+    Where the source names splits, they are kept, and only a missing validation split is taken from
+    train; pictures named train are never tested on. What is decided here is decided class by class,
+    as the module says.
 
     Args:
         labels: N class names.
@@ -55,20 +58,23 @@ def assign_splits(
         DataError: a class has too few groups for the splits to fill, or none to train on.
     """
     has_given = {name for name in given if name}
-    bounds = {"test": (0.0, test_fraction), "val": (test_fraction, test_fraction + val_fraction)}
+    parts = {"test": test_fraction, "val": val_fraction}
     if "test" in has_given:
-        bounds = {"val": (0.0, val_fraction / (1 - test_fraction))}
+        parts = {"val": val_fraction / (1 - test_fraction)}
     if "val" in has_given:
-        bounds.pop("val")
-    free = [not name or (name == "train" and "val" not in has_given) for name in given]
-    position = {leader: derive_seed(seed, "split", leader) / _TOP for leader in set(leaders)}
-    chosen = {leader: _place(u, bounds) for leader, u in position.items()}
+        parts.pop("val")
+    is_free = [not name or (name == "train" and "val" not in has_given) for name in given]
+    sizes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for label, leader, free in zip(labels, leaders, is_free, strict=True):
+        if free:
+            sizes[leader][label] += 1
     untested = {leader for leader, name in zip(leaders, given, strict=True) if name == "train"}
-    chosen |= {leader: "train" for leader in untested if chosen[leader] == "test"}
-    _fill_empty(chosen, position, bounds, labels, leaders, free, untested)
+    order = sorted(sizes, key=lambda leader: (derive_seed(seed, "split", leader), leader))
+    chosen = _cut(order, sizes, parts, untested)
+    _fill_empty(chosen, order, sizes, parts, untested)
     splits = [
-        chosen[leader] if is_free else name
-        for leader, is_free, name in zip(leaders, free, given, strict=True)
+        chosen[leader] if free else name
+        for leader, free, name in zip(leaders, is_free, given, strict=True)
     ]
     require_training(labels, splits)
     return splits
@@ -88,77 +94,155 @@ def require_training(labels: Sequence[str], splits: Sequence[str]) -> None:
         )
 
 
-def _place(u: float, bounds: dict[str, tuple[float, float]]) -> str:
-    inside = [name for name, (low, high) in bounds.items() if low <= u < high]
-    return inside[0] if inside else "train"
+def _cut(
+    order: Sequence[str],
+    sizes: Mapping[str, Mapping[str, int]],
+    parts: Mapping[str, float],
+    untested: set[str],
+) -> dict[str, str]:
+    """A split for every group.
+
+    Args:
+        order: leaders of the groups.
+        sizes: pictures of every class in every group.
+        parts: wanted part of each split to decide, of the pictures of a class.
+        untested: groups that must not be tested on.
+    """
+    strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    totals: dict[str, int] = defaultdict(int)
+    for leader in order:
+        strata[tuple(sorted(sizes[leader]))].append(leader)
+        for label, count in sizes[leader].items():
+            totals[label] += count
+    chosen = dict.fromkeys(order, "train")
+    got: dict[tuple[str, str], int] = defaultdict(int)
+    # Groups of several classes first, those of most classes at the very first.
+    for labels, members in sorted(strata.items(), key=lambda item: (-len(item[0]), item[0])):
+        total = sum(sum(sizes[leader].values()) for leader in members)
+        had = dict.fromkeys(parts, 0)
+        if len(labels) == 1:
+            total, had = totals[labels[0]], {name: got[name, labels[0]] for name in parts}
+        for leader, name in _cut_stratum(members, sizes, parts, total, had, untested).items():
+            chosen[leader] = name
+            for label, count in sizes[leader].items():
+                got[name, label] += count
+    return chosen
+
+
+def _cut_stratum(
+    members: Sequence[str],
+    sizes: Mapping[str, Mapping[str, int]],
+    parts: Mapping[str, float],
+    total: int,
+    had: Mapping[str, int],
+    untested: set[str],
+) -> dict[str, str]:
+    """Those of the groups, in their order, that do not stay in train.
+
+    Args:
+        members: leaders of groups that hold the same classes.
+        sizes: pictures of every class in every group.
+        parts: wanted part of each split to decide.
+        total: pictures of which these are parts.
+        had: pictures that each split has already.
+        untested: groups that must not be tested on.
+    """
+    weight = {leader: sum(sizes[leader].values()) for leader in members}
+    chosen: dict[str, str] = {}
+    rest = 1.0
+    for name, part in parts.items():
+        left = [leader for leader in members if leader not in chosen]
+        if name == "test":
+            order = [leader for leader in left if leader not in untested]
+        else:
+            order = left[::-1]
+        # A part of what the split before has left, so that a new picture lets only one grow.
+        taken = _take(order, weight, part / rest * total - had[name])
+        chosen |= dict.fromkeys(taken, name)
+        total -= had[name] + sum(weight[leader] for leader in taken)
+        rest -= part
+    return chosen
+
+
+def _take(order: Iterable[str], weight: Mapping[str, int], wanted: float) -> list[str]:
+    """The first groups, until their sum of pictures is nearest to the wanted one.
+
+    Groups of more than twice the wanted sum are passed over: nothing would be nearer than they.
+    """
+    taken, total = [], 0
+    for leader in order:
+        if weight[leader] > 2 * wanted:
+            continue
+        if total + weight[leader] / 2 > wanted:
+            break
+        taken.append(leader)
+        total += weight[leader]
+    return taken
 
 
 def _fill_empty(
     chosen: dict[str, str],
-    position: dict[str, float],
-    bounds: dict[str, tuple[float, float]],
-    labels: Sequence[str],
-    leaders: Sequence[str],
-    free: Sequence[bool],
+    order: Sequence[str],
+    sizes: Mapping[str, Mapping[str, int]],
+    parts: Mapping[str, float],
     untested: set[str],
 ) -> None:
     """Give every class at least one group in every split that is decided here."""
-    of_class: dict[str, set[str]] = defaultdict(set)
-    classes_of: dict[str, set[str]] = defaultdict(set)
-    for label, leader, is_free in zip(labels, leaders, free, strict=True):
-        if is_free:
-            of_class[label].add(leader)
-            classes_of[leader].add(label)
+    of_class: dict[str, list[str]] = defaultdict(list)
+    for leader in order:
+        for label in sizes[leader]:
+            of_class[label].append(leader)
 
     def is_spare(leader: str) -> bool:
         """Whether each of its classes has another group where this one is."""
         here = chosen[leader]
         return all(
             any(chosen[other] == here for other in of_class[label] if other != leader)
-            for label in classes_of[leader]
+            for label in sizes[leader]
         )
 
-    ranges = bounds | {"train": (max(high for _, high in bounds.values()), 1.0)} if bounds else {}
+    names = [*parts, "train"] if parts else []
     for label, members in sorted(of_class.items()):
-        if len(members) < len(ranges):
+        if len(members) < len(names):
             raise DataError(
                 f"class {label!r} has {len(members)} picture{'s' * (len(members) > 1)} that differ "
-                f"from each other and needs {len(ranges)}, one for each of {', '.join(ranges)}: "
+                f"from each other and needs {len(names)}, one for each of {', '.join(names)}: "
                 "add pictures, remove the class, or lower data.near_duplicate_distance"
             )
-        for name, (low, high) in ranges.items():
+        for name in names:
             if any(chosen[leader] == name for leader in members):
                 continue
             barred = untested if name == "test" else set()
-            spare = [leader for leader in members - barred if is_spare(leader)]
+            spare = [leader for leader in members if leader not in barred and is_spare(leader)]
             if not spare:
                 raise DataError(
                     f"class {label!r} has no picture for {name} and none to spare: its "
                     f"{len(members)} groups of near-duplicates are named train by the source or "
                     "shared with other classes. Add pictures or remove the class"
                 )
-            nearest = min(
-                spare,
-                key=lambda leader: (max(low - position[leader], position[leader] - high), leader),
-            )
-            chosen[nearest] = name
+            least = min(sum(sizes[leader].values()) for leader in spare)
+            small = [leader for leader in spare if sum(sizes[leader].values()) == least]
+            # Test stands at the front of the order, validation at its back, train between.
+            place = {"test": 0, "val": -1, "train": len(small) // 2}[name]
+            chosen[small[place]] = name
 
 
-def crossing_rows(splits: Sequence[str], leaders: Sequence[str]) -> np.ndarray:
+def crossing_rows(splits: Sequence[str], leaders: Sequence[str]) -> dict[int, int]:
     """Rows to leave out because the source put near-duplicates into several splits.
 
-    The test side stays; then validation before train.
+    The test side stays whole; then validation before train.
 
     Returns:
-        Row numbers, ascending.
+        Row numbers, ascending, each with a row of its group that stays.
     """
     rank = {"test": 0, "val": 1, "train": 2}
     best: dict[str, int] = {}
-    for split, leader in zip(splits, leaders, strict=True):
-        best[leader] = min(best.get(leader, 3), rank[split])
-    crossing = [
-        row
-        for row, (split, leader) in enumerate(zip(splits, leaders, strict=True))
-        if rank[split] > best[leader]
-    ]
-    return np.array(crossing, dtype=np.int64)
+    for row, leader in enumerate(leaders):
+        kept = best.setdefault(leader, row)
+        if rank[splits[row]] < rank[splits[kept]]:
+            best[leader] = row
+    return {
+        row: best[leader]
+        for row, leader in enumerate(leaders)
+        if rank[splits[row]] > rank[splits[best[leader]]]
+    }

@@ -115,10 +115,34 @@ def test_given_splits_that_let_twins_cross_lose_the_training_side(tmp_path: Path
     table.loc[table["path"] == "circle/twin.png", "split"] = "train"
     table.to_csv(source / "labels.csv", index=False)
     prepare(**PREPARE | {"source": "table"}, path=source, output=tmp_path / "out")
-    audit = pd.read_csv(tmp_path / "out" / "audit.csv").set_index("id")["reason"]
-    assert audit["circle/twin.png"] == "near-duplicate across splits"
+    audit = pd.read_csv(tmp_path / "out" / "audit.csv").set_index("id")
+    assert audit.loc["circle/twin.png", "reason"] == "near-duplicate across splits"
+    words = "taken out of train: the source has its near-duplicate circle/000.png in test"
+    assert words in audit.loc["circle/twin.png", "detail"]
     samples = pd.read_csv(tmp_path / "out" / "samples.csv").set_index("id")
     assert samples.loc["circle/000.png", "split"] == "test"
+
+
+def test_a_given_test_split_keeps_its_copies(tmp_path: Path) -> None:
+    source = write_folders(tmp_path / "set", per_class=12)
+    for name in ("a_train", "z_test"):
+        shutil.copyfile(source / "circle" / "003.png", source / "circle" / f"{name}.png")
+    names = [f.relative_to(source).as_posix() for f in sorted(source.rglob("*.png"))]
+    is_test = [name.endswith(("3.png", "7.png", "z_test.png")) for name in names]
+    table = pd.DataFrame(
+        {
+            "path": names,
+            "label": [name.partition("/")[0] for name in names],
+            "split": np.where(is_test, "test", "train"),
+        }
+    )
+    table.to_csv(source / "labels.csv", index=False)
+    settings = PREPARE | {"source": "table", "near_duplicate_distance": -1}
+    summary = prepare(**settings, path=source, output=tmp_path / "out")
+    assert summary["refused"] == {"same bytes as another picture": 1}
+    assert summary["splits"]["test"] == sum(is_test) == 7
+    audit = pd.read_csv(tmp_path / "out" / "audit.csv").set_index("id")
+    assert audit.loc["circle/a_train.png", "detail"] == "circle/003.png"
 
 
 def test_limits_stop_the_run_and_keep_the_earlier_output(tmp_path: Path, prepared: Path) -> None:
