@@ -1,63 +1,97 @@
-"""Pictures that look the same, found by a perceptual hash."""
+"""Groups of pictures that look the same, each around one picture.
 
-from collections.abc import Iterator, Sequence
+Hashes propose pairs, pixels confirm them, and a group is one picture with all that were confirmed
+to be near-duplicates of it. Groups do not grow from member to member: likeness is not transitive,
+and in a large set of similar pictures a chain would end up holding a whole class.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
-from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-HASH_SIDE = 16
-_SAMPLED_SIDE = 64
-_CHUNK_PAIRS = 1 << 22
+from sftcore.data.hash_pairs import near_pairs
+from sftcore.data.same_picture import are_same
 
 
-def perceptual_hash(image: np.ndarray) -> np.ndarray:
-    """256 bits of a picture's coarse structure (pHash; Zauner, 2010, section 3.2.1).
+@dataclass(frozen=True)
+class Looks:
+    """What is kept of N pictures to find those that look the same.
 
-    The grey picture is brought to 64 x 64; of its cosine transform the 16 x 16 lowest frequencies
-    but the constant column and row are compared with their median.
-
-    Args:
-        image: uint8 [S, S, 3].
-
-    Returns:
-        uint64 [4].
+    Attributes:
+        hashes: uint64 [N, 11, 4], see :func:`sftcore.data.fingerprints.perceptual_hashes`.
+        small: uint8 [M, 64, 64, 3], see :func:`sftcore.data.fingerprints.small_copy`; may be a
+            memory map.
+        rows: N row numbers in ``small``.
     """
-    grey = Image.fromarray(image).convert("L")
-    small = grey.resize((_SAMPLED_SIDE, _SAMPLED_SIDE), Image.Resampling.LANCZOS)
-    spectrum = dctn(np.asarray(small, dtype=np.float64), norm="ortho")
-    low = spectrum[1 : HASH_SIDE + 1, 1 : HASH_SIDE + 1].ravel()
-    return np.packbits(low > np.median(low)).view(np.uint64)
+
+    hashes: np.ndarray
+    small: np.ndarray
+    rows: np.ndarray
 
 
 def near_duplicate_groups(
-    hashes: np.ndarray, max_distance: int, given_groups: Sequence[str]
+    looks: Looks, sha256s: Sequence[str], max_distance: int, given_groups: Sequence[str]
 ) -> np.ndarray:
-    """Connected groups of pictures: near in hash, or of one given group.
+    """Groups of pictures: each around one picture, or of one given group.
+
+    The result does not depend on the order of the rows.
 
     Args:
-        hashes: uint64 [N, W], 64 W bits each.
-        max_distance: bits in which near-duplicates may differ; negative groups nothing by hash.
+        looks: of the pictures.
+        sha256s: of the N files.
+        max_distance: bits of 256 in which hashes of near-duplicates may differ; negative groups
+            nothing by looks.
         given_groups: N names; equal names belong together, empty ones say nothing.
 
     Returns:
         Group numbers [N]; equal numbers belong together.
     """
-    count = len(given_groups)
-    groups = _join(np.arange(count), _pairs_of_names(given_groups))
-    if max_distance < 0:
-        return groups
-    # Equal hashes are one row, and pairs are forgotten piece by piece: a set whose pictures all
-    # look alike has as many pairs as the square of its size.
-    distinct, of_row = np.unique(hashes, axis=0, return_inverse=True)
-    near = np.arange(len(distinct))
-    for pairs in _near_pairs(distinct, max_distance):
-        near = _join(near, pairs)
-    chain = np.argsort(near[of_row], kind="stable")
-    is_same = near[of_row][chain[1:]] == near[of_row][chain[:-1]]
-    return _join(groups, np.stack([chain[:-1], chain[1:]], axis=1)[is_same])
+    groups = np.arange(len(given_groups))
+    if max_distance >= 0 and len(groups):
+        pairs = confirmed_pairs(looks, sha256s, max_distance)
+        groups = _stars(pairs, sha256s)
+    return _join(groups, _pairs_of_names(given_groups))
+
+
+def confirmed_pairs(looks: Looks, sha256s: Sequence[str], max_distance: int) -> np.ndarray:
+    """Pairs of rows that look the same, int64 [P, 2], the first before the second.
+
+    Of rows with equal hashes all are compared with that of the smallest sha256, and only this one
+    with others. Arguments as of :func:`near_duplicate_groups`.
+    """
+    by_content = np.argsort(np.array(sha256s), kind="stable")
+    table = looks.hashes[by_content].reshape(len(by_content), -1)
+    _, first, of_row = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    one_of_each = by_content[first]
+    twins = np.stack([one_of_each[of_row], by_content, np.zeros_like(by_content)], axis=1)
+    pairs = near_pairs(looks.hashes[one_of_each], max_distance)
+    pairs[:, :2] = one_of_each[pairs[:, :2]]
+    pairs = np.concatenate([twins[twins[:, 0] != twins[:, 1]], pairs])
+    in_small = np.stack([looks.rows[pairs[:, 0]], looks.rows[pairs[:, 1]], pairs[:, 2]], axis=1)
+    pairs = pairs[are_same(looks.small, in_small), :2]
+    return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def _stars(pairs: np.ndarray, sha256s: Sequence[str]) -> np.ndarray:
+    """Group numbers [N]: rows with most partners first, each takes its partners that are free.
+
+    Of rows with equally many the one with the smaller sha256 is first.
+    """
+    partners: dict[int, list[int]] = {}
+    for first, second in pairs.tolist():
+        partners.setdefault(first, []).append(second)
+        partners.setdefault(second, []).append(first)
+    groups = np.arange(len(sha256s))
+    is_taken = np.zeros(len(sha256s), dtype=bool)
+    for row in sorted(partners, key=lambda row: (-len(partners[row]), sha256s[row])):
+        if not is_taken[row]:
+            members = [row, *(other for other in partners[row] if not is_taken[other])]
+            groups[members] = row
+            is_taken[members] = True
+    return groups
 
 
 def _join(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -73,16 +107,3 @@ def _pairs_of_names(names: Sequence[str]) -> np.ndarray:
     first: dict[str, int] = {}
     pairs = [(first.setdefault(name, row), row) for row, name in enumerate(names) if name]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _near_pairs(hashes: np.ndarray, max_distance: int) -> Iterator[np.ndarray]:
-    """Pairs of rows within a distance, in pieces, so that memory stays bounded."""
-    rows_at_once = max(1, _CHUNK_PAIRS // max(1, len(hashes)))
-    for start in range(0, len(hashes), rows_at_once):
-        block = hashes[start : start + rows_at_once]
-        differing = np.zeros((len(block), len(hashes) - start), dtype=np.uint16)
-        for word in range(hashes.shape[1]):
-            differing += np.bitwise_count(block[:, None, word] ^ hashes[None, start:, word])
-        pairs = np.argwhere(differing <= max_distance)
-        if len(pairs) > len(block):  # each row is near itself
-            yield pairs + start

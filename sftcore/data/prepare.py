@@ -18,8 +18,15 @@ from sftcore.artifacts import (
     write_json,
 )
 from sftcore.data.audit import Refusal, check_limits, refuse_crossing, refuse_duplicates
-from sftcore.data.decode import Colour, Refused, decode, fit_square
-from sftcore.data.near_duplicates import near_duplicate_groups, perceptual_hash
+from sftcore.data.decode import Colour, Refused, content_box, decode, fit_square
+from sftcore.data.fingerprints import (
+    HASH_WORDS,
+    SMALL_SIDE,
+    VARIANTS,
+    perceptual_hashes,
+    small_copy,
+)
+from sftcore.data.near_duplicates import Looks, near_duplicate_groups
 from sftcore.data.sources import Item, read_source
 from sftcore.data.splits import (
     SPLIT_ORDER,
@@ -31,6 +38,7 @@ from sftcore.data.splits import (
 from sftcore.data.store import CLASSES_FILE, IMAGES_FILE, SAMPLES_FILE, write_manifest
 
 _GROUP_DIGITS = 12
+_SCRATCH = ("all.npy", "small.npy")
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,9 @@ class Judged:
     """What was seen of the pictures that could be opened, in the order of their ids."""
 
     items: list[Item]
-    rows: list[int]  # in the temporary array of all pictures
+    rows: list[int]  # in the temporary arrays of all pictures
     sha256s: list[str]
-    hashes: np.ndarray  # uint64 [N, 4]
+    hashes: np.ndarray  # uint64 [N, 11, 4]
 
     def without(self, dropped: set[int]) -> "Judged":
         """The same without some positions."""
@@ -96,26 +104,36 @@ def prepare(
     """
     items = read_source(source, path, table)
     # Twice: all pictures are decoded into one array, then the used ones are copied.
-    require_space(output, 2 * len(items) * image_size * image_size * 3)
+    require_space(output, len(items) * 3 * (2 * image_size**2 + SMALL_SIDE**2))
     with output_folder(output) as folder:
-        scratch = folder / "all.npy"
-        judged, refusals = _judge(items, scratch, image_size, max_pixels, background)
+        scratch, small = (folder / name for name in _SCRATCH)
+        judged, refusals = _judge(items, scratch, small, image_size, max_pixels, background)
         judged = _drop_duplicates(judged, refusals)
         judged, leaders, splits = _split(
-            judged, refusals, near_duplicate_distance, val_fraction, test_fraction, split_seed,
-            max_refused_fraction, min_pictures_per_class, [item.label for item in items],
+            judged, small, refusals, near_duplicate_distance, val_fraction, test_fraction,
+            split_seed, max_refused_fraction, min_pictures_per_class, [item.label for item in items],
         )  # fmt: skip
+        small.unlink()
         summary = _summarize(judged, leaders, splits, refusals)
         _write(folder, scratch, judged, leaders, splits, refusals, summary, image_size, background)
     return summary
 
 
 def _judge(
-    items: Sequence[Item], scratch: Path, image_size: int, max_pixels: int, background: Colour
+    items: Sequence[Item],
+    scratch: Path,
+    small: Path,
+    image_size: int,
+    max_pixels: int,
+    background: Colour,
 ) -> tuple[Judged, list[Refusal]]:
-    """Open every picture once; decoded ones go into the scratch array at their item's row."""
-    shape = (len(items), image_size, image_size, 3)
-    images = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
+    """Open every picture once; decoded ones go into the scratch arrays at their item's row."""
+    images, copies = (
+        np.lib.format.open_memmap(
+            file, mode="w+", dtype=np.uint8, shape=(len(items), side, side, 3)
+        )
+        for file, side in ((scratch, image_size), (small, SMALL_SIDE))
+    )
     kept, rows, sha256s, hashes, refusals = [], [], [], [], []
     for row, item in enumerate(tqdm(items, desc="pictures", unit="", disable=None)):
         try:
@@ -125,12 +143,16 @@ def _judge(
             refusals.append(Refusal(item.id, item.label, refused.reason, refused.detail))
             continue
         images[row] = fit_square(picture, image_size, background)
+        left, top, width, height = content_box(picture.size, image_size)
+        copies[row] = small_copy(images[row, top : top + height, left : left + width])
         kept.append(item)
         rows.append(row)
         sha256s.append(sha256_bytes(content))
-        hashes.append(perceptual_hash(images[row]))
+        hashes.append(perceptual_hashes(copies[row]))
     images.flush()
-    return Judged(kept, rows, sha256s, np.array(hashes, dtype=np.uint64).reshape(-1, 4)), refusals
+    copies.flush()
+    table = np.array(hashes, dtype=np.uint64).reshape(-1, len(VARIANTS), HASH_WORDS)
+    return Judged(kept, rows, sha256s, table), refusals
 
 
 def _drop_duplicates(judged: Judged, refusals: list[Refusal]) -> Judged:
@@ -144,6 +166,7 @@ def _drop_duplicates(judged: Judged, refusals: list[Refusal]) -> Judged:
 
 def _split(
     judged: Judged,
+    small: Path,
     refusals: list[Refusal],
     near_duplicate_distance: int,
     val_fraction: float,
@@ -165,8 +188,9 @@ def _split(
         )
 
     check(judged)
+    looks = Looks(judged.hashes, np.load(small, mmap_mode="r"), np.array(judged.rows))
     groups = near_duplicate_groups(
-        judged.hashes, near_duplicate_distance, [item.group for item in judged.items]
+        looks, judged.sha256s, near_duplicate_distance, [item.group for item in judged.items]
     )
     leaders = group_leaders(judged.sha256s, groups)
     splits = assign_splits(

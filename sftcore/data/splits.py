@@ -4,8 +4,8 @@ Pictures that look the same are one group, and a group is never torn. The groups
 in an order that the hash of the seed and of each group's smallest sha256 gives. Test is cut from
 the front of that order and validation from its back, where the sum of pictures comes nearest to the
 wanted part, so a class misses its parts by less than one group. A new picture lets at most one
-group of its class cross each of the two cuts, into train or out of it. A picture that joins a group and becomes its smallest sha256 moves that group to another
-place of the order.
+group of its class cross each of the two cuts, into train or out of it. A picture that joins a group
+and becomes its smallest sha256 moves that group to another place of the order.
 
 Groups that hold pictures of several classes are cut first, among those of the same classes, and
 what they bring counts for each class; such classes come close to their parts. A class that would
