@@ -27,7 +27,7 @@ $(INSTALLED): requirements.lock
 	touch $(INSTALLED)
 
 run: $(INSTALLED) ## run what has changed; earlier outputs come back if a stage fails
-	@dvc repro || { status=$$?; dvc checkout --quiet 2>/dev/null; exit $$status; }
+	@dvc repro evaluate && dvc repro || { status=$$?; dvc checkout --quiet 2>/dev/null; exit $$status; }
 	@python -m stages.summary
 
 test: $(INSTALLED) ## all tests and checks
@@ -35,7 +35,7 @@ test: $(INSTALLED) ## all tests and checks
 	ruff format --check .
 	mypy
 	lint-imports
-	pytest
+	pytest -n auto --dist worksteal
 
 lint: $(INSTALLED) ## format, and fix what can be fixed
 	ruff format .

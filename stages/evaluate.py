@@ -13,11 +13,9 @@ def main() -> None:
     """Run the stage."""
     params = load_params()
     choose_instruction_set(params.runtime.mode)
-    from sftcore.pipeline.evaluate import evaluate
+    from sftcore.pipeline.evaluate import evaluate, first_answer
 
-    metrics = evaluate(params)
-    test = metrics["test"]
-    print(f"test accuracy {test['accuracy']:.3f} on {test['num_pictures']} pictures")
+    print("\n".join(first_answer(evaluate(params))))
 
 
 if __name__ == "__main__":

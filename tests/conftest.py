@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Tests run side by side, one a core; read by NumPy and torch when they are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from sftcore.data.prepare import prepare

@@ -117,6 +117,25 @@ def _rows_to_beat(
     )  # fmt: skip
 
 
+def first_answer(metrics: dict[str, Any]) -> list[str]:
+    """The test accuracy with its interval, and those of the rows to beat, a line each.
+
+    Args:
+        metrics: see :func:`evaluate`.
+    """
+    test = metrics["test"]
+    lines = [("fine-tuned", test["accuracy"], test["accuracy_low"], test["accuracy_high"])]
+    for name, row in metrics["baselines"].items():
+        numbers = (row["test_accuracy"], row["test_accuracy_low"], row["test_accuracy_high"])
+        lines.append((name.replace("_", " "), *numbers))
+    confidence = metrics["interval"]["confidence"]
+    title = f"accuracy on {test['num_pictures']} test pictures, {confidence:.0%} interval"
+    return [
+        title,
+        *(f"  {name:<20} {v:.3f} [{low:.3f}, {high:.3f}]" for name, v, low, high in lines),
+    ]
+
+
 def flat_metrics(metrics: dict[str, Any]) -> dict[str, float]:
     """The report's numbers under the names that MLflow groups its charts by.
 
