@@ -9,11 +9,13 @@ Prints Markdown tables; writes nothing.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -42,6 +44,7 @@ from sftcore.stability.guard import (
     remember_incident,
     remember_update,
 )
+from sftcore.training import epoch
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.records import FitResult
 from sftcore.training.state import TrainingState
@@ -117,7 +120,7 @@ def simulate(
             )  # fmt: skip
             if answer == GIVE_UP:
                 return incidents
-            seen = remember_incident(seen, trouble, answer, settings)
+            seen = remember_incident(seen, trouble, norm, answer, settings)
             if answer == ROLLBACK:
                 seen = replace(seen, losses=good.losses, norms=good.norms, high=())
                 num_since = 0
@@ -154,9 +157,14 @@ def _train(
     ).result  # fmt: skip
 
 
-def _open(changes: dict[str, Scalar]) -> tuple[Params, Store, torch.device]:
+def _open(
+    changes: dict[str, Scalar], *, is_plain: bool = False
+) -> tuple[Params, Store, torch.device]:
+    """Changed parameters, of params.yaml or of the base of its ablation; pictures; device."""
     shipped = load_params()
-    params = override(shipped, {"train.range_test": False, **changes}, "benchmark")
+    base = dict(shipped.ablation.base) if is_plain else {}
+    own: dict[str, Scalar] = {"train.guard": shipped.train.guard, "train.range_test": False}
+    params = override(shipped, {**base, **own, **changes}, "benchmark")
     device = set_up(params.runtime.device, params.runtime.num_threads)
     return params, open_store(PREPARED, ("train", "val")), device
 
@@ -169,7 +177,7 @@ def run_healthy(options: argparse.Namespace) -> None:
         "train.learning_rate": options.rate,
         "train.head_learning_rate": options.rate,
     }
-    params, store, device = _open(changes)
+    params, store, device = _open(changes, is_plain=options.base == "ablation")
     cache = FeatureCache(FEATURE_BUDGET_BYTES)
     print("| seed | updates | incidents | high losses | largest gradient, of the limit "
           "| last training loss |\n|---|---|---|---|---|---|")  # fmt: skip
@@ -206,63 +214,78 @@ def _nearest(result: FitResult, settings: GuardSettings) -> tuple[int, float]:
 
 def run_cost(options: argparse.Namespace) -> None:
     """Time with the guard by time without it, pair by pair, and the memory of what it keeps."""
-    both: dict[str, dict[str, Scalar]] = {
-        guard: {"train.guard": guard, "train.head_epochs": 0, "train.epochs": options.epochs}
-        for guard in ("none", "skip+rollback")
-    }
     cache = FeatureCache(FEATURE_BUDGET_BYTES)
-    print("| trained blocks | optimizer | time with / without, 95 % | snapshot | of the network "
-          "| trained parameters and moments |\n|---|---|---|---|---|---|")  # fmt: skip
+    print("CPU time, by turns\n")
+    print("| trained blocks | optimizer | with / without, 95 % | in the guard | snapshot "
+          "| of the network | trained and its moments |\n|---|---|---|---|---|---|---|")  # fmt: skip
     for blocks, optimizer in ((4, "sgd"), ("all", "sgd"), ("all", "adamw")):
         changes: dict[str, Scalar] = {
             "model.trainable_blocks": blocks, "train.optimizer": optimizer,
+            "train.head_epochs": 0, "train.epochs": options.epochs,
         }  # fmt: skip
-        setups = {guard: _open(changes | own) for guard, own in both.items()}
-        sizes: dict[str, int] = {}
-        ratios = []
+        setups = {guard: _open({**changes, "train.guard": guard}) for guard in _BOTH}
+        seen: dict[str, float] = {}
+        ratios, parts = [], []
         for turn in range(-1, options.seeds):  # the first warms up
             seconds = {}
-            for guard in sorted(setups, reverse=turn % 2 == 0):
+            for guard in sorted(_BOTH, reverse=turn % 2 == 0):
                 params, store, device = setups[guard]
-                begin = time.process_time()
-                with _watched(sizes):
+                with _watched(seen):
+                    begin = time.process_time()
                     _train(params, store, max(turn, 0), cache, device)
-                seconds[guard] = time.process_time() - begin
+                    seconds[guard] = time.process_time() - begin
+                if guard != "none" and turn >= 0:
+                    parts.append(seen["seconds"] / seconds[guard])
             if turn >= 0:
                 ratios.append(seconds["skip+rollback"] / seconds["none"])
         found = paired_interval(ratios, _CONFIDENCE)
-        kept, network = sizes["snapshot"], sizes["network"]
+        kept = seen["snapshot"]
         print(f"| {blocks} | {optimizer} | {found.mean:.4f} [{found.low:.4f}, {found.high:.4f}], "
-              f"median {median(ratios):.4f}, n = {len(ratios)} | {kept / 2**20:.1f} MiB "
-              f"| {kept / network:.2f} | {sizes['trained'] / 2**20:.1f} MiB |",
+              f"median {median(ratios):.4f}, n = {len(ratios)} "
+              f"| {min(parts):.2%} to {max(parts):.2%} | {kept / 2**20:.1f} MiB "
+              f"| {kept / seen['network']:.2f} | {seen['trained'] / 2**20:.1f} MiB |",
               flush=True)  # fmt: skip
 
 
-class _watched:
-    """Notes the sizes in bytes of a training's snapshot, network and what is trained."""
+_BOTH = ("none", "skip+rollback")
 
-    def __init__(self, sizes: dict[str, int]) -> None:
-        self._sizes = sizes
 
-    def __enter__(self) -> None:
-        self._original = original = TrainingState.end_phase
-        sizes = self._sizes
+@contextmanager
+def _watched(seen: dict[str, float]) -> Iterator[None]:
+    """Notes a training's seconds in the guard, and bytes of snapshot, network and what is trained.
 
-        def end_phase(state: TrainingState) -> None:
-            if state.guard.good and state.optimizer is not None:
-                groups = state.optimizer.state_dict()["state"]
-                trained = [p for g in state.optimizer.param_groups for p in g["params"]]
-                sizes["snapshot"] = _bytes_of(
-                    {key: state.guard.good[key] for key in ("network", "optimizer")}
-                )
-                sizes["network"] = _bytes_of(dict(state.network.state_dict()))
-                sizes["trained"] = _bytes_of(trained) + _bytes_of(groups)
-            original(state)
+    Its seconds are those of its verdicts, its memory and its snapshots.
+    """
+    end_phase = TrainingState.end_phase
+    seen["seconds"] = 0.0
 
-        TrainingState.end_phase = end_phase  # type: ignore[method-assign]
+    def noted(self: TrainingState) -> None:
+        if self.guard.good and self.optimizer is not None:
+            moments = self.optimizer.state_dict()["state"]
+            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+            kept = {key: self.guard.good[key] for key in ("network", "optimizer")}
+            seen["snapshot"] = _bytes_of(kept)
+            seen["network"] = _bytes_of(dict(self.network.state_dict()))
+            seen["trained"] = _bytes_of(trained) + _bytes_of(moments)
+        end_phase(self)
 
-    def __exit__(self, *_: object) -> None:
-        TrainingState.end_phase = self._original  # type: ignore[method-assign]
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            begin = time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seen["seconds"] += time.process_time() - begin
+
+        return call
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(TrainingState, "end_phase", noted))
+        stack.enter_context(mock.patch.object(epoch, "judge", timed(epoch.judge)))
+        for name in ("begin_phase", "prepare_snapshot", "remember_update"):
+            own = timed(getattr(TrainingState, name))
+            stack.enter_context(mock.patch.object(TrainingState, name, own))
+        yield
 
 
 def _bytes_of(value: Any) -> int:
@@ -293,6 +316,8 @@ def main() -> None:
         if name == "healthy":
             own.add_argument("--rate", type=float, default=0.02, help="learning rate")
             own.add_argument("--first-seed", type=int, default=0)
+            own.add_argument("--base", choices=["shipped", "ablation"], default="ablation",
+                             help="recipe; that of the ablation fits all pictures")  # fmt: skip
     options = parser.parse_args()
     options.check(options)
 

@@ -3,8 +3,9 @@
 The verdict is a pure function of the losses and gradient norms of the updates that were made. A
 training that meets no trouble is not changed in any bit.
 
-A single high loss is no trouble: one wrong label in a batch gives it. An explosion stays, so a loss
-is a spike only as the last of several high ones in a row. Where the network learns nothing new, the
+A single high loss is no trouble: one wrong label in a batch gives it. An explosion stays, or its
+gradient explodes with it; so a loss is a spike only as the last of several high ones in a row, or
+where the gradient agrees. Where the network learns nothing new, the
 order of its losses is chance: that k losses in a row are all higher than each of the W before them
 has the probability 1 / C(W + k, k), whatever the losses are distributed like.
 """
@@ -38,7 +39,8 @@ class GuardSettings:
         answers: in the order in which they are tried; empty is no guard.
         loss_z: robust z-score from which a loss is high; 0 is off.
         loss_run: high losses in a row of which the last is a spike.
-        norm_factor: on the largest gradient norm of the phase, from which one is a spike; 0 is off.
+        norm_factor: on the largest gradient norm of the phase, from which one is a spike; its root
+            where the loss is high; 0 is off.
         window: updates that a loss is compared with.
         snapshot_updates: updates from one kept state to the next.
         rate_factor: on the learning rate of the phase at each rollback.
@@ -138,9 +140,11 @@ def find_trouble(
         return Trouble(NON_FINITE_LOSS)
     if not math.isfinite(norm):
         return Trouble(NON_FINITE_GRADIENT)
-    if len(seen.high) + 1 >= settings.loss_run and is_high(seen, loss, settings, share):
-        return Trouble(LOSS_SPIKE, robust_z(seen.losses, loss, _least_loss_scale(seen.losses)))
     limit = norm_limit(seen, settings, share)
+    if is_high(seen, loss, settings, share):
+        stays = len(seen.high) + 1 >= settings.loss_run
+        if stays or norm > norm_limit(seen, settings, share, is_with_high_loss=True):
+            return Trouble(LOSS_SPIKE, robust_z(seen.losses, loss, _least_loss_scale(seen.losses)))
     if norm > limit:
         return Trouble(GRADIENT_SPIKE, norm / limit)
     return None
@@ -172,15 +176,25 @@ def loss_limit(seen: Seen, settings: GuardSettings, share: float = 1.0) -> float
     return centre + max(reach, max(losses) - centre) / math.sqrt(min(share, 1.0))
 
 
-def norm_limit(seen: Seen, settings: GuardSettings, share: float = 1.0) -> float:
-    """``factor · largest norm of the phase / √share``; infinite without one, and where it is off.
+def norm_limit(
+    seen: Seen, settings: GuardSettings, share: float = 1.0, *, is_with_high_loss: bool = False
+) -> float:
+    """``factor · largest norm of the phase / √share``; with a high loss half as far, ``√factor``.
 
     The largest of the phase and not of the window: a network that fits has small gradients, and a
-    wrong label gives it one as large as it had at its beginning, now and then.
+    wrong label gives it one as large as it had at its beginning, now and then. Infinite without a
+    history, and where it is off.
+
+    Args:
+        seen: updates of the phase that were made.
+        settings: factor.
+        share: rows of the batch as part of a whole one.
+        is_with_high_loss: whether the update's loss is high.
     """
     if settings.norm_factor == 0 or seen.largest_norm == 0:
         return math.inf
-    return settings.norm_factor * seen.largest_norm / math.sqrt(min(share, 1.0))
+    factor = math.sqrt(settings.norm_factor) if is_with_high_loss else settings.norm_factor
+    return factor * seen.largest_norm / math.sqrt(min(share, 1.0))
 
 
 def remember_update(
@@ -214,15 +228,20 @@ def remember_update(
     )
 
 
-def remember_incident(seen: Seen, trouble: Trouble, answer: str, settings: GuardSettings) -> Seen:
+def remember_incident(
+    seen: Seen, trouble: Trouble, norm: float, answer: str, settings: GuardSettings
+) -> Seen:
     """What has been seen after an incident: no calm update since.
 
-    A gradient that was passed over counts like one at the limit, so that what comes again and
+    A gradient that was passed over counts like one at its limit, so that what comes again and
     again, as a wrong label does, is usual at last. One that is clipped stays to be clipped.
     """
     largest = seen.largest_norm
-    if trouble.kind == GRADIENT_SPIKE and answer != CLIP:
-        largest = norm_limit(seen, settings)
+    is_usual_at_last = trouble.kind in (LOSS_SPIKE, GRADIENT_SPIKE) and answer != CLIP
+    if is_usual_at_last and settings.norm_factor > 0:
+        is_with_high_loss = trouble.kind == LOSS_SPIKE
+        limit = norm_limit(seen, settings, is_with_high_loss=is_with_high_loss)
+        largest = max(largest, min(norm, limit))
     return replace(seen, largest_norm=largest, num_calm=0)
 
 

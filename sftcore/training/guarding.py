@@ -124,7 +124,7 @@ def judge(
         rate_factor=factor,
     )
     incidents.append(incident)
-    memory.seen = remember_incident(seen, trouble, answer, settings)
+    memory.seen = remember_incident(seen, trouble, gradient_norm, answer, settings)
     LOGGER.info(
         "%s at update %d of the %s phase (loss %.3g, gradient norm %.3g): %s",
         trouble.kind, place.step, place.phase, loss, gradient_norm, answer,

@@ -116,12 +116,26 @@ def test_a_small_batch_may_be_further_off() -> None:
     assert (kind(2.2, 1.0), kind(2.2, 1.0, share=7 / 32)) == (LOSS_SPIKE, "")
 
 
+def test_a_high_loss_with_a_large_gradient_need_not_stay() -> None:
+    assert kind(4.0, 17.0, loss_run=5) == ""
+    assert kind(4.0, 18.0, loss_run=5) == LOSS_SPIKE  # 4 times the root of 20 is 17.9
+    assert kind(1.0, 18.0, loss_run=5) == ""
+    assert kind(4.0, 18.0, loss_run=5, norm_factor=0.0) == ""
+
+
 def test_a_gradient_that_comes_again_and_again_is_usual_at_last() -> None:
-    seen = remember_incident(SEEN, Trouble(GRADIENT_SPIKE, 2.0), SKIP, SETTINGS)
-    assert seen.largest_norm == 80.0
-    assert find_trouble(seen, 1.0, 160.0, SETTINGS) is None
-    assert remember_incident(SEEN, Trouble(GRADIENT_SPIKE, 2.0), CLIP, SETTINGS) == SEEN
-    assert remember_incident(SEEN, Trouble(LOSS_SPIKE, 2.0), SKIP, SETTINGS) == SEEN
+    def largest(what: str, norm: float, answer: str) -> float:
+        found = remember_incident(replace(SEEN, num_calm=7), Trouble(what), norm, answer, SETTINGS)
+        assert found.num_calm == 0
+        return found.largest_norm
+
+    assert largest(GRADIENT_SPIKE, 1e9, SKIP) == 80.0
+    assert largest(GRADIENT_SPIKE, 1e9, ROLLBACK) == 80.0
+    assert largest(LOSS_SPIKE, 1e9, SKIP) == pytest.approx(4 * math.sqrt(20))
+    assert largest(LOSS_SPIKE, 9.0, SKIP) == 9.0
+    assert largest(LOSS_SPIKE, 1.0, SKIP) == 4.0
+    assert largest(GRADIENT_SPIKE, 1e9, CLIP) == 4.0
+    assert largest(NON_FINITE_GRADIENT, math.inf, SKIP) == 4.0
 
 
 def incident(step: int, answer: str = SKIP, trouble: str = LOSS_SPIKE, **changes: Any) -> Incident:

@@ -118,10 +118,12 @@ CONTRACT = {
         {"on": "as skip+rollback; of skip, clip", "skip+": "joined by", "none+skip": "joined by"},
         EXPLODING | {"train.guard": "none"},
     ),
-    "train.guard_loss_z": Row(0.5, AT_LEAST_0, EXPLODING),
+    "train.guard_loss_z": Row(0.5, AT_LEAST_0, EXPLODING | {"train.guard_loss_run": 1}),
     "train.guard_loss_run": Row(1, {0: "greater than or equal to 1"}, EXPLODING),
     "train.guard_norm_factor": Row(1.5, AT_LEAST_0, EXPLODING),
-    "train.guard_window": Row(3, {2: "greater than or equal to 3"}, EXPLODING),
+    "train.guard_window": Row(
+        3, {2: "greater than or equal to 3"}, EXPLODING | {"train.guard_loss_run": 1}
+    ),
     "train.guard_snapshot_updates": Row(1, {0: "greater than or equal to 1"}, EXPLODING),
     "train.guard_rate_factor": Row(0.7, PART, EXPLODING),
     "train.guard_max_incidents": Row(8, COUNT, EXPLODING | {"train.guard_rate_factor": 0.9}),
