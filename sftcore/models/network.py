@@ -83,7 +83,6 @@ class Network(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Training or evaluation mode, for all modules but those that are held."""
-        super().train()  # also on the way to evaluation: LeViT and others forget what they kept
         super().train(mode)
         for module in self.held:
             module.training = False
