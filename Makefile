@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all run install test lint ui sync verify reproduce reference chaos fuzz lock evidence clean help
+.PHONY: all run install test lint ui advice undo-advice sync verify reproduce reference chaos fuzz lock evidence clean help
 
 all: install run ## install everything, run the pipeline, say what it found
 
@@ -46,6 +46,12 @@ ui: $(INSTALLED) ## MLflow on http://127.0.0.1:5000
 	  mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
 	  --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
 
+advice: $(INSTALLED) ## write what the study confirmed into params.yaml
+	@python -m sftcore advice
+
+undo-advice: $(INSTALLED) ## put the values back that `make advice` changed
+	@python -m sftcore undo-advice
+
 sync: $(INSTALLED) ## tell MLflow what it missed: a server that was away, results from DVC's cache
 	@python -m sftcore sync
 
@@ -75,4 +81,4 @@ clean: ## remove outputs, caches and the local MLflow store; not the environment
 	rm -rf data/prepared models reports .sft mlflow.db mlartifacts dvc_plots .dvc/cache .dvc/tmp
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -1,7 +1,8 @@
-"""Commands beside the stages: ``python -m sftcore sync`` and ``python -m sftcore verify``."""
+"""Commands beside the stages, such as ``python -m sftcore sync`` or ``advice``."""
 
 import argparse
 import sys
+from collections.abc import Iterable
 
 from sftcore.errors import exit_on_error
 from sftcore.interruption import leave_on_signals
@@ -14,7 +15,22 @@ def main() -> int:
     commands.add_parser("sync", help="tell MLflow what it has missed")
     commands.add_parser("verify", help="compare every file with the hash that was written down")
     commands.add_parser("reference", help="keep this run's hashes for machines of its kind")
-    command = parser.parse_args().command
+    advice = commands.add_parser("advice", help="write what the study confirmed into params.yaml")
+    advice.add_argument("--experiment", action="store_true", help="and run it as an experiment")
+    undo = commands.add_parser("undo-advice", help="put the earlier values back")
+    undo.add_argument("--force", action="store_true", help="also where a value was set since")
+    options = parser.parse_args()
+    command = options.command
+    if command in ("advice", "undo-advice"):
+        from sftcore.pipeline.advice import run_experiment, take_advice, undo_advice
+
+        if command == "undo-advice":
+            lines: Iterable[str] = undo_advice(force=options.force)
+        else:
+            lines = run_experiment() if options.experiment else take_advice()
+        for line in lines:
+            print(line, flush=True)
+        return 0
     if command == "sync":
         from sftcore.pipeline.sync import sync
 
