@@ -1,7 +1,7 @@
 """What each method costs in time: ``python -m benchmarks.method_cost``.
 
-Trains two epochs of the ablation's base with and without each method of the full grid (the first of
-its settings), by turns, with one thread, and prints the ratios. The features of frozen blocks are
+Trains two epochs of the screen's base with and without each row of the full grid (the first of its
+settings), by turns, with one thread, and prints the ratios. The features of frozen blocks are
 computed anew for every training, as a first one does. Prints a Markdown table; writes nothing.
 """
 
@@ -27,17 +27,16 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     num_repetitions = parser.parse_args().repetitions
     params = load_params()
-    base = override(
-        params,
-        params.ablation.base | {"train.epochs": NUM_EPOCHS, "train.head_epochs": 1},
-        "ablation.base",
-    )
+    screen = params.ablation.full.screen
+    base = override(params, {**screen.base, "train.epochs": NUM_EPOCHS}, "screen.base")
     seconds(base)  # warms up
     print("| method | setting | time, by pair | median |\n|---|---|---|---|")
-    for name, row in params.ablation.full.regularization.items():
+    for name, row in screen.rows.items():
         if name == BASELINE_ROW:
             continue
         changes = settings_of(row)[0]
+        if "train.epochs" in changes:
+            continue  # its length is the row
         changed = override(base, changes, name)
         ratios = []
         for _ in range(num_repetitions):

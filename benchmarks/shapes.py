@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.training import Measured, difference, listing, run_checks, train_and_test
+from sftcore.ablation.plan import PROBE
 from sftcore.data.portions import Portion
 from sftcore.data.store import Store, open_store
 from sftcore.metrics.calibration import fit_temperature, scale_probabilities
@@ -49,10 +50,10 @@ DECAYS: dict[str, tuple[dict[str, Scalar], ...]] = {
     }.items()
 }
 STARTS: dict[str, dict[str, Scalar]] = {
-    "head first, then all (LP-FT)": {},
-    "plain fine-tuning": {"train.head_epochs": 0},
-    "plain, as many epochs": {"train.head_epochs": 0, "train.epochs": 13},
-    "head alone": {"model.trainable_blocks": 0, "train.head_epochs": 13, "train.epochs": 0},
+    "solved head, then all (LP-FT)": {},
+    "descended head, then all": {"train.head": "descend"},
+    "plain fine-tuning": {"train.head": "descend", "train.head_epochs": 0},
+    "head alone": PROBE,
 }
 
 
@@ -62,7 +63,7 @@ class Bench:
 
     Attributes:
         params: of params.yaml.
-        base: the same with the ablation's base.
+        base: the same with the base of the full grid's screen.
         store: with the test split.
         device: where to compute.
         cache: of features.
@@ -81,10 +82,12 @@ class Bench:
     ) -> Measured:
         """One training."""
         params = override(base, changes, "row")
-        return train_and_test(params, self.store, seed, self.device, self.cache, Portion(fraction))
+        return train_and_test(
+            params, self.store, seed, self.device, self.cache, Portion(fraction=fraction)
+        )
 
     def scores(self, changes: Mapping[str, Scalar], fraction: float = 1.0) -> list[float]:
-        """Test accuracy by reported seed, from the ablation's base."""
+        """Test accuracy by reported seed, from the screen's base."""
         return [
             self.run(self.base, changes, seed, fraction).accuracy for seed in range(self.num_seeds)
         ]
@@ -191,7 +194,7 @@ def make_bench(num_seeds: int) -> Bench:
     params = load_params()
     return Bench(
         params=params,
-        base=override(params, params.ablation.base, "ablation.base"),
+        base=override(params, params.ablation.full.screen.base, "screen.base"),
         store=open_store(PREPARED, ("train", "val", "test")),
         device=set_up(params.runtime.device, params.runtime.num_threads),
         cache=FeatureCache(FEATURE_BUDGET_BYTES),
