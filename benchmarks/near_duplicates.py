@@ -114,7 +114,7 @@ def _drawings() -> tuple[list[str], list[Image.Image]]:
         decode(file.read_bytes(), max_pixels=data.max_pixels, background=(red, green, blue))
         for file in files
     ]
-    return [file.as_posix() for file in files], images
+    return [str(file.as_posix()) for file in files], images
 
 
 def _looks(small: np.ndarray) -> Looks:
@@ -150,13 +150,13 @@ def planted(_: Path) -> None:
 def random(_: Path) -> None:
     """Different drawings that are called the same."""
     distance = load_params().data.near_duplicate_distance
-    names, images = _drawings()
+    files, images = _drawings()
     looks = _looks(np.stack([_small(image) for image in images]))
     pairs = confirmed_pairs(looks, _names(len(images)), distance)
     total = len(images) * (len(images) - 1) // 2
     print(f"{len(pairs)} of {total} pairs are called the same: {len(pairs) / total:.3%}\n")
     for first, second in pairs.tolist():
-        print(f"- {names[first]} and {names[second]}")
+        print(f"- {files[first]} and {files[second]}")
 
 
 def speed(_: Path) -> None:

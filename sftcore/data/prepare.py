@@ -111,7 +111,8 @@ def prepare(
         judged = _drop_duplicates(judged, refusals)
         judged, leaders, splits = _split(
             judged, small, refusals, near_duplicate_distance, val_fraction, test_fraction,
-            split_seed, max_refused_fraction, min_pictures_per_class, [item.label for item in items],
+            split_seed, max_refused_fraction, min_pictures_per_class,
+            [item.label for item in items],
         )  # fmt: skip
         small.unlink()
         summary = _summarize(judged, leaders, splits, refusals)

@@ -5,13 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageEnhance
 
 from sftcore.artifacts import sha256_bytes
-from sftcore.data.near_duplicates import near_duplicate_groups, perceptual_hash
 from sftcore.data.splits import assign_splits, crossing_rows, group_leaders
 from sftcore.errors import DataError
-from tests.pictures import CLASSES, draw
 
 
 def sha(number: int) -> str:
@@ -126,41 +123,3 @@ def test_given_splits_are_kept_and_validation_comes_from_train() -> None:
 def test_crossing_rows_leave_the_test_side() -> None:
     rows = crossing_rows(["train", "test", "test", "val", "train"], ["g", "g", "g", "h", "h"])
     assert rows == {0: 1, 4: 3}
-
-
-def test_changed_copies_have_near_hashes_and_other_pictures_far_ones() -> None:
-    for kind in CLASSES:
-        image = draw(kind, 3, 80)
-        first = perceptual_hash(np.asarray(image))
-        for copy in (
-            image.resize((60, 60)).resize((80, 80)),
-            ImageEnhance.Brightness(image).enhance(0.8),
-            image.convert("L").convert("RGB"),
-        ):
-            assert np.bitwise_count(first ^ perceptual_hash(np.asarray(copy))).sum() <= 30
-        other = perceptual_hash(np.asarray(draw(kind, 4, 80)))
-        assert np.bitwise_count(first ^ other).sum() > 50
-
-
-def test_a_blank_picture_has_a_hash() -> None:
-    assert not perceptual_hash(np.asarray(Image.new("RGB", (32, 32)))).any()
-
-
-def test_groups_are_connected_components() -> None:
-    hashes = np.array([0b0, 0b1, 0b11, 2**40 - 1, 7 << 58], dtype=np.uint64)[:, None]
-    groups = near_duplicate_groups(hashes, 1, ["", "", "", "", ""])
-    assert groups[0] == groups[1] == groups[2]
-    assert len(set(groups.tolist())) == 3
-    assert len(set(near_duplicate_groups(hashes, -1, [""] * 5).tolist())) == 5
-    named = near_duplicate_groups(hashes, -1, ["a", "", "", "a", ""])
-    assert named[0] == named[3]
-    assert len(set(named.tolist())) == 4
-
-
-def test_pairs_do_not_depend_on_the_piece_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = np.random.default_rng(0).integers(0, 2**63, (300, 4)).astype(np.uint64)
-    hashes[100:200] = hashes[:100] ^ np.uint64(5)
-    whole = near_duplicate_groups(hashes, 8, [""] * 300)
-    monkeypatch.setattr("sftcore.data.near_duplicates._CHUNK_PAIRS", 1000)
-    np.testing.assert_array_equal(whole, near_duplicate_groups(hashes, 8, [""] * 300))
-    assert len(set(whole.tolist())) == 200
