@@ -38,7 +38,8 @@ _CODE = (
     "__init__.py", "artifacts.py", "errors.py", "grids.py", "instruction_set.py",
     "interruption.py", "parameter_types.py", "planning.py", "randomness.py", "recipe.py",
     "runtime.py", "sections.py",
-    "data/__init__.py", "data/augment.py", "data/loader.py", "data/portions.py", "data/store.py",
+    "data/__init__.py", "data/augment.py", "data/loader.py", "data/portions.py", "data/splits.py",
+    "data/store.py",
     "models", "optimization", "regularization", "stability", "tasks", "training",
 )  # fmt: skip
 
