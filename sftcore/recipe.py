@@ -27,6 +27,7 @@ from sftcore.training.inputs import FeatureCache
 from sftcore.training.loop import fit
 from sftcore.training.plan import Plan, Rows
 from sftcore.training.records import EpochRecord, FitResult
+from sftcore.training.settings import Selection
 from sftcore.training.views import Pictures
 
 WHOLE = Portion()
@@ -65,6 +66,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     portion: Portion = WHOLE,
     precision: str = FULL,
+    measure_every: int = 1,
 ) -> Trained:
     """Fine-tune one network as the parameters say.
 
@@ -79,6 +81,8 @@ def train(
         checkpoints: of the training that :func:`training_key` names.
         portion: which of the pictures to train and to validate on.
         precision: of the updates; see :func:`sftcore.stability.precision.computed_in`.
+        measure_every: epochs from one measurement of the training pictures to the next; the first
+            and the last are measured in any case.
 
     Raises:
         WeightsError: unknown backbone, or weights that do not fit.
@@ -86,7 +90,14 @@ def train(
             schedule is more than a phase has.
     """
     start, plan = prepare_training(
-        store, model, train, seed=seed, device=device, portion=portion, precision=precision
+        store,
+        model,
+        train,
+        seed=seed,
+        device=device,
+        portion=portion,
+        precision=precision,
+        measure_every=measure_every,
     )
     claims = format_claims(plan.claim(start.network, plan.phases[-1].first_block))
     result = fit(start.network, plan, cache=cache, on_epoch=on_epoch, checkpoints=checkpoints)
@@ -102,6 +113,7 @@ def prepare_training(
     device: torch.device,
     portion: Portion = WHOLE,
     precision: str = FULL,
+    measure_every: int = 1,
 ) -> tuple[Start, Plan]:
     """The network to start with and the plan; see :func:`train`."""
     seeds = plan_seeds(train, seed)
@@ -139,7 +151,8 @@ def prepare_training(
         phases=plan_phases(model, train, len(start.network.blocks)),
         update=plan_update(train, precision),
         averaging=plan_averaging(train),
-        selection_metric=train.selection_metric,
+        selection=Selection(train.selection_metric, train.selection_margin),
+        measure_every=measure_every,
         seeds=seeds,
         frozen_identity=sha256_json(
             [model.backbone, model.weights, start.record.sha256, random_part, store.digest]

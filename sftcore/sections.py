@@ -127,6 +127,7 @@ class TrainParams(Section):
     wise_ft: bool
     early_stopping_patience: Count
     early_stopping_min_change: Coefficient
+    selection_margin: Coefficient
     selection_metric: Literal["val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_f1"]
     seed_init: Seed | None
     seed_order: Seed | None

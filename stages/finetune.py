@@ -17,7 +17,8 @@ def main() -> None:
 
     trained = finetune(params)
     print(trained.claims)
-    print(f"chosen on validation: epoch {trained.result.best_epoch}")
+    chosen = trained.result.candidates[trained.result.chosen]
+    print(f"chosen on validation: {chosen.name} {', '.join(map(str, chosen.epochs))}")
     if incidents := trained.result.incidents:
         print(f"the guard answered {len(incidents)} incidents: reports/finetune/incidents.csv")
 

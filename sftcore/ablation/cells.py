@@ -29,6 +29,7 @@ CELL_CODE = (
     "metrics/classification.py",
 )  # fmt: skip
 _NUM_BINS = 15  # of the calibration error
+_MEASURE_EVERY = 4  # epochs between looks at the training pictures, a fifth of a cell's time
 CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 
 
@@ -52,6 +53,7 @@ class CellResult:
         num_judge: pictures that had no say.
         num_incidents: of the guard.
         seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
+        best_judged: as ``last``, of the best epoch's parameters.
     """
 
     cell: Cell
@@ -67,6 +69,7 @@ class CellResult:
     num_judge: int
     num_incidents: int = 0
     seconds: float = field(default=math.nan, compare=False)
+    best_judged: dict[str, float] = field(default_factory=dict)
 
     @property
     def best(self) -> Candidate | None:
@@ -117,6 +120,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             checkpoints=checkpoints,
             portion=cell.portion,
             precision=work.precision,
+            measure_every=_MEASURE_EVERY,
         ).result
         content = {
             "history": [asdict(record) for record in result.history],
@@ -134,28 +138,21 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
         checkpoints.discard()
 
 
-def _outcomes(result: FitResult, store: Store, parts: Parts) -> dict[str, Any]:
-    """What the pictures that had no say find, by whose predictions they judge."""
-    if result.val_logits is None or result.judge_logits is None:
-        return {"judged": {}, "last": {}}
-    labels = store.labels
-    val, judge = result.val_logits.double().cpu().numpy(), result.judge_logits
-    judged = outcome(judge.double().cpu().numpy(), labels[parts.judge])
+def _outcomes(result: FitResult, store: Store, parts: Parts) -> dict[str, dict[str, float]]:
+    """What the pictures that had no say find."""
+    val, judge = result.val_logits, result.judge_logits
+    best, last = result.best_judge_logits, result.last_judge_logits
+    if val is None or judge is None or best is None or last is None:
+        return {"judged": {}, "best": {}, "last": {}}
+    labels = store.labels[parts.judge]
+    chosen, of_best, of_last, of_val = (x.double().cpu().numpy() for x in (judge, best, last, val))
+    judged = outcome(chosen, labels)
     # The temperature is chosen by the pictures that choose everything else.
-    temperature = fit_temperature(val, labels[parts.val])
-    scaled = outcome(judge.double().cpu().numpy() / temperature, labels[parts.judge])
-    judged |= {
-        "temperature": temperature,
-        "loss_scaled": scaled["loss"],
-        "ece_scaled": scaled["ece"],
-    }
-    last = result.last_judge_logits
-    return {
-        "judged": judged,
-        "last": outcome(last.double().cpu().numpy(), labels[parts.judge])
-        if last is not None
-        else {},
-    }
+    temperature = fit_temperature(of_val, store.labels[parts.val])
+    scaled = outcome(chosen / temperature, labels)
+    judged |= {"temperature": temperature}
+    judged |= {f"{name}_scaled": scaled[name] for name in ("loss", "ece")}
+    return {"judged": judged, "best": outcome(of_best, labels), "last": outcome(of_last, labels)}
 
 
 def outcome(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -196,6 +193,7 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
         candidates=[Candidate(**_with_nan(each)) for each in found["candidates"]],
         chosen=found["chosen"],
         judged=_with_nan(found["judged"]),
+        best_judged=_with_nan(found["best"]),
         last=_with_nan(found["last"]),
         num_train=found["num_train"],
         num_judge=found["num_judge"],

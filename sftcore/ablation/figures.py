@@ -136,7 +136,9 @@ def curves_figure(results: Sequence[CellResult]) -> bytes:
         length = min(len(history) for history in histories)
         for split, colour, label in (("train", BLUE, "training"), ("val", ORANGE, "choosing")):
             losses = [[getattr(e, f"{split}_loss") for e in h[:length]] for h in histories]
-            axis.plot(range(length), np.mean(losses, axis=0), color=colour, label=label)
+            means = np.mean(losses, axis=0)
+            known = np.flatnonzero(~np.isnan(means))  # not every epoch is measured on both
+            axis.plot(known, means[known], color=colour, label=label)
         axis.set_title(plain_label(_shown(name)), fontsize=10)
     if names:
         axes[0, 0].legend(frameon=False, fontsize=8)

@@ -47,7 +47,7 @@ def _overfitting(study: Study) -> Section:
     return section(
         "Over-fitting",
         "Over-fitting is what it costs: loss_rise is how far the loss at the last epoch stands "
-        f"above that at the chosen one (your recipe: {found.rise.mean:+.3f} "
+        f"above that at the best one (your recipe: {found.rise.mean:+.3f} "
         f"[{found.rise.low:+.3f}, {found.rise.high:+.3f}]; its calibration error rises by "
         f"{found.calibration_rise.mean:+.3f} [{found.calibration_rise.low:+.3f}, "
         f"{found.calibration_rise.high:+.3f}]). The gap between training accuracy and accuracy "

@@ -20,11 +20,11 @@ def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame
     Columns without a prefix are of the parameters that the choosing pictures took, on the pictures
     that had no say; those with ``last_`` of the last epoch's parameters, on the same pictures.
     ``loss_scaled`` and ``ece_scaled`` are at the temperature that the choosing pictures want.
-    ``loss_rise`` and ``ece_rise`` are how far the last epoch stands above the chosen one: the harm
-    of going on. ``gap`` is training accuracy minus accuracy. ``status`` is ``finished``,
-    ``diverged`` (left the finite numbers, or the guard gave up) or ``collapsed`` (ends no better on
-    training pictures than guessing, loss ≥ ln C). ``ends_on_last`` says that the last epoch was the
-    best: the training may not have converged.
+    ``loss_rise`` and ``ece_rise`` are how far the last epoch stands above the one that the choosing
+    pictures find best: the harm of going on. ``gap`` is training accuracy minus accuracy.
+    ``status`` is ``finished``, ``diverged`` (left the finite numbers, or the guard gave up) or
+    ``collapsed`` (ends no better on training pictures than guessing, loss ≥ ln C).
+    ``ends_on_last`` says that the last epoch was the best: the training may not have converged.
 
     Args:
         results: of the cells.
@@ -39,6 +39,7 @@ def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
     last = [record for record in history if record.phase == history[-1].phase]
     judged = {name: result.judged.get(name, nan) for name in (*METRICS, "ece")}
     ended = {name: result.last.get(name, nan) for name in ("loss", "accuracy", "ece")}
+    at_best = {name: result.best_judged.get(name, judged[name]) for name in ("loss", "ece")}
     has_trained = row.train.epochs > 0 and bool(history)
     return {
         "family": row.family,
@@ -60,8 +61,8 @@ def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
         **judged,
         **{name: result.judged.get(name, nan) for name in SCALED},
         **{f"last_{name}": value for name, value in ended.items()},
-        "loss_rise": ended["loss"] - judged["loss"],
-        "ece_rise": ended["ece"] - judged["ece"],
+        "loss_rise": ended["loss"] - at_best["loss"],
+        "ece_rise": ended["ece"] - at_best["ece"],
         "train_loss": best.train_loss if best else nan,
         "train_accuracy": best.train_accuracy if best else nan,
         "gap": best.train_accuracy - judged["accuracy"] if best else nan,
@@ -75,10 +76,13 @@ def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
 
 def status_of(result: CellResult, num_classes: int) -> str:
     """How the training ended; see :func:`cells_table`."""
-    ends = (result.history[-1].train_loss, result.history[-1].val_loss) if result.history else ()
-    if result.diverged or not ends or not all(map(math.isfinite, ends)):
+    history = result.history
+    measured = [r.train_loss for r in history if not math.isnan(r.train_loss)]  # not every epoch is
+    if result.diverged or not measured or not math.isfinite(history[-1].val_loss):
         return DIVERGED
-    return COLLAPSED if ends[0] >= math.log(num_classes) else FINISHED
+    if not math.isfinite(measured[-1]):
+        return DIVERGED
+    return COLLAPSED if measured[-1] >= math.log(num_classes) else FINISHED
 
 
 def pairs_of(table: pd.DataFrame, name: str, other: str, metric: str) -> pd.DataFrame:

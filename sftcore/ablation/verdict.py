@@ -98,7 +98,7 @@ def _overfitting(found: Findings) -> str:
     rise = found.rise
     if rise.num < 2:
         return "Whether it over-fits cannot be said: fewer than two trainings finished."
-    text = f"loss rises by {_signed(rise)} from the chosen epoch to the last."
+    text = f"loss rises by {_signed(rise)} from the best epoch to the last."
     if rise.low > 0:
         return f"It over-fits: {text}"
     return f"No over-fitting seen: {text[:-1]} (visible from {found.rise_visible:.3f})."

@@ -23,6 +23,7 @@ from sftcore.runtime import set_up
 from sftcore.sections import Params
 from sftcore.tracking import ABLATION_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.measure import epoch_metrics
+from sftcore.training.records import EpochRecord
 
 
 def ablate(params: Params) -> Study:
@@ -79,10 +80,15 @@ def _log_cell(run: Run, result: CellResult) -> None:
         params=flatten(
             {"seed": seed, "model": model, "train": train, "portion": asdict(result.cell.portion)}
         ),
-        history=[(record.epoch, epoch_metrics(record)) for record in result.history] + end,
+        history=[(record.epoch, measured(record)) for record in result.history] + end,
         tags={RUN_KEY_TAG: result.key, "sft.family": row.family, "sft.row": row.name},
         is_finished=not result.diverged,
     )
+
+
+def measured(record: EpochRecord) -> dict[str, float]:
+    """An epoch's numbers for MLflow without those that were not measured."""
+    return {name: value for name, value in epoch_metrics(record).items() if not math.isnan(value)}
 
 
 def run_study(params: Params) -> Study:

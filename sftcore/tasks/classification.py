@@ -42,6 +42,11 @@ def measure(logits: Tensor, targets: Tensor) -> tuple[float, float]:
     return float(loss), float(correct)
 
 
+def row_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Plain cross-entropy in nats of each row, float64 [N]."""
+    return F.cross_entropy(logits.double(), targets, reduction="none")
+
+
 def balanced_scores(logits: Tensor, targets: Tensor) -> tuple[float, float]:
     """Balanced accuracy and macro F1, each a mean over the classes that occur among the targets.
 

@@ -1,5 +1,6 @@
 """The record of a finished epoch, and what it is measured with."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,7 +33,8 @@ def measure_epoch(
     number, update = len(state.result.history), plan.update
     if update.batch_norm == "recalibrate":
         fit_batch_norm(network, inputs, plan)
-    measured = losses(inputs, network, plan)
+    is_whole = number % plan.measure_every == 0 or number == plan.num_epochs - 1
+    measured = losses(inputs, network, plan, with_train=is_whole)
     own = [i for i in range(len(log)) if log.epoch[i] == number]
     batches = [rows_of(batch) for batch in epoch.batches]
     learning_rate = log.learning_rate[own[-1]] if own else 0.0
@@ -44,7 +46,9 @@ def measure_epoch(
         gradient_norm=_mean([log.gradient_norm[i] for i in own]),
         effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
         clipped_fraction=_mean([log.is_clipped[i] for i in own]),
-        batch_norm_gap=batch_norm_gap(network, inputs, batches, plan.rows.train, plan.rows.labels),
+        batch_norm_gap=batch_norm_gap(network, inputs, batches, plan.rows.train, plan.rows.labels)
+        if is_whole
+        else math.nan,
         num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
         **weight_norms(claims, course.start),
     )
@@ -66,10 +70,17 @@ def fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:
     recalibrate(network, map(inputs.reader(measured), batches), inputs.first_block)
 
 
-def losses(inputs: Inputs, network: Network, plan: Plan) -> dict[str, float]:
-    """What an epoch's record and a candidate hold of the network as it is, by their names."""
+def losses(
+    inputs: Inputs, network: Network, plan: Plan, *, with_train: bool = True
+) -> dict[str, float]:
+    """What an epoch's record and a candidate hold of the network as it is, by their names.
+
+    Numbers of the training pictures are NaN where they are not wanted.
+    """
     rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seeds.order)
-    train = evaluate_rows(network, inputs, measured, rows.labels)
+    train = {"loss": math.nan, "accuracy": math.nan}
+    if with_train:
+        train = evaluate_rows(network, inputs, measured, rows.labels)
     val = evaluate_rows(network, inputs, rows.val, rows.labels)
     return {
         "train_loss": train["loss"],

@@ -1,16 +1,19 @@
 """The end of a training: averages of parameters are made, measured and chosen from."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sftcore.models.network import Network
 from sftcore.regularization.averaging import greedy_soup, interpolate, mean_state
+from sftcore.tasks.classification import row_losses
 from sftcore.training.plan import Rows
 from sftcore.training.records import Candidate, FitResult, candidate_of, is_better
-from sftcore.training.settings import Averaging
+from sftcore.training.settings import Averaging, Selection
 from sftcore.training.state import TrainingState
 
 WISE_FT_ALPHAS = tuple(number / 10 for number in range(11))
@@ -40,41 +43,91 @@ class Measure:
 def choose_parameters(
     state: TrainingState,
     averaging: Averaging,
-    selection_metric: str,
+    selection: Selection,
     measure: Measure,
     rows: Rows,
 ) -> None:
-    """Measure what was asked for and let validation choose; the best epoch is always offered.
+    """Measure what was asked for and let validation choose, also between it and an epoch.
 
-    WiSE-FT starts from the best of all others. The network is left with the parameters it had.
+    The epoch is the best one if it beats the last beyond noise, and else the last, whose learning
+    rate has come to its end. WiSE-FT starts from the best of all others. The network is left with
+    the parameters it had.
 
     Args:
         state: of a training that has ended; its result is completed.
         averaging: which averages are tried.
-        selection_metric: decides.
+        selection: decides.
         measure: of the network.
         rows: whose logits are kept: those that chose, and those that had no say.
     """
     network, result = state.network, state.result
     newest = {name: tensor.clone() for name, tensor in network.model_state().items()}
+    with state.measured_network():
+        last = {name: tensor.clone() for name, tensor in network.model_state().items()}
+
+    def logits_of(wanted: State, of: np.ndarray) -> Tensor:
+        _load(network, wanted)
+        return measure.logits_of(of)
+
     try:
-        found = _candidates(state, averaging, selection_metric, measure)
-        result.chosen = _best_of(found, selection_metric)
+        epoch = candidate_of(result.best), result.best_state
+        if _may_keep_last(result, selection):
+            best, end = logits_of(result.best_state, rows.val), logits_of(last, rows.val)
+            labels = rows.labels[torch.from_numpy(rows.val).to(rows.labels.device)]
+            if not is_beyond_noise(best, end, labels, selection):
+                epoch = replace(candidate_of(result.history[-1]), name="last epoch"), last
+        if math.isnan(epoch[0].train_loss):  # that epoch's training pictures were not measured
+            _load(network, epoch[1])
+            measured = _measured(epoch[0].name, epoch[0].epochs, 1.0, measure)
+            epoch = measured, epoch[1]
+        found = _candidates(state, epoch, averaging, selection.metric, measure)
+        result.chosen = _best_of(found, selection.metric)
         result.candidates = [candidate for candidate, _ in found]
         result.chosen_state = dict(found[result.chosen][1])
-        _load(network, result.chosen_state)
-        result.val_logits = measure.logits_of(rows.val)
+        result.val_logits = logits_of(result.chosen_state, rows.val)
         if len(rows.judge):
-            result.judge_logits = measure.logits_of(rows.judge)
+            result.judge_logits = logits_of(result.chosen_state, rows.judge)
+            result.best_judge_logits = logits_of(result.best_state, rows.judge)
+            result.last_judge_logits = logits_of(last, rows.judge)
     finally:
         _load(network, newest)
 
 
+def _may_keep_last(result: FitResult, selection: Selection) -> bool:
+    last = result.history[-1]
+    is_best = result.best_epoch == last.epoch
+    return selection.margin > 0 and not is_best and math.isfinite(last.val_loss)
+
+
+def is_beyond_noise(best: Tensor, last: Tensor, labels: Tensor, selection: Selection) -> bool:
+    """Whether parameters are better than the last epoch's by more than so many standard errors.
+
+    The difference is taken picture by picture (of losses, or of being right), so that what makes a
+    picture hard for both does not count as noise.
+
+    Args:
+        best: logits [V, C] on the choosing pictures.
+        last: likewise, of the last epoch's parameters.
+        labels: class indices [V].
+        selection: metric and margin.
+    """
+    if selection.metric == "val_loss":
+        gains = row_losses(last, labels) - row_losses(best, labels)
+    else:
+        gains = (best.argmax(1) == labels).double() - (last.argmax(1) == labels).double()
+    error = float(gains.std()) / len(labels) ** 0.5 if len(labels) > 1 else math.inf
+    return float(gains.mean()) > selection.margin * error
+
+
 def _candidates(
-    state: TrainingState, averaging: Averaging, selection_metric: str, measure: Measure
+    state: TrainingState,
+    epoch: tuple[Candidate, State],
+    averaging: Averaging,
+    selection_metric: str,
+    measure: Measure,
 ) -> list[tuple[Candidate, State]]:
-    network, result, averages = state.network, state.result, state.averages
-    found: list[tuple[Candidate, State]] = [(candidate_of(result.best), result.best_state)]
+    network, averages = state.network, state.averages
+    found: list[tuple[Candidate, State]] = [epoch]
     if averages.swa_epochs:
         swa = _load_average(network, averages.swa, measure, recalibrates=True)
         found.append((_measured("swa", averages.swa_epochs, 1.0, measure), swa))

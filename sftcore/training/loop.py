@@ -208,7 +208,7 @@ def _close_epoch(
     with uninterrupted():
         state.add_epoch(
             record,
-            selection_metric=plan.selection_metric,
+            selection_metric=plan.selection.metric,
             min_change=phase.early_stopping_min_change,
             soup_size=plan.averaging.soup_size,
             is_in_swa=phase is plan.phases[-1]
@@ -264,8 +264,8 @@ def _num_drops(state: TrainingState, phase: Phase, plan: Plan) -> int:
     if phase.schedule.name != "plateau":
         return 0
     own = [record for record in state.result.history if record.phase == phase.name]
-    by_loss = plan.selection_metric == "val_loss"
-    losses = [r.val_loss if by_loss else -getattr(r, plan.selection_metric) for r in own]
+    by_loss = plan.selection.metric == "val_loss"
+    losses = [r.val_loss if by_loss else -getattr(r, plan.selection.metric) for r in own]
     return plateau_drops(losses, phase.schedule.patience)
 
 
@@ -295,7 +295,4 @@ def _finish(state: TrainingState, course: Course) -> None:
         recalibrate=fit_if_moving,
         always_recalibrates=plan.update.batch_norm == "recalibrate",
     )
-    choose_parameters(state, plan.averaging, plan.selection_metric, measure, plan.rows)
-    if len(plan.rows.judge):
-        with state.measured_network():
-            state.result.last_judge_logits = logits_of(network, inputs, plan.rows.judge)
+    choose_parameters(state, plan.averaging, plan.selection, measure, plan.rows)

@@ -12,7 +12,7 @@ from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.objective import Knowledge
 from sftcore.training.records import EpochRecord
-from sftcore.training.settings import Averaging, Phase, Seeds, Update
+from sftcore.training.settings import Averaging, Phase, Seeds, Selection, Update
 from sftcore.training.views import Pictures
 
 
@@ -47,7 +47,8 @@ class Plan:
         phases: one after the other; the epochs count on over all of them.
         update: what each update does.
         averaging: which averages of parameters are tried at the end.
-        selection_metric: see :func:`sftcore.training.records.is_better`.
+        selection: which epoch is kept.
+        measure_every: epochs from one measurement of the training pictures to the next.
         seeds: decide order, augmentation and dropout.
         frozen_identity: names the starting parameters, as a key of the feature cache.
     """
@@ -57,9 +58,10 @@ class Plan:
     phases: Sequence[Phase]
     update: Update
     averaging: Averaging
-    selection_metric: str
+    selection: Selection
     seeds: Seeds
     frozen_identity: str
+    measure_every: int = 1
 
     @property
     def num_epochs(self) -> int:

@@ -121,7 +121,7 @@ class Candidate:
     """A set of parameters that the training could end with, measured as an epoch is.
 
     Attributes:
-        name: ``best epoch``, ``swa``, ``soup`` or ``wise_ft``.
+        name: ``best epoch``, ``last epoch``, ``swa``, ``soup`` or ``wise_ft``.
         epochs: whose parameters went into it.
         alpha: of WiSE-FT, the part of the fine-tuned parameters; 1 for all others.
     """
@@ -170,6 +170,7 @@ class FitResult:
         chosen_state: its parameters and buffers.
         val_logits: of the chosen parameters, [V, C] in the order of the validation rows.
         judge_logits: likewise of the rows that had no say, [J, C]; None without any.
+        best_judge_logits: the same of the best epoch's parameters.
         last_judge_logits: the same of the last epoch's parameters.
         updates: those that led to the last parameters.
         incidents: of the guard, those that were rolled back among them.
@@ -186,6 +187,7 @@ class FitResult:
     chosen_state: dict[str, Tensor] = field(default_factory=dict)
     val_logits: Tensor | None = None
     judge_logits: Tensor | None = None
+    best_judge_logits: Tensor | None = None
     last_judge_logits: Tensor | None = None
     updates: UpdateLog = field(default_factory=UpdateLog)
     incidents: list[Incident] = field(default_factory=list)

@@ -137,6 +137,23 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which epoch a training ends with.
+
+    On few validation pictures the least of many losses is mostly luck, and a schedule is made for
+    its end; so an earlier epoch has to be better beyond noise (in the spirit of the rule of one
+    standard error; Breiman et al., 1984, Classification and regression trees, section 3.4.3).
+
+    Attributes:
+        metric: see :func:`sftcore.training.records.is_better`.
+        margin: standard errors by which an earlier epoch must beat the last one; 0 takes the best.
+    """
+
+    metric: str
+    margin: float
+
+
+@dataclass(frozen=True)
 class Averaging:
     """Which averages of parameters are kept while training, and tried at its end.
 

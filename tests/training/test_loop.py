@@ -31,6 +31,7 @@ SMALL = {
     "model.trainable_blocks": "all",
     "train.epochs": 2,
     "train.head": "descend",
+    "train.selection_margin": 0.0,
     "train.head_epochs": 0,
     "train.batch_size": 8,
     "train.learning_rate": 0.01,
@@ -98,7 +99,7 @@ def test_kept_features_give_the_numbers_of_computed_ones(store: Store) -> None:
     )
     for one, other in zip(kept.history, computed.history, strict=True):
         numbers = [list(asdict(r).values())[2:] for r in (one, other)]
-        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4)
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-3)
 
 
 def test_trainings_share_features_only_when_they_may(store: Store) -> None:
@@ -208,7 +209,7 @@ def test_a_plateau_is_one_of_the_metric_that_selects(name: str) -> None:
     state = SimpleNamespace(result=SimpleNamespace(history=history))
     phase = SimpleNamespace(name="full", schedule=SimpleNamespace(name="plateau", patience=1))
     drops = {
-        metric: _num_drops(state, phase, SimpleNamespace(selection_metric=metric))  # type: ignore[arg-type]
+        metric: _num_drops(state, phase, SimpleNamespace(selection=SimpleNamespace(metric=metric)))  # type: ignore[arg-type]
         for metric in ("val_loss", *flat)
     }
     assert drops == {"val_loss": 2} | dict.fromkeys(flat, 2) | {name: 1}
