@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.guard import SIMULATIONS, simulate
+from benchmarks.guard_simulation import SIMULATIONS, simulate
 from sftcore.data.store import Store
 from sftcore.evaluation.stability_figures import updates_figure
 from sftcore.stability.answers import advice, choose_answer, reasons
