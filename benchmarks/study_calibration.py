@@ -7,42 +7,45 @@ whose truth is known, because their trainings are injected:
 ``methods``: heads whose rows differ, with the mean difference over all pools taken off: no row is
 better, but a pool of pictures favours one by chance, which is what the correction is for.
 ``simulated``: drawn losses with the variances that ``methods`` measured.
-``planted``: rows with a true effect of several sizes, drawn and real (fewer wrong labels).
+``planted_drawn``, ``planted``: a row with a true effect, drawn, or real (fewer wrong labels).
 
-Every study has its own pool, replicates and seeds. Prints Markdown tables; writes features under
-``.sft`` alone. Equal arguments give equal tables.
+Pictures are the prepared ones, or Fashion-MNIST's. Every study has its own pool, replicates and
+seeds. Prints Markdown tables; writes features under ``.sft`` alone. Equal arguments give equal
+tables.
 """
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from joblib import Parallel, delayed
-
-from benchmarks.head_cells import HeadCells, Recipe, head_loss, recipe_of
+from benchmarks.head_cells import HeadCells, Recipe, recipe_of
+from benchmarks.known_effects import (
+    METHODS,
+    Bench,
+    Measured,
+    measure_effects,
+    measure_methods,
+    with_rows,
+)
 from benchmarks.pools import Population, fashion_mnist, shipped
 from benchmarks.simulated_cells import SimulatedCells, Spread
 from benchmarks.study_tally import (
     POWER_HEAD,
     TALLY_HEAD,
+    Power,
     StudyFound,
     found_in_80_percent,
     measure_power,
     run_study,
     tally_row,
 )
-from sftcore.ablation.plan import Cell, join_changes
-from sftcore.grids import BASELINE_ROW, Changes
-from sftcore.params import check_params, load_params, override
+from sftcore.ablation.plan import Cell
+from sftcore.grids import Changes
+from sftcore.params import load_params, override
 from sftcore.pipeline.paths import PREPARED
 from sftcore.sections import Params
 
-RECIPE: Changes = {"train.learning_rate": 0.1, "train.range_test": False}
 HARMLESS: dict[str, Changes] = {  # no head heeds them
     "window": {"train.guard_window": 60},
     "snapshots": {"train.guard_snapshot_updates": 20},
@@ -52,52 +55,9 @@ HARMLESS: dict[str, Changes] = {  # no head heeds them
     "patience": {"train.schedule_patience": 3},
 }
 FEW = {name: HARMLESS[name] for name in ("snapshots", "incidents")}
-METHODS: dict[str, Changes] = {
-    "rate": {"train.learning_rate": 0.05},
-    "weight_decay": {"train.weight_decay": 0.01},
-    "label_smoothing": {"train.label_smoothing": 0.1},
-    "dropout": {"model.dropout": 0.3},
-}
-WRONG = (0.1, 0.2, 0.4, 0.6)  # parts of the labels, which the planted row has right
-SHIFTS = (0.0, 0.02, 0.05, 0.1, 0.2)  # nats
+WRONG = (0.2, 0.4, 0.6)  # parts of the labels, which the planted row has right
+SHIFTS = (0.02, 0.05, 0.1, 0.2)  # nats
 PLANTED = "planted"
-NUM_TRUTH_REPLICATES = 3
-FIRST_TRUTH_POOL = 500_000  # numbers of pools that no study draws
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What the parts need.
-
-    Attributes:
-        params: of the repository, with the head's recipe and a small tree.
-        num: of A/A studies.
-        num_planted: studies by size of a planted effect.
-        num_pools: pools that a true effect is measured on.
-        jobs: processes.
-    """
-
-    params: Params
-    num: int
-    num_planted: int
-    num_pools: int
-    jobs: int
-
-    def each(self, function: Callable[[int], Any], count: int) -> list[Any]:
-        """The function of 0, 1, ... in their order."""
-        return list(Parallel(n_jobs=self.jobs)(delayed(function)(i) for i in range(count)))
-
-
-def with_rows(params: Params, rows: Mapping[str, Changes], recipe: Changes) -> Params:
-    """A recipe whose study screens these rows, and has nothing but screen and confirmation."""
-    tree = override(params, {**RECIPE, **recipe}, "recipe").model_dump()
-    grid = tree["ablation"]["quick"]
-    grid["screen"] |= {
-        "rows": {BASELINE_ROW: {}, **rows}, "all_together": [], "leave_one_out": False,
-    }  # fmt: skip
-    grid |= {"data_size": None, "stability": None}
-    tree["ablation"] |= {"grid": "quick", "metric": "loss", "full": grid}
-    return check_params(tree, "study_calibration")
 
 
 def head_study(
@@ -127,43 +87,7 @@ def simulated_study(
     return run_study(params, cells, 10, lambda cell: cells.truth(cell.row.name))
 
 
-def measure_effects(
-    bench: Bench, params: Params, population: Population, recipes: Sequence[Recipe]
-) -> np.ndarray:
-    """Differences of recipes from the first one on pools of their own.
-
-    Returns:
-        [recipes, pools, replicates], in nats.
-    """
-    fractions = params.ablation.judge_fraction, params.ablation.choose_fraction
-    losses = bench.each(
-        partial(_losses, population=population, fractions=fractions, recipes=recipes),
-        bench.num_pools,
-    )
-    found = np.moveaxis(np.array(losses), -1, 0)
-    return found - found[:1]
-
-
-def _losses(
-    pool: int, population: Population, fractions: tuple[float, float], recipes: Sequence[Recipe]
-) -> np.ndarray:
-    cells = HeadCells(population, FIRST_TRUTH_POOL + pool, *fractions)
-    return np.array([
-        [head_loss(population, cells.parts(replicate), recipe, cells.study, number)
-         for number, recipe in enumerate(recipes)]
-        for replicate in range(NUM_TRUTH_REPLICATES)
-    ])  # fmt: skip
-
-
-def components(differences: np.ndarray) -> Spread:
-    """Spread of differences [pools, replicates], by analysis of variance (Fisher, 1925)."""
-    num = differences.shape[1]
-    within = float(differences.var(axis=1, ddof=1).mean())
-    between = float(differences.mean(axis=1).var(ddof=1)) - within / num
-    return Spread(max(0.0, between) ** 0.5, within**0.5)
-
-
-def luck(bench: Bench, population: Population) -> None:
+def luck(bench: Bench, population: Population, measured: Measured) -> None:
     """All rows are the baseline."""
     params = with_rows(bench.params, HARMLESS, {})
     study = partial(head_study, params=params, population=population, taken_off={}, truths={})
@@ -171,42 +95,22 @@ def luck(bench: Bench, population: Population) -> None:
     print(tally_row(f"luck, {population.name}", found), flush=True)
 
 
-def methods(bench: Bench, population: Population) -> tuple[Spread, tuple[int, int]]:
+def methods(bench: Bench, population: Population, measured: Measured) -> None:
     """Rows that differ, and are worth the same in the mean over all pools."""
-    params = with_rows(bench.params, METHODS, {})
-    pairs = [join_changes([METHODS[a], METHODS[b]]) for a, b in combinations(METHODS, 2)]
-    names = [BASELINE_ROW, *METHODS, *(" + ".join(pair) for pair in combinations(METHODS, 2))]
-    resolved = [override(params, changes, "row") for changes in ({}, *METHODS.values(), *pairs)]
-    recipes = [recipe_of(each.model, each.train) for each in resolved]
-    differences = measure_effects(bench, params, population, recipes)
-    effects = dict(zip(recipes, differences.mean(axis=(1, 2)).tolist(), strict=True))
-    study = partial(head_study, params=params, population=population, taken_off=effects, truths={})
+    study = partial(
+        head_study, params=with_rows(bench.params, METHODS, {}), population=population,
+        taken_off=measured.effects, truths={},
+    )  # fmt: skip
     found = bench.each(study, bench.num)
-    print(tally_row(f"methods of equal worth, {population.name}", found))
-    print("\n| row | true difference, nats | between pools, σ | within, σ | ratio of variances |")
-    print("|---|---|---|---|---|")
-    spreads = [components(each) for each in differences[1:]]
-    for name, each, spread in zip(names[1:], differences[1:], spreads, strict=True):
-        ratio = spread.between**2 / spread.within**2
-        print(f"| {name} | {each.mean():+.4f} | {spread.between:.4f} | {spread.within:.4f} "
-              f"| {ratio:.2f} |")  # fmt: skip
-    print(flush=True)
-    single = spreads[: len(METHODS)]
-    spread = Spread(*(
-        float(np.mean([getattr(s, name) ** 2 for s in single])) ** 0.5
-        for name in ("between", "within")
-    ))  # fmt: skip
-    parts = HeadCells(population, 0, params.ablation.judge_fraction,
-                      params.ablation.choose_fraction).parts(0)  # fmt: skip
-    return spread, (len(parts.train), len(parts.judge))
+    print(tally_row(f"methods of equal worth, {population.name}", found), flush=True)
 
 
-def simulated(bench: Bench, spread: Spread, sizes: tuple[int, int]) -> None:
+def simulated(bench: Bench, population: Population, measured: Measured) -> None:
     """Drawn losses, with several ratios of the variances."""
     params = with_rows(bench.params, HARMLESS, {})
+    spread, sizes = measured.spread, measured.sizes
     assumed = (sizes[1] / sizes[0]) ** 0.5
     for name, between in (
-        ("no pool favours a row", 0.0),
         ("as measured", spread.between),
         ("ratio n_judge/n_train", assumed * spread.within),
     ):
@@ -217,28 +121,36 @@ def simulated(bench: Bench, spread: Spread, sizes: tuple[int, int]) -> None:
         print(tally_row(f"simulated, {name}", bench.each(study, bench.num)), flush=True)
 
 
-def planted(bench: Bench, spread: Spread, sizes: tuple[int, int], population: Population) -> None:
-    """Power by size of a true effect."""
+def planted_drawn(bench: Bench, population: Population, measured: Measured) -> None:
+    """Power by size of a true effect, in drawn losses."""
     params = with_rows(bench.params, {PLANTED: {"train.guard_window": 70}, **FEW}, {})
+    print(f"\n{POWER_HEAD}")
     powers = []
-    print(POWER_HEAD)
     for shift in SHIFTS:
         study = partial(
-            simulated_study, params=params, spread=spread, effects={PLANTED: -shift}, sizes=sizes
-        )
+            simulated_study, params=params, spread=measured.spread, effects={PLANTED: -shift},
+            sizes=measured.sizes,
+        )  # fmt: skip
         found = bench.each(study, bench.num_planted)
         powers.append(measure_power(f"drawn, {shift:g} nats", PLANTED, found))
         print(powers[-1].line, flush=True)
-    last = powers[-1].visible
-    print(f"\nFound in 80 %: {found_in_80_percent(powers):.3f}; called visible: {last:.3f}.\n")
-    print(POWER_HEAD)
-    powers = [_cleaner_labels(bench, population, wrong) for wrong in WRONG]
-    visible = float(np.median([power.visible for power in powers]))
-    print(f"\nFound in 80 %: {found_in_80_percent(powers):.3f}; called visible: {visible:.3f}.\n")
+    _compare_visible(powers)
 
 
-def _cleaner_labels(bench: Bench, population: Population, wrong: float) -> Any:
-    """The recipe with wrong labels, and a row that has half as many of them."""
+def planted(bench: Bench, population: Population, measured: Measured) -> None:
+    """Power by size of a true effect: the recipe has wrong labels, and a row half as many."""
+    print(f"\n{POWER_HEAD}")
+    _compare_visible([_cleaner_labels(bench, population, wrong) for wrong in WRONG])
+
+
+def _compare_visible(powers: Sequence[Power]) -> None:
+    visible = ", ".join(f"{power.visible:.3f}" for power in powers)
+    print(f"\nFound in 80 %: {found_in_80_percent(powers):.3f} nats; called visible: {visible}.\n",
+          flush=True)  # fmt: skip
+
+
+def _cleaner_labels(bench: Bench, population: Population, wrong: float) -> Power:
+    """Studies of one size."""
     half: Changes = {"train.random_erasing": wrong / 2}
     params = with_rows(bench.params, {PLANTED: half, **FEW}, {"train.random_erasing": wrong})
     resolved = [params, override(params, half, "row")]
@@ -254,28 +166,32 @@ def _cleaner_labels(bench: Bench, population: Population, wrong: float) -> Any:
     return power
 
 
+PARTS: dict[str, Callable[[Bench, Population, Measured], None]] = {
+    part.__name__: part for part in (luck, methods, simulated, planted_drawn, planted)
+}
+
+
 def main() -> None:
     """Conduct, tally, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
     parser.add_argument("--fashion-mnist", type=Path, help="folder of FashionMNIST/raw")
     parser.add_argument("--studies", type=int, default=300)
     parser.add_argument("--planted", type=int, default=100)
-    parser.add_argument("--pools", type=int, default=200)
+    parser.add_argument("--pools", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     params = load_params()
     bench = Bench(params, options.studies, options.planted, options.pools, options.jobs)
-    populations = [shipped(params.model, PREPARED)]
-    if options.fashion_mnist:
-        populations.append(fashion_mnist(params.model, options.fashion_mnist, 20_000, 128, 545))
-    print(TALLY_HEAD)
-    spread, sizes = methods(bench, populations[-1])
-    print(TALLY_HEAD)
-    for population in populations[::-1]:
-        luck(bench, population)
-    simulated(bench, spread, sizes)
-    print()
-    planted(bench, spread, sizes, populations[-1])
+    population = (
+        fashion_mnist(params.model, options.fashion_mnist, 20_000, 128, 545)
+        if options.fashion_mnist
+        else shipped(params.model, PREPARED)
+    )
+    measured = measure_methods(bench, population)
+    print(f"\n{TALLY_HEAD}", flush=True)
+    for name in options.parts:
+        PARTS[name](bench, population, measured)
 
 
 if __name__ == "__main__":
