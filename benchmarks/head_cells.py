@@ -67,6 +67,8 @@ class HeadCells:
         judge_fraction: of a replicate.
         choose_fraction: of a replicate.
         taken_off: true effects that are taken off the judged loss, by recipe.
+        has_own_luck: whether every row draws its own start and order; rows of real studies share
+            them in a replicate, so that rows without a difference would be equal to the last bit.
     """
 
     population: Population
@@ -74,6 +76,7 @@ class HeadCells:
     judge_fraction: float
     choose_fraction: float
     taken_off: Mapping[Recipe, float] = field(default_factory=dict)
+    has_own_luck: bool = False
     _pool: pd.DataFrame | None = None
     _parts: dict[int, Parts] = field(default_factory=dict)
 
@@ -95,7 +98,8 @@ class HeadCells:
         parts, row = self.parts(cell.replicate), cell.row
         recipe = recipe_of(row.model, row.train)
         seed = self.study * REPLICATES_PER_STUDY + cell.replicate
-        stream = numpy_stream(seed, "head", row.name, row.setting, cell.seed)
+        own = (row.name, row.setting) if self.has_own_luck else ()
+        stream = numpy_stream(seed, "head", *own, cell.seed)
         found = head_cell(self.population, parts, cell, recipe, stream)
         if recipe in self.taken_off and not row.is_probe:
             found.judged["loss"] -= self.taken_off[recipe]
@@ -121,18 +125,18 @@ def head_cell(
 
 
 def head_loss(
-    population: Population, parts: Parts, recipe: Recipe, study: int, number: int
+    population: Population, parts: Parts, recipe: Recipe, study: int, replicate: int
 ) -> float:
-    """Judged loss of one head, by itself.
+    """Judged loss of one head, by itself; recipes share the luck of a replicate.
 
     Args:
         population: of the pictures.
         parts: of a replicate.
         recipe: of the head.
         study: number of the pool.
-        number: tells recipes of one replicate apart.
+        replicate: number.
     """
-    stream = numpy_stream(study, "truth", number, int(parts.train.sum()))
+    stream = numpy_stream(study, "truth", replicate)
     epochs = descend(population, parts, recipe, stream, NUM_EPOCHS)
     losses = [_loss(population, parts.val, weights) for weights in epochs]
     return _loss(population, parts.judge, epochs[int(np.argmin(losses))])

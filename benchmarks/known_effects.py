@@ -84,9 +84,8 @@ def _losses(
 ) -> np.ndarray:
     cells = HeadCells(population, FIRST_TRUTH_POOL + pool, *fractions)
     return np.array([
-        [head_loss(population, cells.parts(replicate), recipe, cells.study, number)
-         for number, recipe in enumerate(recipes)]
-        for replicate in range(NUM_TRUTH_REPLICATES)
+        [head_loss(population, cells.parts(k), recipe, cells.study, k) for recipe in recipes]
+        for k in range(NUM_TRUTH_REPLICATES)
     ])  # fmt: skip
 
 

@@ -66,12 +66,14 @@ def head_study(
     population: Population,
     taken_off: Mapping[Recipe, float],
     truths: Mapping[Recipe, float],
+    has_own_luck: bool = False,
 ) -> StudyFound:
     """One study of heads."""
     ablation = params.ablation
     cells = HeadCells(
-        population, study, ablation.judge_fraction, ablation.choose_fraction, taken_off
-    )
+        population, study, ablation.judge_fraction, ablation.choose_fraction, taken_off,
+        has_own_luck,
+    )  # fmt: skip
 
     def truth(cell: Cell) -> float:
         return truths.get(recipe_of(cell.row.model, cell.row.train), 0.0)
@@ -90,7 +92,9 @@ def simulated_study(
 def luck(bench: Bench, population: Population, measured: Measured) -> None:
     """All rows are the baseline."""
     params = with_rows(bench.params, HARMLESS, {})
-    study = partial(head_study, params=params, population=population, taken_off={}, truths={})
+    study = partial(
+        head_study, params=params, population=population, taken_off={}, truths={}, has_own_luck=True
+    )
     found = bench.each(study, bench.num)
     print(tally_row(f"luck, {population.name}", found), flush=True)
 
