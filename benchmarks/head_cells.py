@@ -19,6 +19,7 @@ from sftcore.sections import ModelParams, TrainParams
 from sftcore.training.records import EpochRecord, candidate_of
 
 NUM_EPOCHS = 12
+UPDATES_PER_EPOCH = 6  # batches of 64, or six times all pictures, then without any luck
 FEATURE_SCALE = 8.0  # with it, the learning rates of whole trainings suit a head
 MOMENTUM = 0.9
 PROBE_EPOCHS = 1  # a probe that is worth little, so that rows alone decide what is advised
@@ -161,8 +162,8 @@ def descend(
     velocity, epochs = np.zeros_like(weights), []
     for _ in range(num):
         order = stream.permutation(count)
-        for start in range(0, count - size // 2, size):
-            rows = order[start : start + size]
+        for step in range(UPDATES_PER_EPOCH):
+            rows = order[step * size : (step + 1) * size] if size < count else order
             inputs = features[rows]
             if recipe.dropout > 0:
                 kept = stream.random(inputs.shape, np.float32) >= recipe.dropout

@@ -18,6 +18,7 @@ from sftcore.params import check_params, override
 from sftcore.sections import Params
 
 RECIPE: Changes = {"train.learning_rate": 0.1, "train.batch_size": 64, "train.range_test": False}
+QUIET: Changes = {"train.batch_size": 4096}  # all pictures in every update: no luck but the start
 METHODS: dict[str, Changes] = {
     "weight_decay": {"train.weight_decay": 0.01},
     "label_smoothing": {"train.label_smoothing": 0.1},
@@ -112,9 +113,9 @@ class Measured:
     sizes: tuple[int, int]
 
 
-def measure_methods(bench: Bench, population: Population) -> Measured:
+def measure_methods(bench: Bench, population: Population, recipe: Changes) -> Measured:
     """True effects, and how far pools and replicates scatter about them; prints a table."""
-    params, ablation = with_rows(bench.params, METHODS, {}), bench.params.ablation
+    params, ablation = with_rows(bench.params, METHODS, recipe), bench.params.ablation
     pairs = {
         f"{a} + {b}": join_changes([METHODS[a], METHODS[b]]) for a, b in combinations(METHODS, 2)
     }
@@ -124,8 +125,9 @@ def measure_methods(bench: Bench, population: Population) -> Measured:
     differences = measure_effects(bench, params, population, recipes)
     cells = HeadCells(population, 0, ablation.judge_fraction, ablation.choose_fraction)
     parts = cells.parts(0)
-    print(f"{population.name}: {len(parts.train)} pictures train, {len(parts.val)} choose, "
-          f"{len(parts.judge)} judge; {bench.num_pools} pools, "
+    kind = "all pictures in every update" if recipe else "minibatches"
+    print(f"\n{population.name}, {kind}: {len(parts.train)} pictures train, "
+          f"{len(parts.val)} choose, {len(parts.judge)} judge; {bench.num_pools} pools, "
           f"{NUM_TRUTH_REPLICATES} replicates of each\n\n"
           "| row | true difference, nats | σ between pools | σ within | ratio of variances |\n"
           "|---|---|---|---|---|")  # fmt: skip

@@ -4,7 +4,7 @@ Hundreds of whole studies (:func:`sftcore.ablation.study.conduct`: screen, confi
 whose truth is known, because their trainings are injected:
 
 ``luck``: heads on real features; all rows are the baseline and differ by their seeds alone.
-``methods``: heads whose rows differ, with the mean difference over all pools taken off: no row is
+``methods``: heads without luck whose rows differ, with the mean difference over all pools taken off: no row is
 better, but a pool of pictures favours one by chance, which is what the correction is for.
 ``simulated``: drawn losses with the variances that ``methods`` measured.
 ``planted_drawn``, ``planted``: a row with a true effect, drawn, or real (fewer wrong labels).
@@ -22,6 +22,7 @@ from pathlib import Path
 from benchmarks.head_cells import HeadCells, Recipe, recipe_of
 from benchmarks.known_effects import (
     METHODS,
+    QUIET,
     Bench,
     Measured,
     measure_effects,
@@ -102,7 +103,7 @@ def luck(bench: Bench, population: Population, measured: Measured) -> None:
 def methods(bench: Bench, population: Population, measured: Measured) -> None:
     """Rows that differ, and are worth the same in the mean over all pools."""
     study = partial(
-        head_study, params=with_rows(bench.params, METHODS, {}), population=population,
+        head_study, params=with_rows(bench.params, METHODS, QUIET), population=population,
         taken_off=measured.effects, truths={},
     )  # fmt: skip
     found = bench.each(study, bench.num)
@@ -156,7 +157,9 @@ def _compare_visible(powers: Sequence[Power]) -> None:
 def _cleaner_labels(bench: Bench, population: Population, wrong: float) -> Power:
     """Studies of one size."""
     half: Changes = {"train.random_erasing": wrong / 2}
-    params = with_rows(bench.params, {PLANTED: half, **FEW}, {"train.random_erasing": wrong})
+    params = with_rows(
+        bench.params, {PLANTED: half, **FEW}, {"train.random_erasing": wrong, **QUIET}
+    )
     resolved = [params, override(params, half, "row")]
     recipes = [recipe_of(each.model, each.train) for each in resolved]
     effect = float(measure_effects(bench, params, population, recipes)[1].mean())
@@ -192,7 +195,8 @@ def main() -> None:
         if options.fashion_mnist
         else shipped(params.model, PREPARED)
     )
-    measured = measure_methods(bench, population)
+    measure_methods(bench, population, {})
+    measured = measure_methods(bench, population, QUIET)
     print(f"\n{TALLY_HEAD}", flush=True)
     for name in options.parts:
         PARTS[name](bench, population, measured)
