@@ -4,8 +4,8 @@ Hundreds of whole studies (:func:`sftcore.ablation.study.conduct`: screen, confi
 whose truth is known, because their trainings are injected:
 
 ``luck``: heads on real features; all rows are the baseline and differ by their seeds alone.
-``methods``: heads without luck whose rows differ, with the mean difference over all pools taken off: no row is
-better, but a pool of pictures favours one by chance, which is what the correction is for.
+``methods``: heads without luck, whose rows differ, with the mean difference over all pools taken
+off: no row is better, but a pool favours one by chance, which is what the correction is for.
 ``simulated``: drawn losses with the variances that ``methods`` measured.
 ``planted_drawn``, ``planted``: a row with a true effect, drawn, or real (fewer wrong labels).
 
