@@ -8,6 +8,9 @@ from sftcore.parameter_types import Fraction, Rate, Scalar, Schedule, Section
 
 BASELINE_ROW = "none"
 ALL_TOGETHER_ROW = "all_together"
+PROBE_ROW = "probe"
+COMPOSED_ROW = "composed"
+WITHOUT = "without "  # begins the name of a row that leaves one out
 Changes = dict[str, Scalar]
 Replicates = Annotated[int, Field(ge=2, le=100)]
 
@@ -33,6 +36,9 @@ class ScreenParams(Section):
                 f"the row {ALL_TOGETHER_ROW} is made of the rows that all_together lists: take it "
                 "out of screen.rows"
             )
+        made = [n for n in self.rows if n in (PROBE_ROW, COMPOSED_ROW) or n.startswith(WITHOUT)]
+        if made:
+            raise ValueError(f"the study makes a row {made[0]!r} itself: give yours another name")
         if unknown := [name for name in self.all_together if name not in self.rows]:
             raise ValueError(f"all_together names {unknown[0]!r}; there are {', '.join(self.rows)}")
         if self.leave_one_out and len(self.all_together) < 3:

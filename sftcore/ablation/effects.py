@@ -4,15 +4,16 @@ Every interval here is the corrected resampled t over replicates
 (:func:`sftcore.metrics.intervals.resampled_interval`): it speaks of new pictures and new seeds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from sftcore.ablation.plan import CONFIRM, PROBE_ROW
+from sftcore.ablation.plan import CONFIRM
 from sftcore.ablation.table import FINISHED, METRICS, judging_ratio, pairs_of
-from sftcore.grids import BASELINE_ROW
+from sftcore.grids import BASELINE_ROW, PROBE_ROW
 from sftcore.metrics.classification import resolution
 from sftcore.metrics.intervals import (
     Interval,
@@ -116,13 +117,16 @@ def compare_rows(
 
 
 def _step_down(p_values: Sequence[float], confidence: float) -> list[float]:
-    """Confidence of each interval, so that it says what Holm's procedure says."""
-    alpha, count = 1 - confidence, len(p_values)
-    levels = [1 - alpha / max(1, count)] * count
-    remaining, is_open = count, True
-    known = [index for index in range(count) if p_values[index] == p_values[index]]
+    """Confidence of each interval, so that it says what Holm's procedure says.
+
+    Like there, a row without a p value is not counted.
+    """
+    alpha = 1 - confidence
+    known = [index for index, p_value in enumerate(p_values) if not math.isnan(p_value)]
+    levels = [confidence] * len(p_values)
+    remaining, is_open = len(known), True
     for index in sorted(known, key=lambda i: p_values[i]):
-        levels[index] = 1 - alpha / max(1, remaining)
+        levels[index] = 1 - alpha / remaining
         is_open = is_open and p_values[index] < alpha / remaining
         remaining -= is_open
     return levels

@@ -8,7 +8,7 @@ import pandas as pd
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.effects import BETTER, WORSE
-from sftcore.ablation.plan import CONFIRM, DATA_SIZE, PROBE_ROW
+from sftcore.ablation.plan import CONFIRM, DATA_SIZE
 from sftcore.ablation.table import FINISHED
 from sftcore.evaluation.drawing import (
     BLUE,
@@ -21,7 +21,7 @@ from sftcore.evaluation.drawing import (
     plain_label,
     to_png,
 )
-from sftcore.grids import BASELINE_ROW
+from sftcore.grids import BASELINE_ROW, PROBE_ROW
 
 _PANELS = {
     "loss": "loss (nats)\n← better",

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from itertools import product
 
 from sftcore.data.portions import Portion
-from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW, Changes
+from sftcore.grids import (
+    ALL_TOGETHER_ROW,
+    BASELINE_ROW,
+    COMPOSED_ROW,
+    PROBE_ROW,
+    WITHOUT,
+    Changes,
+)
 from sftcore.params import override, settings_of
 from sftcore.sections import ModelParams, Params, TrainParams
 
@@ -13,8 +20,6 @@ SCREEN = "screen"
 CONFIRM = "confirm"
 DATA_SIZE = "data_size"
 STABILITY = "stability"
-PROBE_ROW = "probe"
-COMPOSED_ROW = "composed"
 _FIRST_CONFIRMING = 1000  # number of the first replicate that the screen never saw
 _SOURCES = ("init", "order", "augmentation")  # of randomness
 
@@ -97,7 +102,7 @@ def plan_screen(params: Params) -> list[Row]:
     if screen.leave_one_out:
         for left_out in screen.all_together:
             rest = [single[name] for name in screen.all_together if name != left_out]
-            tried[f"without {left_out}"] = [join_changes(rest)]
+            tried[f"{WITHOUT}{left_out}"] = [join_changes(rest)]
     base = _override(params, screen.base, f"ablation.{params.ablation.grid}.screen.base")
     return [
         _resolve(base, SCREEN, name, changes, setting=number)

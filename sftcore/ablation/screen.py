@@ -6,7 +6,7 @@ import pandas as pd
 
 from sftcore.ablation.plan import SCREEN, Row
 from sftcore.ablation.table import FINISHED
-from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW, Changes
+from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW, WITHOUT, Changes
 
 _IS_LESS_BETTER = {"loss": True}
 SCREEN_COLUMNS = ("row", "setting", "num_replicates", "num_failed", "num_on_last_epoch", "loss",
@@ -79,7 +79,7 @@ def choose_rows(rows: Sequence[Row], table: pd.DataFrame, num_rows: int) -> dict
 
 
 def _is_made_of_others(row: Row) -> bool:
-    return row.name == ALL_TOGETHER_ROW or row.name.startswith("without ")
+    return row.name == ALL_TOGETHER_ROW or row.name.startswith(WITHOUT)
 
 
 def in_words(changes: Changes) -> str:

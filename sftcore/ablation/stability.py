@@ -2,12 +2,11 @@
 
 import pandas as pd
 
-from sftcore.ablation.plan import PROBE_ROW, STABILITY
+from sftcore.ablation.plan import STABILITY
 from sftcore.ablation.table import COLLAPSED, DIVERGED
-from sftcore.grids import BASELINE_ROW
+from sftcore.grids import BASELINE_ROW, PROBE_ROW
 from sftcore.metrics.intervals import failure_bound
 
-_LINE = 100  # characters of a terminal's line
 STABILITY_COLUMNS = ("answer", "schedule", "learning_rate", "num_replicates", "num_diverged",
                      "num_collapsed", "num_worse", "failure_bound", "last_loss", "last_accuracy",
                      "probe_loss", "num_incidents", "clipped_fraction", "batch_norm_gap",
@@ -94,27 +93,22 @@ def _cell(line: object) -> str:
 
 
 def stability_sentence(table: pd.DataFrame) -> str:
-    """Up to which rate the recipe is safe, and what makes higher rates safe.
+    """Which rates of the recipe are safe, and the answer that makes most others safe.
 
     Args:
         table: see :func:`stability_map`.
     """
     if table.empty:
         return ""
-    alone = _safe_rates(table[table["answer"] == BASELINE_ROW])
-    count = int(table["num_replicates"].iloc[0])
-    text = f"Rates better than the head alone in {count} of {count}: {_listed(alone)}"
-    helpers: dict[str, list[str]] = {}
-    for answer, group in table.groupby("answer", sort=False):
-        more = [rate for rate in _safe_rates(group) if rate not in alone]
-        if answer != BASELINE_ROW and more:
-            helpers.setdefault(_listed(more), []).append(str(answer))
-    added = [f"; with {', '.join(names)} also {rates}" for rates, names in helpers.items()]
-    if len(text) + len("".join(added)) >= _LINE:
-        added = [f"; with {len(names)} answers also {rates}" for rates, names in helpers.items()]
-    if len(text) + len("".join(added)) >= _LINE:
-        added = ["; more with answers: see the map"]
-    return f"{text}{''.join(added)}."
+    rates = sorted(table["learning_rate"].unique().tolist())
+    safe = {str(name): _safe_rates(group) for name, group in table.groupby("answer", sort=False)}
+    alone = safe.pop(BASELINE_ROW)
+    text = f"Better than the head alone in {int(table['num_replicates'].iloc[0])} replicates: {_listed(alone, rates)}"
+    added = {name: len(set(found) - set(alone)) for name, found in safe.items()}
+    best = max(added, key=lambda name: added[name], default="")  # the first of equals
+    if added.get(best):
+        text = f"{text}; with {best} {_listed(safe[best], rates)}"
+    return f"{text}."
 
 
 def _safe_rates(group: pd.DataFrame) -> list[float]:
@@ -123,5 +117,11 @@ def _safe_rates(group: pd.DataFrame) -> list[float]:
     return [float(rate) for rate in safe.index[safe.to_numpy(dtype=bool)]]
 
 
-def _listed(rates: list[float]) -> str:
-    return ", ".join(f"{rate:g}" for rate in rates) or "none"
+def _listed(safe: list[float], rates: list[float]) -> str:
+    """Neighbours on the map as a range, others one by one."""
+    if not safe:
+        return "no rate of the map"
+    inside = [rate for rate in rates if safe[0] <= rate <= safe[-1]]
+    if len(safe) > 2 and safe == inside:
+        return f"rate {safe[0]:g} to {safe[-1]:g}"
+    return "rate " + ", ".join(f"{rate:g}" for rate in safe)

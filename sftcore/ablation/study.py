@@ -10,7 +10,6 @@ from sftcore.ablation.cells import CellResult
 from sftcore.ablation.data_size import PowerLaw, fit_power_laws, growth_table, measure_growth
 from sftcore.ablation.effects import effects_table, mean_interval, worth_table
 from sftcore.ablation.plan import (
-    PROBE_ROW,
     Cell,
     Row,
     plan_cells,
@@ -23,7 +22,7 @@ from sftcore.ablation.screen import choose_rows, screen_table
 from sftcore.ablation.stability import stability_map
 from sftcore.ablation.table import cells_table
 from sftcore.ablation.verdict import Findings, write_verdict
-from sftcore.grids import BASELINE_ROW, Changes
+from sftcore.grids import BASELINE_ROW, PROBE_ROW, Changes
 from sftcore.metrics.intervals import smallest_visible_effect
 from sftcore.sections import Params
 

@@ -1,245 +1,256 @@
+"""Differences, intervals and verdicts of the confirmation, from tables made by hand."""
+
 import math
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sftcore.ablation.cells import CellResult
 from sftcore.ablation.effects import (
-    baseline_gap,
-    cells_table,
-    leave_one_out_effects,
-    regularization_effects,
+    BETTER,
+    EFFECT_COLUMNS,
+    FAILED,
+    LEAST_SPREAD_NATS,
+    UNCONVERGED,
+    UNSEEN,
+    WORSE,
+    Comparison,
+    compare_rows,
+    effects_table,
+    mean_interval,
+    worth_table,
 )
-from sftcore.ablation.plan import Cell, Row
-from sftcore.ablation.report import render_html, render_markdown, section
-from sftcore.ablation.stability import (
-    seed_spread,
-    spread_sentence,
-    stability_map,
-    stability_sentence,
-)
-from sftcore.ablation.stability_figures import spread_figure, stability_figure
-from sftcore.ablation.verdict import write_verdict
-from sftcore.sections import Params
-from sftcore.training.records import EpochRecord, candidate_of
-from tests.training.test_loop import small
+from sftcore.ablation.table import pairs_of
+from sftcore.metrics.intervals import failure_bound, resampled_interval
+from tests.ablation.made import lines, table
+
+NAN = float("nan")
+BASE = [1.0, 1.5, 2.0, 0.7, 1.2, 1.8]  # replicates differ far more than rows: only pairs can see
 
 
-@pytest.fixture(scope="module")
-def params() -> Params:
-    return small()
+def against(base: Sequence[float], differences: Sequence[float]) -> list[float]:
+    return [level + difference for level, difference in zip(base, differences, strict=True)]
 
 
-def result(
-    row: Row, seed: int, val: list[float], train: float = 0.1, diverged: str = ""
-) -> CellResult:
-    history = [
-        EpochRecord(i, "full", train, loss, 1.0, 1 - loss / 4, 0.1, 1.0, 0.5, 1.0, 1.0, 0.5, 0.2, 1)
-        for i, loss in enumerate(val)
-    ]
-    best = int(np.argmin(val)) if val else -1
-    chosen = [candidate_of(history[best])] if history else []
-    return CellResult(
-        cell=Cell(row, seed),
-        key=f"{row.name}{seed}",
-        history=history,
-        best_epoch=best,
-        diverged=diverged,
-        candidates=chosen,
-        chosen=len(chosen) - 1,
-        calibration={},
-        num_train=100,
-        num_incidents=len(history),
+def compare(cells: pd.DataFrame, *names: str, metric: str = "loss") -> dict[str, Comparison]:
+    return {line.row: line for line in compare_rows(cells, names, "none", metric, 0.95)}
+
+
+def test_differences_are_paired_by_replicate_and_corrected_for_shared_pictures() -> None:
+    shift = [-0.3, -0.302, -0.304, -0.301, -0.299, -0.303]
+    cells = table(lines("none", "loss", BASE), lines("good", "loss", against(BASE, shift)))
+    found = compare(cells.sample(frac=1, random_state=0), "good")["good"]
+    by_hand = resampled_interval(shift, 50 / 200, 0.95, LEAST_SPREAD_NATS)
+    assert (found.found.mean, found.found.low, found.found.high) == pytest.approx(
+        (by_hand.mean, by_hand.low, by_hand.high)
     )
-
-
-def row(params: Params, family: str, name: str, **changes: object) -> Row:
-    train = params.train.model_copy(update=changes)
-    named = {f"train.{key}": value for key, value in changes.items()}
-    return Row(family, name, named, params.model, train)  # type: ignore[arg-type]
-
-
-def test_effects_are_paired_and_corrected(params: Params) -> None:
-    none, good, bad, noise = (row(params, "regularization", n) for n in ("none", "g", "b", "n"))
-    base = [1.0, 1.5, 2.0]  # seeds differ far more than the rows: only pairing can see the effect
-    results = []
-    for seed, level in enumerate(base):
-        results += [
-            result(none, seed, [level]),
-            result(good, seed, [level - 0.3 - 0.001 * seed]),
-            result(bad, seed, [level + 0.3 + 0.001 * seed]),
-            result(noise, seed, [level + (0.2, -0.3, 0.05)[seed]]),
-        ]
-    effects = regularization_effects(cells_table(results, 10), 0.95)
-    loss = effects[effects["metric"] == "val_loss"].set_index("row")
-    assert loss["verdict"].to_dict() == {"g": "better", "b": "worse", "n": "within noise"}
-    assert loss.loc["g", "difference"] == pytest.approx(-0.301)
-    accuracy = effects[effects["metric"] == "val_accuracy"].set_index("row")
-    assert accuracy["verdict"].to_dict() == {"g": "better", "b": "worse", "n": "within noise"}
-    from scipy.stats import ttest_1samp
-
-    alone = ttest_1samp([-0.3, -0.301, -0.302], 0)
-    assert loss.loc["g", "p_holm"] > alone.pvalue
-    wide = alone.confidence_interval(1 - 0.05 / 3)
-    assert (loss.loc["g", "low"], loss.loc["g", "high"]) == pytest.approx((wide.low, wide.high))
-
-
-def test_a_failed_cell_is_a_result_and_no_pair(params: Params) -> None:
-    none, l1 = row(params, "regularization", "none"), row(params, "regularization", "l1")
-    results = [
-        *(result(none, seed, [1.0, 0.9 + seed]) for seed in range(3)),
-        result(l1, 0, [0.5]),
-        result(l1, 1, [0.6]),
-        result(l1, 2, [], diverged="full phase, epoch 0"),
-    ]
-    cells = cells_table(results, 10)
-    assert cells["status"].tolist() == ["finished"] * 5 + ["diverged"]
-    effects = regularization_effects(cells, 0.95)
-    assert effects["num_pairs"].tolist() == [2, 2, 2]
-
-
-def test_stability_counts_divergence_collapse_and_swings(params: Params) -> None:
-    rows = {rate: map_row(params, rate) for rate in (0.001, 0.01, 0.1, 1.0)}
-    results = [
-        result(rows[0.001], 0, [1.0, 0.9]),
-        result(rows[0.01], 0, [1.0, 1.8]),  # swings
-        result(rows[0.1], 0, [1.0, 1.1], train=math.log(10)),  # no better than guessing
-        result(rows[1.0], 0, [], diverged="at update 0"),
-        result(rows[1.0], 1, [1.0]),
-    ]
-    table = stability_map(cells_table(results, 10)).set_index("learning_rate")
-    assert table["is_stable"].tolist() == [True, False, False, False]
-    assert table["num_collapsed"].tolist() == [0, 0, 1, 0]
-    assert table["num_diverged"].tolist() == [0, 0, 0, 1]
-    assert table["failed_fraction"].tolist() == [0, 0, 1, 0.5]
-    assert table.loc[0.01, "max_swing"] == pytest.approx(0.8)
-    assert table.loc[0.01, "last_val_loss"] == pytest.approx(1.8)
-    assert table.loc[0.01, "num_incidents"] == 2
-    assert table.loc[0.01, "clipped_fraction"] == 0.5
-    assert stability_sentence(table.reset_index()) == (
-        "cosine: up to 0.001 is safe; 0.01 swings (validation loss rises by 0.80 in an epoch), 0.1 "
-        "collapses in 1 of 1 seeds, 1 diverges in 1 of 2 seeds. Nothing survives 0.1."
+    assert found.value - found.baseline == pytest.approx(np.mean(shift))
+    assert (found.verdict, found.num_replicates, found.num_failed) == (BETTER, 6, 0)
+    wide = table(
+        lines("none", "loss", BASE, num_judge=200),
+        lines("good", "loss", against(BASE, shift), num_judge=200),
     )
+    assert compare(wide, "good")["good"].found.low < found.found.low
 
 
-def test_a_training_that_ends_outside_of_the_numbers_is_no_stable_one(params: Params) -> None:
-    nan = float("nan")
-    results = [
-        result(map_row(params, 0.01), 0, [1.0, 0.9, nan]),
-        result(map_row(params, 0.1), 0, [nan, 1.0, 0.9]),
-        result(map_row(params, 1.0), 0, [1.0, 0.9], train=nan),
-    ]
-    table = stability_map(cells_table(results, 10))
-    assert table["num_diverged"].tolist() == [1, 0, 1]
-    assert table["max_swing"].tolist() == [math.inf, math.inf, pytest.approx(-0.1)]
-    assert not table["is_stable"].any()
-    assert "no rate is safe" in stability_sentence(table)
-    assert stability_figure(table, 10).startswith(b"\x89PNG")
+def test_less_loss_is_better_and_more_accuracy_is() -> None:
+    up, down = [0.3, 0.31, 0.29, 0.3, 0.3, 0.3], [-0.3, -0.31, -0.29, -0.3, -0.3, -0.3]
+    for metric in ("loss", "accuracy", "balanced_accuracy", "macro_f1"):
+        cells = table(
+            lines("none", metric, BASE), lines("up", metric, against(BASE, up)),
+            lines("down", metric, against(BASE, down)),
+        )  # fmt: skip
+        found = compare(cells, "up", "down", metric=metric)
+        expected = (WORSE, BETTER) if metric == "loss" else (BETTER, WORSE)
+        assert (found["up"].verdict, found["down"].verdict) == expected
 
 
-def test_the_map_says_which_answer_saves_what(params: Params) -> None:
-    results = []
-    for answer, reach in (("none", 0.01), ("clip", 0.1), ("guard", 1.0)):
-        for rate in (0.01, 0.1, 1.0):
-            for seed in range(3):
-                failed = rate > reach
-                results.append(
-                    result(map_row(params, rate, answer=answer), seed, [] if failed else [1.0, 0.8],
-                           diverged="at update 0" if failed else "")
-                )  # fmt: skip
-    table = stability_map(cells_table(results, 10))
-    assert stability_sentence(table) == (
-        "cosine: up to 0.01 is safe; 0.1 diverges in 3 of 3 seeds, 1 diverges in 3 of 3 seeds. "
-        "Safe with clip up to 0.1, with guard up to 1. 1, which fails in every seed alone, "
-        "survives in 3 of 3 seeds with guard."
+def test_what_no_difference_means_is_said_with_the_smallest_visible_one() -> None:
+    noise = [0.2, -0.3, 0.05, -0.02, 0.1, -0.1]
+    cells = table(lines("none", "loss", BASE), lines("noise", "loss", against(BASE, noise)))
+    (line,) = effects_table(cells, ["noise"], "loss", 0.95).query("metric == 'loss'").to_dict(
+        "records"
+    )  # fmt: skip
+    assert line["verdict"] == UNSEEN == "no difference seen"
+    assert line["low"] < 0 < line["high"]
+    # More than half the interval's width: an effect on its edge is found in half of all studies.
+    assert line["visible"] > (line["high"] - line["low"]) / 2 > 0
+
+
+def test_other_families_are_no_evidence() -> None:
+    cells = table(
+        lines("none", "loss", BASE), lines("a", "loss", BASE),
+        lines("none", "loss", BASE, family="screen"),
+        lines("a", "loss", [0.0] * 6, family="screen"),
+        lines("none", "loss", [9.0] * 6, family="data_size"),
+    )  # fmt: skip
+    assert compare(cells, "a")["a"].found.mean == 0.0
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_interval_verdict_and_p_are_of_one_test(data: st.DataObject) -> None:
+    """Holm's p is below α exactly where the interval leaves zero out, for any table of rows."""
+    num_rows = data.draw(st.integers(1, 5))
+    num_replicates = data.draw(st.integers(2, 8))
+    seed = data.draw(st.integers(0, 10_000))
+    confidence = data.draw(st.sampled_from([0.8, 0.95, 0.99]))
+    metric = data.draw(st.sampled_from(["loss", "accuracy"]))
+    stream = np.random.default_rng(seed)
+    base = stream.normal(1, 0.3, num_replicates)
+    names = [f"row{number}" for number in range(num_rows)]
+    groups = [lines("none", metric, base.tolist())]
+    for name in names:
+        effect = data.draw(st.sampled_from([0.0, 0.02, 0.05, 0.1, -0.03, -0.1, 1.0]))
+        values = base + stream.normal(effect, 0.03, num_replicates)
+        failed = data.draw(st.sampled_from([0, 0, 0, 1, num_replicates - 1, num_replicates]))
+        values[:failed] = NAN
+        groups.append(lines(name, metric, values.tolist()))
+    found = compare_rows(table(*groups), names, "none", metric, confidence)
+    for line in found:
+        excludes = line.found.low > 0 or line.found.high < 0
+        assert excludes == (line.p_holm < 1 - confidence), line
+        assert line.confidence >= confidence - 1e-12
+        if line.verdict in (BETTER, WORSE):
+            assert excludes
+            assert not line.num_failed
+        elif line.verdict == UNSEEN:
+            assert not excludes
+
+
+def test_the_best_row_has_the_widest_level_and_those_after_it_less() -> None:
+    """Holm's steps: 1 − α/3, 1 − α/2, and 1 − α for the last, while each one is found."""
+    small = [0.01, -0.01, 0.005, 0.0, -0.005, 0.003]
+    groups = [lines("none", "loss", BASE)]
+    for name, effect in (("a", -1.0), ("b", -0.5), ("c", -0.25)):
+        groups.append(lines(name, "loss", against(BASE, [effect + s for s in small])))
+    found = compare(table(*groups), "c", "a", "b")
+    assert [found[name].confidence for name in "abc"] == pytest.approx(
+        [1 - 0.05 / 3, 1 - 0.05 / 2, 0.95]
     )
-    png = stability_figure(table, 10)
-    assert png == stability_figure(table, 10)
-    assert png.startswith(b"\x89PNG")
+    groups[1] = lines("a", "loss", against(BASE, [9 * s for s in small]))
+    groups[2] = lines("b", "loss", against(BASE, [8 * s for s in small]))
+    found = compare(table(*groups), "c", "a", "b")
+    assert found["c"].confidence == pytest.approx(1 - 0.05 / 3)
+    assert found["a"].confidence == found["b"].confidence == pytest.approx(1 - 0.05 / 2)
 
 
-def test_the_spread_is_of_each_source_and_names_one_only_beyond_doubt(params: Params) -> None:
-    losses = {
-        "all": [1.0, 2.0, 3.0, 2.5, 1.5],
-        "init": [2.0, 2.01, 2.0, 1.99, 2.0],
-        "order": [1.0, 3.0, 2.0, 2.5, 1.5],
-        "augmentation": [2.0, 2.0, 2.01, 2.0, 2.0],
-    }
-    results = [
-        result(row(params, "spread", name), seed, [loss])
-        for name, values in losses.items()
-        for seed, loss in enumerate(values)
-    ]
-    cells = cells_table(results, 10)
-    table = seed_spread(cells, 0.95).set_index("source")
-    for name, values in losses.items():
-        assert table.loc[name, "val_loss_spread"] == pytest.approx(np.std(values, ddof=1))
-    # 95 % limits of a standard deviation from 5 values: factors 0.599 and 2.874 of any table
-    ratios = table.loc["all", ["low", "high"]] / table.loc["all", "val_loss_spread"]
-    assert ratios.tolist() == pytest.approx([0.599, 2.874], abs=1e-3)
-    text = spread_sentence(table.reset_index(), 0.95)
-    assert "0.791 nats of validation loss (95% interval 0.474 to 2.272)" in text
-    assert text.endswith("By one source alone: order 0.791, init 0.007, augmentation 0.004: "
-                         "order matters most.")  # fmt: skip
-    few = seed_spread(cells[cells["row"] != "order"], 0.95)
-    assert spread_sentence(few, 0.95).endswith("which matters most cannot be said.")
-    assert spread_figure(cells).startswith(b"\x89PNG")
-    assert spread_sentence(seed_spread(cells[cells["row"] == ""], 0.95), 0.95) == ""
+def test_a_row_without_a_pair_takes_no_part_in_the_others_levels() -> None:
+    values = against(BASE, [-0.05, -0.03, -0.09, -0.04, -0.06, -0.02])
+    alone = compare(table(lines("none", "loss", BASE), lines("a", "loss", values)), "a")
+    both = table(
+        lines("none", "loss", BASE), lines("a", "loss", values), lines("b", "loss", [NAN] * 6)
+    )
+    found = compare(both, "a", "b")
+    assert (found["a"].confidence, found["a"].p_holm) == (0.95, alone["a"].p_holm)
+    assert math.isnan(found["b"].p_holm)
+    assert found["b"].verdict == FAILED
 
 
-def map_row(params: Params, rate: float, answer: str = "none") -> Row:
-    name = f"cosine {rate:g} {answer}"
-    changed = row(params, "stability", name, learning_rate=rate, schedule="cosine")
-    return replace(changed, answer=answer)
+@pytest.mark.parametrize("num_failed", [1, 3, 5, 6])
+def test_a_row_that_failed_is_called_so_even_with_the_best_mean(num_failed: int) -> None:
+    values = [NAN] * num_failed + [0.01] * (6 - num_failed)
+    cells = table(lines("none", "loss", BASE), lines("wild", "loss", values))
+    line = compare(cells, "wild")["wild"]
+    assert (line.verdict, line.num_failed, line.num_replicates) == (FAILED, num_failed, 6)
+    assert line.found.num == 6 - num_failed
+    effects = effects_table(cells, ["wild"], "loss", 0.95)
+    assert effects["failure_bound"].tolist() == [failure_bound(num_failed, 6, 0.95)] * 4
+    assert 0 < failure_bound(1, 6, 0.95) < 1
 
 
-def study(params: Params, name: str = "good") -> tuple[list[Row], dict[str, object]]:
-    none = row(params, "regularization", "none")
-    good = row(params, "regularization", name, l1=0.5)
-    slow, fast = map_row(params, 0.001), map_row(params, 1.0)
-    results = []
-    for seed in range(3):
-        results += [
-            result(none, seed, [1.0 + seed, 1.2 + seed]),
-            result(good, seed, [0.5 + seed * 1.001]),
-            result(slow, seed, [1.0]),
-            result(fast, seed, [], diverged="at update 0"),
-        ]
-    cells = cells_table(results, 10)
-    effects = regularization_effects(cells, 0.95)
-    stability, spread = stability_map(cells), seed_spread(cells, 0.95)
-    left_out = leave_one_out_effects(cells, 0.95)
-    gap = baseline_gap(cells, 0.95)
-    rows = [none, good, slow, fast]
-    return rows, write_verdict(rows, gap, effects, left_out, [], stability, spread, 0.95)
+def test_a_failed_baseline_costs_its_pairs_alone() -> None:
+    cells = table(lines("none", "loss", [NAN, *BASE[1:]]), lines("a", "loss", BASE))
+    assert pairs_of(cells, "a", "none", "loss").index.tolist() == [1001, 1002, 1003, 1004, 1005]
+    assert pairs_of(cells, "a", "not there", "loss").empty
 
 
-def test_the_verdict_says_what_the_tables_say(params: Params) -> None:
-    _, verdict = study(params)
-    assert "good (loss -0.499" in str(verdict["helped"])
-    assert "up to 0.001 is safe; 1 diverges in 3 of 3 seeds" in str(verdict["stable"])
-    assert verdict["settings"] == {
-        "train.l1": 0.5,
-        "train.learning_rate": 0.001,
-        "train.schedule": "cosine",
-    }
-    assert "over-fit" in str(verdict["overfitting"])
+@pytest.mark.parametrize("which", ["none", "good"])
+@pytest.mark.parametrize(("num_on_last", "is_silent"), [(1, False), (2, True), (6, True)])
+def test_what_may_not_have_converged_gets_no_verdict(
+    which: str, num_on_last: int, is_silent: bool
+) -> None:
+    on_last = [True] * num_on_last + [False] * (6 - num_on_last)
+    shift = [-0.3, -0.31, -0.29, -0.3, -0.3, -0.3]
+    values = {"none": BASE, "good": against(BASE, shift)}
+    cells = table(*(
+        lines(name, "loss", values[name], ends_on_last=on_last if name == which else False)
+        for name in values
+    ))  # fmt: skip
+    assert compare(cells, "good")["good"].verdict == (UNCONVERGED if is_silent else BETTER)
 
 
-def test_the_report_escapes_and_embeds(params: Params) -> None:
-    _, verdict = study(params, name="<script>alert(1)</script>|x")
-    table = pd.DataFrame({"row": ["<b>|x"], "value": [0.123456], "ok": [True]})
-    sections = [section("Title", "Text <i>", ("figure",), table)]
-    page = render_html("intro <u>", verdict, sections, {"figure": b"\x89PNG"})
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
-    assert "<b>|x" not in page
-    assert "data:image/png;base64,iVBORw" in page
-    assert "0.123" in page
-    assert "http" not in page.replace("http-equiv", "")
-    text = render_markdown("intro <u>", verdict, sections)
-    assert "<script>" not in text
-    assert "&lt;b&gt;\\|x" in text
-    assert "![figure](figure.png)" in text
+def test_a_fifth_on_the_last_epoch_is_still_heard() -> None:
+    base, shift = [1.0 + n / 10 for n in range(5)], [-0.3, -0.31, -0.29, -0.3, -0.3]
+    cells = table(
+        lines("none", "loss", base),
+        lines("good", "loss", against(base, shift), ends_on_last=[True, *[False] * 4]),
+    )
+    assert compare(cells, "good")["good"].verdict == BETTER
+
+
+def test_a_failure_is_said_before_anything_else() -> None:
+    cells = table(
+        lines("none", "loss", BASE, ends_on_last=True),
+        lines("a", "loss", [NAN, *BASE[1:]], ends_on_last=True),
+    )
+    assert compare(cells, "a")["a"].verdict == FAILED
+
+
+def test_equal_differences_of_an_accuracy_are_no_proof() -> None:
+    """All rows gain one picture of fifty: a step of the metric, which chance gives easily."""
+    base = [0.5, 0.52, 0.54]
+    cells = table(lines("none", "accuracy", base), lines("a", "accuracy", [v + 0.02 for v in base]))
+    line = compare(cells, "a", metric="accuracy")["a"]
+    assert line.verdict == UNSEEN
+    assert line.p_holm > 0.05
+    assert line.found.low < 0 < line.found.high
+
+
+def test_equal_differences_of_a_loss_are_measured_against_the_least_that_matters() -> None:
+    for difference, verdict in ((-1e-4, UNSEEN), (0.0, UNSEEN), (-0.1, BETTER), (0.1, WORSE)):
+        values = against(BASE, [difference] * 6)
+        cells = table(lines("none", "loss", BASE), lines("a", "loss", values))
+        line = compare(cells, "a")["a"]
+        assert line.verdict == verdict
+        assert line.p_holm > 0
+
+
+def test_the_verdict_is_of_the_metric_that_decides() -> None:
+    shift = [-0.3, -0.31, -0.29, -0.3, -0.3, -0.3]
+    cells = table(lines("none", "loss", BASE), lines("good", "loss", against(BASE, shift)))
+    effects = effects_table(cells, ["good"], "loss", 0.95)
+    assert tuple(effects.columns) == EFFECT_COLUMNS
+    assert effects["metric"].tolist() == ["loss", "accuracy", "balanced_accuracy", "macro_f1"]
+    assert effects["verdict"].tolist() == [BETTER, "", "", ""]
+    assert effects_table(cells, ["good"], "macro_f1", 0.95)["metric"].iloc[0] == "macro_f1"
+    assert effects_table(cells, [], "loss", 0.95).empty
+    assert tuple(effects_table(cells, [], "loss", 0.95).columns) == EFFECT_COLUMNS
+
+
+def test_worth_is_against_the_probe_each_row_by_itself() -> None:
+    shift = [-0.05, -0.03, -0.09, -0.04, -0.06, -0.02]
+    cells = table(
+        lines("probe", "loss", BASE), lines("none", "loss", against(BASE, shift)),
+        lines("a", "loss", against(BASE, [-s for s in shift])),
+    )  # fmt: skip
+    worth = worth_table(cells, ["none", "a"], 0.95)
+    loss = worth[worth["metric"] == "loss"].set_index("row")
+    assert loss["verdict"].to_dict() == {"none": BETTER, "a": WORSE}
+    assert loss["confidence"].tolist() == [0.95, 0.95]  # not of both together
+    assert loss.loc["none", "baseline"] == pytest.approx(np.mean(BASE))
+    assert set(worth["metric"]) == {"loss", "accuracy", "balanced_accuracy", "macro_f1"}
+
+
+def test_means_are_of_confirmed_rows_that_finished() -> None:
+    cells = table(
+        lines("none", "loss", [1.0, 1.0, NAN], loss_rise=[0.1, 0.3, NAN]),
+        lines("none", "loss", [1.0, 1.0], loss_rise=9.0, family="data_size"),
+        lines("a", "loss", [1.0, 1.0], loss_rise=5.0),
+    )
+    found = mean_interval(cells, "none", "loss_rise", 0.95)
+    assert (found.mean, found.num) == (pytest.approx(0.2), 2)
+    assert mean_interval(cells, "gone", "loss_rise", 0.95).num == 0
