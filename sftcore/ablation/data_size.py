@@ -89,19 +89,25 @@ def growth_table(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_growth(cells: pd.DataFrame, confidence: float) -> Growth | None:
-    """Accuracy of the recipe with all pictures minus with about half of them; None if not asked.
+    """Accuracy of the recipe with all pictures minus with about half of them.
 
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
         confidence: of the interval.
+
+    Returns:
+        None if it was not asked for, or fewer than two replicates finished with both.
     """
     table = _usable(cells)
     table = table[table["row"] == BASELINE_ROW]
-    if table.empty:
+    whole, parts = table[table["fraction"] == 1], table[table["fraction"] < 1]
+    if whole.empty or parts.empty:
         return None
-    half = min(table["fraction"].unique(), key=lambda fraction: abs(fraction - 0.5))
-    values = table.pivot(index="replicate", columns="fraction", values="accuracy").dropna()
-    whole = table[table["fraction"] == 1]
+    half = min(parts["fraction"].unique(), key=lambda fraction: abs(fraction - 0.5))
+    values = table.pivot(index="replicate", columns="fraction", values="accuracy")
+    values = values[[half, 1.0]].dropna()
+    if len(values) < 2:
+        return None
     step = resolution("accuracy", int(table["num_judge"].mean()))
     gain = resampled_interval(
         (values[1.0] - values[half]).tolist(), judging_ratio(whole), confidence, step
@@ -110,7 +116,7 @@ def measure_growth(cells: pd.DataFrame, confidence: float) -> Growth | None:
 
 
 def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
-    """The power law of every row that has at least two whole replicates.
+    """The power law of every row that has at least two replicates with all sizes.
 
     Fitted by least squares in logarithms (Hestness et al., 2017, Deep learning scaling is
     predictable, empirically), without the irreducible error that longer curves flatten at, which
@@ -124,6 +130,8 @@ def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
     laws = []
     for row, table in usable.groupby("row", sort=False):
         num_sizes = table["fraction"].nunique()
+        if not (table["fraction"] == 1).any():
+            continue
         fits, gains, misses = [], [], []
         for _, curve in table.groupby("replicate"):
             if len(curve) < max(3, num_sizes):
