@@ -84,7 +84,7 @@ def _open(
 ) -> tuple[Params, Store, torch.device]:
     """Changed parameters, of params.yaml or of the base of its ablation; pictures; device."""
     shipped = load_params()
-    base = dict(shipped.ablation.base) if is_plain else {}
+    base = dict(shipped.ablation.chosen.screen.base) if is_plain else {}
     own: dict[str, Scalar] = {"train.guard": shipped.train.guard, "train.range_test": False}
     params = override(shipped, {**base, **own, **changes}, "benchmark")
     device = set_up(params.runtime.device, params.runtime.num_threads)

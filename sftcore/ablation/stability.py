@@ -103,7 +103,7 @@ def stability_sentence(table: pd.DataFrame) -> str:
     rates = sorted(table["learning_rate"].unique().tolist())
     safe = {str(name): _safe_rates(group) for name, group in table.groupby("answer", sort=False)}
     alone = safe.pop(BASELINE_ROW)
-    text = f"Better than the head alone in {int(table['num_replicates'].iloc[0])} replicates: {_listed(alone, rates)}"
+    text = f"Safe in all {int(table['num_replicates'].iloc[0])} replicates: {_listed(alone, rates)}"
     added = {name: len(set(found) - set(alone)) for name, found in safe.items()}
     best = max(added, key=lambda name: added[name], default="")  # the first of equals
     if added.get(best):

@@ -45,7 +45,7 @@ def test_a_replicate_is_a_partition_of_what_is_not_the_test_split(
 ) -> None:
     parts = take_portion(samples, replicate(number), 0)
     pool = samples["row"][samples["split"] != "test"].tolist()
-    assert sorted(sum(as_lists(parts), [])) == pool
+    assert sorted(row for rows in as_lists(parts) for row in rows) == pool
     for rows in as_lists(parts):
         assert rows == sorted(rows)
         assert set(samples.loc[rows, "label"]) == {"a", "b", "c"}
