@@ -17,6 +17,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -30,9 +31,15 @@ from sftcore.data.hash_pairs import near_pairs
 from sftcore.data.near_duplicates import Looks, confirmed_pairs
 from sftcore.data.prepare import prepare
 from sftcore.params import load_params
+from sftcore.sections import DataParams
 
 NUM_SEEDS = 3
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+
+@cache
+def _data() -> DataParams:
+    return load_params().data
 
 
 def _scaled(factor: float) -> Change:
@@ -99,7 +106,7 @@ CHANGES: dict[str, Change] = {
 
 
 def _small(image: Image.Image) -> np.ndarray:
-    data = load_params().data
+    data = _data()
     red, green, blue = data.background
     left, top, width, height = content_box(image.size, data.image_size)
     square = fit_square(image, data.image_size, (red, green, blue))
@@ -107,7 +114,7 @@ def _small(image: Image.Image) -> np.ndarray:
 
 
 def _drawings() -> tuple[list[str], list[Image.Image]]:
-    data = load_params().data
+    data = _data()
     files = sorted(file for file in Path(data.path).glob("*/*") if file.is_file())
     red, green, blue = data.background
     images = [
@@ -128,7 +135,7 @@ def _names(count: int) -> list[str]:
 
 def planted(_: Path) -> None:
     """Changed copies that are found."""
-    distance = load_params().data.near_duplicate_distance
+    distance = _data().near_duplicate_distance
     _, images = _drawings()
     count = len(images)
     plain = np.stack([_small(image) for image in images])
@@ -149,7 +156,7 @@ def planted(_: Path) -> None:
 
 def random(_: Path) -> None:
     """Different drawings that are called the same."""
-    distance = load_params().data.near_duplicate_distance
+    distance = _data().near_duplicate_distance
     files, images = _drawings()
     looks = _looks(np.stack([_small(image) for image in images]))
     pairs = confirmed_pairs(looks, _names(len(images)), distance)
@@ -161,7 +168,7 @@ def random(_: Path) -> None:
 
 def speed(_: Path) -> None:
     """Seconds of the search for near hashes."""
-    distance = load_params().data.near_duplicate_distance
+    distance = _data().near_duplicate_distance
     print("| hashes | kind | seconds | of one processor | pairs found |\n|---|---|---|---|---|")
     for count in (100_000, 1_000_000):
         for kind in ("random", "similar"):
@@ -196,7 +203,7 @@ def _made_hashes(count: int, are_similar: bool) -> np.ndarray:
 
 def fashion_mnist(folder: Path) -> None:
     """All of Fashion-MNIST through prepare."""
-    data = load_params().data
+    data = _data()
     red, green, blue = data.background
     with tempfile.TemporaryDirectory() as temporary:
         started = time.monotonic()
