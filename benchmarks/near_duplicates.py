@@ -136,7 +136,7 @@ def _names(count: int) -> list[str]:
 def planted(_: Path) -> None:
     """Changed copies that are found."""
     distance = _data().near_duplicate_distance
-    _, images = _drawings()
+    images = _drawings()[1]
     count = len(images)
     plain = np.stack([_small(image) for image in images])
     print(f"{count} drawings, each with one copy; found by seed of the change\n")
