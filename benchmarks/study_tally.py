@@ -8,10 +8,9 @@ from scipy import stats
 
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.effects import BETTER, UNCONVERGED, WORSE
-from sftcore.ablation.plan import CONFIRM, Cell
+from sftcore.ablation.plan import CONFIRM, PROBE, Cell
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.table import pairs_of
-from sftcore.ablation.verdict import ADVISED_PROBE
 from sftcore.grids import BASELINE_ROW
 from sftcore.metrics.intervals import resampled_interval
 from sftcore.sections import Params
@@ -99,7 +98,8 @@ def run_study(
         for line in lines.itertuples()
     ]
     settings = study.verdict["settings"]
-    return StudyFound(rows, bool(settings) and settings != ADVISED_PROBE)
+    is_probe = settings.get("train.epochs") == PROBE["train.epochs"]
+    return StudyFound(rows, bool(settings) and not is_probe)
 
 
 def _alone(study: Study, row: str, truth: float, params: Params) -> dict[str, bool]:

@@ -148,13 +148,14 @@ def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
         if len(fits) < 2:
             continue
         ratio = judging_ratio(table[table["fraction"] == 1])
+        step = resolution("accuracy", int(table["num_judge"].mean()))
         laws.append(
             PowerLaw(
                 row=str(row),
                 scale=float(np.exp(np.mean([a for a, _ in fits]))),
                 exponent=resampled_interval([b for _, b in fits], ratio, confidence),
-                doubling=resampled_interval(gains, ratio, confidence),
-                miss=resampled_interval(misses, ratio, confidence),
+                doubling=resampled_interval(gains, ratio, confidence, step),
+                miss=resampled_interval(misses, ratio, confidence, step),
                 num_train=float(table["num_train"].max()),
             )
         )

@@ -95,7 +95,7 @@ def render_html(
 
 def render_markdown(intro: str, verdict: Mapping[str, Any], sections: list[Section]) -> str:
     """The same report as Markdown, with the figures as files beside it."""
-    lines = ["# What helps, and what is stable", "", _escape(intro), ""]
+    lines = ["# What fine-tuning is worth, what helps, and what is safe", "", _escape(intro), ""]
     for question, answer in _answers(verdict):
         lines += [f"**{question}** {_escape(answer)}", ""]
     for part in sections:

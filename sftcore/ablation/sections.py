@@ -8,10 +8,13 @@ from sftcore.ablation.report import Section, section
 from sftcore.ablation.stability import stability_words
 from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED
-from sftcore.grids import AblationParams, Changes
+from sftcore.grids import BASELINE_ROW, AblationParams, Changes
 
-_SHOWN_EFFECTS = ["row", "metric", "num_replicates", "num_failed", "num_on_last_epoch",
-                  "difference", "low", "high", "p_holm", "visible", "verdict"]  # fmt: skip
+_SHOWN = {
+    "row": "row", "metric": "metric", "difference": "difference", "low": "low", "high": "high",
+    "verdict": "verdict", "visible": "visible from", "p_holm": "p", "num_replicates": "replicates",
+    "num_failed": "failed", "num_on_last_epoch": "best at end",
+}  # fmt: skip
 
 
 def study_sections(study: Study, ablation: AblationParams) -> list[Section]:
@@ -35,10 +38,11 @@ def _worth(study: Study) -> Section:
     return section(
         "What fine-tuning is worth",
         "Your recipe and each confirmed row minus logistic regression on the frozen features, in "
-        "the same replicates. Each interval is by itself. visible: the smallest true difference "
-        "that this study would have found in four of five tries.",
+        "the same replicates. Each interval is by itself. visible from: the smallest true "
+        "difference that this study would have found in four of five tries; best at end: replicates in which "
+        "the last epoch was the best.",
         ("worth",),
-        study.findings.worth[_SHOWN_EFFECTS],
+        _shown(study.findings.worth),
     )
 
 
@@ -67,7 +71,7 @@ def _screen(study: Study, ablation: AblationParams) -> Section:
         f"confirming, and no verdict. gain is in {ablation.metric.replace('_', ' ')}, above 0 is "
         f"better.{base}",
         ("screen",),
-        study.screen,
+        _screened(study.screen),
     )
 
 
@@ -81,7 +85,7 @@ def _effects(study: Study, ablation: AblationParams) -> Section:
         f"{MOST_ON_LAST_EPOCH:.0%} of the trainings of a row or of the recipe were best at their "
         "end, they may not have converged and there is no verdict.",
         ("effects",),
-        study.findings.effects[_SHOWN_EFFECTS],
+        _shown(study.findings.effects),
     )
 
 
@@ -102,7 +106,7 @@ def _data_size(study: Study) -> Section:
         "features beside it. Lines: error = a·n^(−b), fitted replicate by replicate. "
         f"{'; '.join(words)}.",
         ("data_size",),
-        study.growth,
+        _growth(study.growth),
     )
 
 
@@ -123,6 +127,30 @@ def _stability(study: Study, ablation: AblationParams) -> Section:
     )
 
 
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of comparisons as people read it: the verdict before what it rests on."""
+    chosen = table[list(_SHOWN)].rename(columns=_SHOWN)
+    return chosen.assign(row=chosen["row"].replace(BASELINE_ROW, "your recipe"))
+
+
+def _screened(table: pd.DataFrame) -> pd.DataFrame:
+    names = {"num_replicates": "replicates", "num_failed": "failed",
+             "num_on_last_epoch": "best at end", "loss_difference": "loss minus recipe",
+             "accuracy_difference": "accuracy minus recipe"}  # fmt: skip
+    shown = table.assign(row=table["row"].replace(BASELINE_ROW, "your recipe"))
+    return shown[["row", "setting", "gain", "loss", "accuracy", *names]].rename(columns=names)
+
+
+def _growth(table: pd.DataFrame) -> pd.DataFrame:
+    names = {"num_replicates": "replicates", "num_failed": "failed",
+             "num_on_last_epoch": "best at end", "num_train": "pictures"}  # fmt: skip
+    shown = table.assign(row=table["row"].replace(BASELINE_ROW, "your recipe"))
+    return shown[
+        ["row", "fraction", "num_train", "accuracy", "accuracy_spread", "loss", "gap",
+         "num_replicates", "num_failed", "num_on_last_epoch"]
+    ].rename(columns=names)  # fmt: skip
+
+
 def row_means(cells: pd.DataFrame) -> pd.DataFrame:
     """Means over the replicates of each confirmed row."""
     table = cells[cells["family"] == CONFIRM]
@@ -132,7 +160,8 @@ def row_means(cells: pd.DataFrame) -> pd.DataFrame:
     means = grouped[columns].mean()
     means.insert(0, "failed", grouped["status"].apply(lambda status: (status != FINISHED).sum()))
     means.insert(0, "replicates", grouped.size())
-    return means.reset_index()
+    table = means.reset_index()
+    return table.assign(row=table["row"].replace(BASELINE_ROW, "your recipe"))
 
 
 def _listing(changes: Changes) -> str:

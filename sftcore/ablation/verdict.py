@@ -16,10 +16,10 @@ from sftcore.ablation.stability import stability_sentence
 from sftcore.grids import BASELINE_ROW
 from sftcore.metrics.intervals import Interval
 
+_MOST_FAILURES = 2  # rows that are named
 _UNITS = {"loss": "nats of loss", "accuracy": "accuracy",
           "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}  # fmt: skip
 LINE = 100  # characters that a sentence stays below, to be one line of a terminal
-ADVISED_PROBE = {"train.epochs": 0, "train.head": PROBE["train.head"]}
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,20 @@ def worth_sentence(worth: pd.DataFrame, row: str, metric: str) -> str:
     if line["verdict"] == FAILED:
         return f"Fine-tuning failed in {_failed(line)}: the features as they are do better."
     if line["verdict"] == UNCONVERGED:
-        return f"What fine-tuning is worth: {_unconverged(line)}"
-    return f"Fine-tuning shows no worth over the features as they are: {value} {unit}."
+        return f"Fine-tuning's worth: {_unconverged(line)}"
+    text = f"No worth of fine-tuning seen over the features as they are: {value} {unit}"
+    seen = f"{text}, visible from {line['visible']:.3f}."
+    return seen if len(seen) < LINE else f"{text}."
 
 
 def _overfitting(found: Findings) -> str:
     rise = found.rise
     if rise.num < 2:
         return "Whether it over-fits cannot be said: fewer than two trainings finished."
-    text = f"loss rises by {_signed(rise)} from the best epoch to the last."
+    text = f"loss rises by {_signed(rise)} after the best epoch"
     if rise.low > 0:
-        return f"It over-fits: {text}"
-    return f"No over-fitting seen: {text[:-1]} (visible from {found.rise_visible:.3f})."
+        return f"It over-fits: {text}."
+    return f"No over-fitting seen: {text}, visible from {found.rise_visible:.3f}."
 
 
 def _helped(found: Findings) -> str:
@@ -114,29 +116,35 @@ def _helped(found: Findings) -> str:
             f"Confirmed better than the recipe: {better['row']}, {_change(better, found.metric)}."
         )
     if (lines["verdict"] == UNCONVERGED).any():
-        return f"What helps: {_unconverged(lines[lines['verdict'] == UNCONVERGED].iloc[0])}"
+        return f"What helps: {_unconverged(_least_converged(found, lines))}"
     best = _best(lines[lines["num_failed"] == 0], found.metric)
     if best is None:
-        return "Nothing helped: every row that was confirmed failed in some replicate."
+        return "No help seen: every row that was confirmed failed in some replicate."
     return (
-        f"Nothing beats the recipe: best {best['row']}, {_change(best, found.metric)}, visible "
-        f"from {best['visible']:.3f}."
+        f"No help seen: best {best['row']}, {_change(best, found.metric)}, visible from "
+        f"{best['visible']:.3f}."
     )
+
+
+def _least_converged(found: Findings, lines: pd.DataFrame) -> pd.Series:
+    """The row or the recipe, whichever was more often best at its end."""
+    own = lines.loc[lines["num_on_last_epoch"].idxmax()]
+    recipe = _line(found.worth, BASELINE_ROW, found.metric)
+    return max((own, recipe), key=lambda line: line["num_on_last_epoch"])
 
 
 def _failures(found: Findings) -> str:
     lines = found.effects[found.effects["metric"] == found.metric]
-    parts = [
-        f"{line['row']} failed in {_failed(line)}"
-        for _, line in lines[lines["num_failed"] > 0].iterrows()
-    ]
-    return f"{'; '.join(parts)}." if parts else ""
+    lines = lines[lines["num_failed"] > 0].sort_values("num_failed", ascending=False, kind="stable")
+    parts = [f"{line['row']} {_failed(line)}" for _, line in lines.iterrows()]
+    more = f", and {len(parts) - _MOST_FAILURES} more" if len(parts) > _MOST_FAILURES else ""
+    return f"Failed: {', '.join(parts[:_MOST_FAILURES])}{more}." if parts else ""
 
 
 def _more_data(growth: Growth | None, laws: list[PowerLaw]) -> str:
     if growth is None:
         return ""
-    text = f"All pictures instead of {growth.fraction:.0%}: accuracy {_signed(growth.gain)}"
+    text = f"From {growth.fraction:.0%} to all pictures: accuracy {_signed(growth.gain)}"
     law = next((law for law in laws if law.row == BASELINE_ROW), None)
     if law is None or not law.is_supported:
         return f"{text}; beyond that nothing can be said."
@@ -157,11 +165,23 @@ def advise(found: Findings) -> tuple[dict[str, Any], str]:
     if worth["verdict"] == UNCONVERGED:
         return {}, ""
     if worth["verdict"] != BETTER:
-        return dict(ADVISED_PROBE), worth_sentence(found.worth, kept, found.metric)
+        return _probe_settings(found.rows), worth_sentence(found.worth, kept, found.metric)
     if better is None:
         return {}, ""
     changes = next(row.changes for row in found.rows if row.name == kept)
     return dict(changes), f"{kept}: {_change(better, found.metric)} against the recipe."
+
+
+def _probe_settings(rows: list[Row]) -> dict[str, Any]:
+    """What makes the recipe the probe that was measured."""
+    recipe = next(row for row in rows if row.name == BASELINE_ROW)
+    held = {"model": recipe.model.model_dump(), "train": recipe.train.model_dump()}
+    parts = {name: name.partition(".") for name in PROBE}
+    return {
+        name: PROBE[name]
+        for name, (section, _, leaf) in parts.items()
+        if held[section][leaf] != PROBE[name]
+    }
 
 
 def _advice(settings: dict[str, Any]) -> str:
@@ -202,10 +222,7 @@ def _signed(found: Interval) -> str:
 
 
 def _failed(line: pd.Series) -> str:
-    return (
-        f"{line['num_failed']} of {line['num_replicates']} (rate at most "
-        f"{line['failure_bound']:.0%})"
-    )
+    return f"{line['num_failed']} of {line['num_replicates']} (rate ≤ {line['failure_bound']:.0%})"
 
 
 def _unconverged(line: pd.Series) -> str:

@@ -1,40 +1,43 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sftcore.ablation import run as engine
 from sftcore.ablation.cells import CellResult
-from sftcore.ablation.plan import Cell, plan_cells, plan_rows
-from sftcore.ablation.run import run_cells
+from sftcore.ablation.plan import Cell, plan_cells, plan_screen, plan_stability
+from sftcore.ablation.run import group_cells, run_cells
 from sftcore.errors import ParamsError
-from sftcore.grids import StabilityParams
+from sftcore.grids import ScreenParams, StabilityParams
 from sftcore.params import override
 from sftcore.sections import Params
 from tests.training.test_loop import small
 
-NO_MORE = {"all_together": [], "leave_one_out": False, "data_size": None, "num_seeds": 2,
-           "spread": None}  # fmt: skip
 LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
 
 
 def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell]:
-    params = small(train__epochs=1, **changes)
-    base = {"train.epochs": 1, "model.trainable_blocks": 1}
+    """Two rows in two replicates, and a map of rates in two."""
+    params = small(**{"train.epochs": 1, "model.trainable_blocks": 1} | changes)
     rows = {"none": {}, "l1": {"train.l1": 0.01}}
-    return cells_of(params, base, rates or [0.001, 500.0], regularization=rows)
+    return cells_of(params, {}, rates or [0.001, 500.0], rows=rows)
 
 
 def cells_of(
-    params: Params, base: dict[str, object], rates: list[float], **changes: object
+    params: Params, base: dict[str, Any], rates: list[float], rows: dict[str, dict[str, Any]]
 ) -> list[Cell]:
-    stability = StabilityParams(
-        num_seeds=2, base={}, learning_rates=rates, schedules=["constant"], answers={"none": {}}
+    screen = ScreenParams(
+        num_replicates=2, base=base, rows=rows, all_together=[], leave_one_out=False
     )
-    changes = {**NO_MORE, "stability": stability, **changes}
-    quick = params.ablation.quick.model_copy(update=changes)
-    ablation = params.ablation.model_copy(update={"base": base, "quick": quick})
+    stability = StabilityParams(
+        num_replicates=2, base=base, learning_rates=rates, schedules=["constant"],
+        answers={"none": {}},
+    )  # fmt: skip
+    quick = params.ablation.quick.model_copy(update={"screen": screen, "stability": stability})
+    ablation = params.ablation.model_copy(update={"quick": quick})
     params = params.model_copy(update={"ablation": ablation})
-    return plan_cells(plan_rows(params, {}), params)
+    mapped = [row for row in plan_stability(params) if not row.is_probe]
+    return plan_cells([*plan_screen(params), *mapped], params)
 
 
 def run(cells: list[Cell], prepared: Path, scratch: Path, num_workers: int = 1) -> list[CellResult]:
@@ -73,7 +76,7 @@ def test_cells_are_trained_once_and_go_on_where_they_were(
     trained.clear()
     assert run(cells, prepared, tmp_path) == first
     assert trained == []
-    run(tiny_study(rates=[0.001, 0.002]), prepared, tmp_path)  # one row changed: its two seeds
+    run(tiny_study(rates=[0.001, 0.002]), prepared, tmp_path)  # one row changed: its two replicates
     assert len(trained) == 2
 
 
@@ -87,7 +90,7 @@ def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> Non
         train__epochs=4, train__learning_rate=500.0, train__schedule="constant",
         model__trainable_blocks="all",
     )  # fmt: skip
-    cells = cells_of(params, {}, [500.0], regularization={"none": {}})
+    cells = cells_of(params, {}, [500.0], {"none": {}})
     results = run(cells, prepared, tmp_path)
     assert any(r.diverged for r in results)
 
@@ -95,7 +98,7 @@ def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> Non
 def test_a_schedule_that_does_not_fit_is_refused_before_any_cell(
     tmp_path: Path, prepared: Path
 ) -> None:
-    cells = cells_of(small(), {"train.warmup": "3 epochs"}, [0.001], regularization={"none": {}})
+    cells = cells_of(small(), {"train.warmup": "3 epochs"}, [0.001], {"none": {}})
     with pytest.raises(ParamsError, match=r"row none .* train.warmup is 3 epochs, which is"):
         run(cells, prepared, tmp_path)
     assert not (tmp_path / "cells").exists()
@@ -104,4 +107,15 @@ def test_a_schedule_that_does_not_fit_is_refused_before_any_cell(
 def test_rows_that_are_wrong_are_refused_before_training() -> None:
     params: Params = small()
     with pytest.raises(ParamsError, match="can change"):
-        override(params, {"ablation.num_seeds": 1}, "row")
+        override(params, {"ablation.metric": "loss"}, "row")
+
+
+def test_cells_that_share_changed_pictures_are_trained_by_one_process() -> None:
+    plain = tiny_study(rates=[0.001])
+    changed = tiny_study(rates=[0.001], **{"train.augmentation": 0.5})
+    alone = group_cells({str(i): cell for i, cell in enumerate(plain)})
+    assert [len(group) for group in alone] == [1] * len(plain)
+    shared = group_cells({str(i): cell for i, cell in enumerate(changed)})
+    assert sorted(len(group) for group in shared) == [3, 3]  # one of each replicate
+    for group in shared:
+        assert len({cell.replicate for cell in group.values()}) == 1

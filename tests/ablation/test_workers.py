@@ -14,6 +14,7 @@ from tests.import_closure import ROOT
 
 PROGRAM = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from sftcore.errors import exit_on_error
 from sftcore.interruption import leave_on_signals
@@ -21,9 +22,9 @@ from tests.ablation.test_run import LOCK, tiny_study
 from sftcore.ablation.run import run_cells
 
 if __name__ == "__main__":
-    cells = tiny_study(rates=[0.001], train__batch_size=2)[:4]
-    long = [type(c)(type(c.row)(c.row.family, c.row.name, c.row.changes, c.row.model,
-            c.row.train.model_copy(update={"epochs": 100_000})), c.seed) for c in cells]
+    cells = tiny_study(rates=[0.001], **{"train.batch_size": 2})[:4]
+    long = [replace(c, row=replace(c.row, train=c.row.train.model_copy(update={"epochs": 100_000})))
+            for c in cells]
     with exit_on_error(), leave_on_signals():
         run_cells(long, prepared=Path(sys.argv[1]), environment=LOCK, device="cpu",
                   mode="native", precision="fp32", num_workers=2, scratch=Path(sys.argv[2]),
