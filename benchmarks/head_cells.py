@@ -19,7 +19,7 @@ from sftcore.sections import ModelParams, TrainParams
 from sftcore.training.records import EpochRecord, candidate_of
 
 NUM_EPOCHS = 12
-UPDATES_PER_EPOCH = 6  # batches of 64, or six times all pictures, then without any luck
+UPDATES_PER_EPOCH = 6  # at most; six times all pictures where a batch holds them
 FEATURE_SCALE = 8.0  # with it, the learning rates of whole trainings suit a head
 MOMENTUM = 0.9
 PROBE_EPOCHS = 1  # a probe that is worth little, so that rows alone decide what is advised
@@ -160,9 +160,10 @@ def descend(
     weights = stream.normal(0, 0.01, (features.shape[1], population.num_classes))
     weights = weights.astype(np.float32)
     velocity, epochs = np.zeros_like(weights), []
+    num_updates = UPDATES_PER_EPOCH if size >= count else min(UPDATES_PER_EPOCH, -(-count // size))
     for _ in range(num):
         order = stream.permutation(count)
-        for step in range(UPDATES_PER_EPOCH):
+        for step in range(num_updates):
             rows = order[step * size : (step + 1) * size] if size < count else order
             inputs = features[rows]
             if recipe.dropout > 0:
