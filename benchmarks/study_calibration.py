@@ -16,7 +16,7 @@ tables.
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.head_cells import HeadCells, Recipe, recipe_of
@@ -90,7 +90,7 @@ def simulated_study(
     return run_study(params, cells, 10, lambda cell: cells.truth(cell.row.name))
 
 
-def luck(bench: Bench, population: Population, measured: Measured) -> None:
+def luck(bench: Bench, population: Population, known: Callable[[], Measured]) -> None:
     """All rows are the baseline."""
     params = with_rows(bench.params, HARMLESS, {})
     study = partial(
@@ -100,20 +100,20 @@ def luck(bench: Bench, population: Population, measured: Measured) -> None:
     print(tally_row(f"luck, {population.name}", found), flush=True)
 
 
-def methods(bench: Bench, population: Population, measured: Measured) -> None:
+def methods(bench: Bench, population: Population, known: Callable[[], Measured]) -> None:
     """Rows that differ, and are worth the same in the mean over all pools."""
     study = partial(
         head_study, params=with_rows(bench.params, METHODS, QUIET), population=population,
-        taken_off=measured.effects, truths={},
+        taken_off=known().effects, truths={},
     )  # fmt: skip
     found = bench.each(study, bench.num)
     print(tally_row(f"methods of equal worth, {population.name}", found), flush=True)
 
 
-def simulated(bench: Bench, population: Population, measured: Measured) -> None:
+def simulated(bench: Bench, population: Population, known: Callable[[], Measured]) -> None:
     """Drawn losses, with several ratios of the variances."""
     params = with_rows(bench.params, HARMLESS, {})
-    spread, sizes = measured.spread, measured.sizes
+    spread, sizes = known().spread, known().sizes
     assumed = (sizes[1] / sizes[0]) ** 0.5
     for name, between in (
         ("as measured", spread.between),
@@ -126,15 +126,15 @@ def simulated(bench: Bench, population: Population, measured: Measured) -> None:
         print(tally_row(f"simulated, {name}", bench.each(study, bench.num)), flush=True)
 
 
-def planted_drawn(bench: Bench, population: Population, measured: Measured) -> None:
+def planted_drawn(bench: Bench, population: Population, known: Callable[[], Measured]) -> None:
     """Power by size of a true effect, in drawn losses."""
     params = with_rows(bench.params, {PLANTED: {"train.guard_window": 70}, **FEW}, {})
     print(f"\n{POWER_HEAD}")
     powers = []
     for shift in SHIFTS:
         study = partial(
-            simulated_study, params=params, spread=measured.spread, effects={PLANTED: -shift},
-            sizes=measured.sizes,
+            simulated_study, params=params, spread=known().spread, effects={PLANTED: -shift},
+            sizes=known().sizes,
         )  # fmt: skip
         found = bench.each(study, bench.num_planted)
         powers.append(measure_power(f"drawn, {shift:g} nats", PLANTED, found))
@@ -142,7 +142,7 @@ def planted_drawn(bench: Bench, population: Population, measured: Measured) -> N
     _compare_visible(powers)
 
 
-def planted(bench: Bench, population: Population, measured: Measured) -> None:
+def planted(bench: Bench, population: Population, known: Callable[[], Measured]) -> None:
     """Power by size of a true effect: the recipe has wrong labels, and a row half as many."""
     print(f"\n{POWER_HEAD}")
     _compare_visible([_cleaner_labels(bench, population, wrong) for wrong in WRONG])
@@ -173,7 +173,7 @@ def _cleaner_labels(bench: Bench, population: Population, wrong: float) -> Power
     return power
 
 
-PARTS: dict[str, Callable[[Bench, Population, Measured], None]] = {
+PARTS: dict[str, Callable[[Bench, Population, Callable[[], Measured]], None]] = {
     part.__name__: part for part in (luck, methods, simulated, planted_drawn, planted)
 }
 
@@ -195,11 +195,13 @@ def main() -> None:
         if options.fashion_mnist
         else shipped(params.model, PREPARED)
     )
-    measure_methods(bench, population, {})
-    measured = measure_methods(bench, population, QUIET)
+    known = cache(partial(measure_methods, bench, population, QUIET))
+    if set(options.parts) - {luck.__name__}:
+        measure_methods(bench, population, {})  # to be seen beside the quiet ones
+        known()
     print(f"\n{TALLY_HEAD}", flush=True)
     for name in options.parts:
-        PARTS[name](bench, population, measured)
+        PARTS[name](bench, population, known)
 
 
 if __name__ == "__main__":
