@@ -121,7 +121,7 @@ def head_cell(
     return CellResult(
         cell=cell, key="", history=history, best_epoch=best, diverged="",
         candidates=[candidate_of(history[best])], chosen=0, judged=judged, last=last,
-        num_train=len(parts.train), num_judge=len(parts.judge),
+        num_train=len(parts.train), num_judge=len(parts.judge), num_choose=len(parts.val),
     )  # fmt: skip
 
 

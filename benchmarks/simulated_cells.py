@@ -68,5 +68,5 @@ class SimulatedCells:
             cell=cell, key="", history=_HISTORY, best_epoch=0, diverged="",
             candidates=[candidate_of(_RECORD)], chosen=0,
             judged={"loss": loss}, last={"loss": loss},
-            num_train=self.num_train, num_judge=self.num_judge,
+            num_train=self.num_train, num_judge=self.num_judge, num_choose=self.num_judge,
         )  # fmt: skip

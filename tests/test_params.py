@@ -93,7 +93,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
         ("data.source", "http://elsewhere"),
         ("data.background", [0, 0, 256]),
         ("runtime.device", "tpu"),
-        ("ablation.quick.regularization", {"l1": {"train.l1": 0.1}}),
+        ("ablation.quick.screen.rows", {"l1": {"train.l1": 0.1}}),
     ],
 )
 def test_values_out_of_range_are_refused(tree: dict[str, Any], name: str, value: Any) -> None:
@@ -104,6 +104,7 @@ def test_values_out_of_range_are_refused(tree: dict[str, Any], name: str, value:
 
 def test_nothing_to_train_is_refused(tree: dict[str, Any]) -> None:
     put(tree, "train.epochs", 0)
+    put(tree, "train.head", "descend")
     put(tree, "train.head_epochs", 0)
     with pytest.raises(ParamsError, match="nothing would train"):
         check_params(tree, "params.yaml")
@@ -112,11 +113,15 @@ def test_nothing_to_train_is_refused(tree: dict[str, Any]) -> None:
 def test_faults_in_the_grid_name_their_row(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
     text = text.replace("{model.dropout: 0.5}", "{model.dropout: 1.5}")
-    (tmp_path / "p.yaml").write_text(text.replace("{train.l2: 0.03}", "{train.l3: 0.03}"))
+    (tmp_path / "p.yaml").write_text(
+        text.replace("{train.label_smoothing: 0.1}", "{train.smooth: 0.1}")
+    )
     with pytest.raises(ParamsError) as caught:
         load_params(tmp_path / "p.yaml")
-    assert "ablation.quick.regularization.dropout" in str(caught.value)
-    assert "ablation.quick.regularization.l2: 'train.l3' is not a parameter" in str(caught.value)
+    assert "ablation.quick.screen.rows.dropout" in str(caught.value)
+    assert "ablation.quick.screen.rows.label_smoothing: 'train.smooth' is not a parameter" in str(
+        caught.value
+    )
 
 
 def test_override_changes_a_copy() -> None:

@@ -54,6 +54,7 @@ class CellResult:
         num_incidents: of the guard.
         seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
         best_judged: as ``last``, of the best epoch's parameters.
+        num_choose: pictures that chose.
     """
 
     cell: Cell
@@ -70,6 +71,7 @@ class CellResult:
     num_incidents: int = 0
     seconds: float = field(default=math.nan, compare=False)
     best_judged: dict[str, float] = field(default_factory=dict)
+    num_choose: int = 0
 
     @property
     def best(self) -> Candidate | None:
@@ -132,6 +134,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             "seconds": time.monotonic() - began if is_new else math.nan,
             "num_incidents": len(result.incidents),
             "num_train": len(parts.train),
+            "num_choose": len(parts.val),
             "num_judge": len(parts.judge),
         }
         write_json(work.results / f"{key}.json", content)
@@ -197,6 +200,7 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
         last=_with_nan(found["last"]),
         num_train=found["num_train"],
         num_judge=found["num_judge"],
+        num_choose=found["num_choose"],
         num_incidents=found["num_incidents"],
         seconds=_number(found["seconds"]),
     )

@@ -49,6 +49,7 @@ def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
         "seed": cell.seed,
         "fraction": row.fraction,
         "num_train": result.num_train,
+        "num_choose": result.num_choose,
         "num_judge": result.num_judge,
         "learning_rate": row.train.learning_rate,
         "schedule": row.train.schedule,
@@ -103,5 +104,10 @@ def pairs_of(table: pd.DataFrame, name: str, other: str, metric: str) -> pd.Data
 
 
 def judging_ratio(table: pd.DataFrame) -> float:
-    """Pictures that judge over pictures that are learnt from, mean over the lines."""
-    return float((table["num_judge"] / table["num_train"]).mean()) if len(table) else 0.0
+    """Pictures that judge over all others of a replicate, mean over the lines.
+
+    Those that choose count with those that are learnt from: two replicates go together by how much
+    their judges overlap, whatever the others do.
+    """
+    others = table["num_train"] + table["num_choose"]
+    return float((table["num_judge"] / others).mean()) if len(table) else 0.0

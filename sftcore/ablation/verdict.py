@@ -91,8 +91,8 @@ def worth_sentence(worth: pd.DataFrame, row: str, metric: str) -> str:
         return f"Fine-tuning failed in {_failed(line)}: the features as they are do better."
     if line["verdict"] == UNCONVERGED:
         return f"Fine-tuning's worth: {_unconverged(line)}"
-    text = f"No worth of fine-tuning seen over the features as they are: {value} {unit}"
-    seen = f"{text}, visible from {line['visible']:.3f}."
+    text = f"No gain seen over the features as they are: {value} {unit.removesuffix(' of loss')}"
+    seen = f"{text} (visible: {line['visible']:.3f})."
     return seen if len(seen) < LINE else f"{text}."
 
 

@@ -63,7 +63,8 @@ def params_with(
 
 LINE: dict[str, Any] = {
     "family": "confirm", "row": "none", "setting": 1, "replicate": 0, "fraction": 1.0,
-    "num_train": 200, "num_judge": 50, "learning_rate": 0.01, "schedule": "cosine", "answer": "",
+    "num_train": 200, "num_choose": 0, "num_judge": 50, "learning_rate": 0.01,
+    "schedule": "cosine", "answer": "",
     "status": "finished", "ends_on_last": False, "loss": 1.0, "accuracy": 0.5,
     "balanced_accuracy": 0.5, "macro_f1": 0.5, "ece": 0.1, "temperature": 1.0, "loss_scaled": 1.0,
     "last_loss": 1.1, "last_accuracy": 0.5, "loss_rise": 0.1, "ece_rise": 0.01, "gap": 0.3,

@@ -23,7 +23,7 @@ def curve(
     return pd.DataFrame([
         LINE | {
             "family": "data_size", "row": row, "replicate": 1000 + number, "fraction": fraction,
-            "num_train": round(400 * fraction), "num_judge": 100,
+            "num_train": round(400 * fraction), "num_judge": 100, "num_choose": 0,
             "accuracy": 1 - error(number, round(400 * fraction)),
         }
         for number in range(num_replicates)

@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (place / name).write_bytes(encode(draw(kind, seed)))
     (folder / "data" / "mine" / CLASS_NAMES[0] / os.fsdecode(b"\xff\xfe.png")).write_bytes(b"x")
     rows = {name: {"train.l1": 0.001 * (1 + n)} for n, name in enumerate(ROW_NAMES)}
-    set_params(folder, {"ablation.quick.regularization": {"none": {}} | rows,
+    set_params(folder, {"ablation.quick.screen.rows": {"none": {}} | rows,
                         "data.max_refused_fraction": 0.2})  # fmt: skip
     for stage in ("check", "prepare", "finetune", "evaluate", "ablate"):
         done = run_stage(folder, stage)

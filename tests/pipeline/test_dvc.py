@@ -41,10 +41,10 @@ def test_metrics_and_plots_are_there(project: Path) -> None:
     metrics = json.loads(dvc(project, "metrics", "show", "--json"))[""]["data"]
     test = metrics["reports/evaluate/metrics.json"]["data"]["test"]
     assert test["accuracy_low"] <= test["accuracy"] <= test["accuracy_high"]
-    assert "num_seeds" in metrics["reports/ablation/metrics.json"]["data"]["baseline"]
+    assert {"loss", "accuracy"} <= metrics["reports/ablation/metrics.json"]["data"]["worth"].keys()
     dvc(project, "plots", "show", "--out", "dvc_plots")
     page = (project / "dvc_plots" / "index.html").read_text()
-    for name in ("Loss by epoch", "Confusion on the test split", "effects.png"):
+    for name in ("Loss by epoch", "Confusion on the test split", "worth.png"):
         assert name in page
 
 

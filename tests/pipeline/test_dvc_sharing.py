@@ -1,10 +1,10 @@
 """What several people and several branches do with DVC: share, go back, apply, change the grid."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.pipeline.project import digests, dvc, git, run_program, set_params
@@ -60,21 +60,29 @@ def test_an_experiment_is_applied_whole(project: Path) -> None:
 
 
 def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project: Path) -> None:
-    study = json.loads((project / "reports" / "ablation" / "metrics.json").read_text())
-    assert list(study["effects"]) == ["l1"]
+    def screened() -> list[str]:
+        table = pd.read_csv(project / "reports" / "ablation" / "screen.csv")
+        return table["row"].tolist()
+
+    def cells() -> dict[str, int]:
+        files = (project / ".sft/cells").iterdir()
+        return {path.name: path.stat().st_mtime_ns for path in files}
+
+    assert screened() == ["none", "l1"]
     rows = {"none": {}, "l1": {"train.l1": 0.001}, "decay": {"train.weight_decay": 0.1}}
-    set_params(project, {"ablation.quick.regularization": rows})
+    set_params(project, {"ablation.quick.screen.rows": rows})
     dvc(project, "repro", "ablate")
-    kept = {path.name: path.stat().st_mtime_ns for path in (project / ".sft/cells").iterdir()}
+    assert screened() == ["none", "l1", "decay"]
+    kept = cells()
     del rows["l1"]
-    set_params(project, {"ablation.quick.regularization": rows})
+    set_params(project, {"ablation.quick.screen.rows": rows})
     dvc(project, "repro", "ablate")
-    study = json.loads((project / "reports" / "ablation" / "metrics.json").read_text())
-    assert list(study["effects"]) == ["decay"]
-    for name in ("report.md", "cells.csv", "effects.csv"):
+    assert screened() == ["none", "decay"]
+    for name in ("report.md", "cells.csv", "screen.csv"):
         assert "l1" not in (project / "reports" / "ablation" / name).read_text()
-    after = {path.name: path.stat().st_mtime_ns for path in (project / ".sft/cells").iterdir()}
-    assert after == kept
+    after = cells()
+    assert kept.items() <= after.items()
+    assert len(after) - len(kept) in (0, 2)  # another best row may have come to be confirmed
 
 
 def test_a_failed_stage_leaves_earlier_outputs_in_reach(project: Path) -> None:

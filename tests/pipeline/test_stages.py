@@ -210,7 +210,9 @@ BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "the guard gives up": (
         "finetune", setting("train.guard_max_incidents", 1), "the guard gave up after 2 incidents",
     ),
-    "a bad row": ("ablate", setting("ablation.base", {"train.l7": 1}), "not a parameter"),
+    "a bad row": (
+        "ablate", setting("ablation.quick.screen.base", {"train.l7": 1}), "not a parameter",
+    ),
 }  # fmt: skip
 
 

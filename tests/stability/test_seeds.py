@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sftcore.ablation.plan import SPREAD, plan_cells, plan_rows
 from sftcore.data.store import Store
-from sftcore.grids import SpreadParams
 from sftcore.recipe import training_key
 from sftcore.training import epoch, loop, views
 from tests.ablation.test_run import LOCK
@@ -81,26 +79,3 @@ def test_equal_seeds_are_one_training_however_they_are_given() -> None:
     assert key(5) == key(0, **own)
     assert key(5) != key(0)
     assert key(0, train__seed_order=5) != key(0, train__seed_init=5)
-
-
-def test_the_study_moves_one_seed_at_a_time_and_shares_the_first() -> None:
-    params = small(train__seed_init=9, train__seed_order=9)  # would hold what is to vary
-    quick = params.ablation.quick.model_copy(
-        update={"spread": SpreadParams(num_seeds=3, base={"model.dropout": 0.5})}
-    )
-    params = params.model_copy(
-        update={"ablation": params.ablation.model_copy(update={"quick": quick})}
-    )
-    cells = [c for c in plan_cells(plan_rows(params, {}), params) if c.row.family == SPREAD]
-    assert [c.row.name for c in cells] == [
-        name for name in ("all", "init", "order", "augmentation") for _ in range(3)
-    ]
-    keys = {
-        training_key(
-            c.row.model, c.row.train, seed=c.seed, data="", device=torch.device("cpu"),
-            num_threads=1, mode="native", environment=LOCK,
-        )
-        for c in cells
-    }  # fmt: skip
-    assert len(keys) == 4 * 2 + 1
-    assert all(c.row.model.dropout == 0.5 for c in cells)

@@ -77,6 +77,10 @@ CONTRACT = {
         0.5, FRACTION, {"model.backbone": "timm/test_resnet", "model.weights": "none"}
     ),
     "train.epochs": Row(4, COUNT),
+    "train.head": Row("solve", NAME),
+    "train.head_strength": Row(
+        0.01, {0.0: "greater than 0", 1.5: "less than or equal to 1"}, {"train.head": "solve"}
+    ),
     "train.head_epochs": Row(1, COUNT),
     "train.batch_size": Row(16, {1: "greater than or equal to 2"}),
     "train.micro_batch_size": Row(3, {1: "greater than or equal to 2"}),
@@ -169,6 +173,11 @@ CONTRACT = {
         NAME,
         {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.1},
     ),
+    "train.selection_margin": Row(
+        50.0,
+        AT_LEAST_0,
+        {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.1},
+    ),
     "train.seed_init": Row(7, COUNT),
     "train.seed_order": Row(7, COUNT),
     "train.seed_augmentation": Row(7, COUNT, {"model.dropout": 0.5}),
@@ -227,6 +236,7 @@ TOGETHER = {
 DEPENDENT = {
     "train.penalty_form": "proximal",
     "train.head_penalty_factor": 3.0,
+    "train.head_strength": 0.01,
     "train.penalize_norm_and_bias": True,
     "train.augmentation_policy": "trivialaugment",
     "train.sam_every": 5,

@@ -32,6 +32,7 @@ SMALL = {
     "train.epochs": 2,
     "train.head": "descend",
     "train.selection_margin": 0.0,
+    "train.batch_norm": "freeze_statistics",
     "train.head_epochs": 0,
     "train.batch_size": 8,
     "train.learning_rate": 0.01,
