@@ -39,8 +39,8 @@ def _worth(study: Study) -> Section:
         "What fine-tuning is worth",
         "Your recipe and each confirmed row minus logistic regression on the frozen features, in "
         "the same replicates. Each interval is by itself. visible from: the smallest true "
-        "difference that this study would have found in four of five tries; best at end: replicates in which "
-        "the last epoch was the best.",
+        "difference that this study would have found in four of five tries; best at end: "
+        "replicates in which the last epoch was the best.",
         ("worth",),
         _shown(study.findings.worth),
     )
