@@ -194,7 +194,8 @@ def try_family(backbone: str, image_size: int, **changes: Any) -> Tried:
     params = override(
         load_params(Path(__file__).parent.parent / "params.yaml"),
         {"model.backbone": backbone, "model.weights": "none", "train.batch_size": 2,
-         "train.head_epochs": 0, "train.epochs": 1, "train.range_test": False, **named},
+         "model.trainable_blocks": 4, "train.head": "descend", "train.head_epochs": 0,
+         "train.epochs": 1, "train.range_test": False, **named},
         "families",
     )  # fmt: skip
     trained = train(

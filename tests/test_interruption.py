@@ -75,7 +75,7 @@ def test_a_second_signal_does_not_cut_off_the_last_words() -> None:
     assert done == ["last words", "last words"]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

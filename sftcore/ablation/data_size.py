@@ -11,6 +11,7 @@ from sftcore.grids import BASELINE_ROW
 from sftcore.metrics.classification import resolution
 from sftcore.metrics.intervals import Interval, resampled_interval
 
+_LEAST_EXPONENT = 1e-6  # a smaller one is rounding
 _MIN_ERROR = 1e-3  # a smaller error rate has no logarithm worth fitting
 
 
@@ -41,7 +42,7 @@ class PowerLaw:
         The error must fall beyond doubt, and the law of the smaller sizes must not be refuted by
         the largest one, which is the nearest thing to a test of extrapolation.
         """
-        return self.exponent.low > 0 and self.miss.low <= 0 <= self.miss.high
+        return self.exponent.low > _LEAST_EXPONENT and self.miss.low <= 0 <= self.miss.high
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,6 @@ def test_the_best_epoch_at_the_end_may_not_have_converged(cell: Cell) -> None:
         (0.1, 9.0, "", FINISHED),  # bad, but it learnt
         (math.log(10) - 0.01, 1.0, "", FINISHED),
         (math.log(10), 1.0, "", COLLAPSED),
-        (math.nan, 1.0, "", DIVERGED),
         (0.1, math.nan, "", DIVERGED),
         (0.1, math.inf, "", DIVERGED),
         (0.1, 1.0, "at update 7", DIVERGED),

@@ -99,7 +99,7 @@ def test_the_confirmed_best_is_named_and_advised() -> None:
     assert verdict["settings"] == BEST["stochastic_depth"]
     assert verdict["evidence"].startswith("stochastic_depth: loss -0.300")
     for name, value in BEST["stochastic_depth"].items():
-        assert f"{name}: {value}" in verdict["advice"]
+        assert f"{name} {value}" in verdict["advice"]
     together = write_verdict(findings(effects=(-0.1, -0.2, -0.3)))
     assert together["settings"] == {
         "train.label_smoothing": 0.1, "model.stochastic_depth": 0.1, "train.epochs": 5,

@@ -36,7 +36,7 @@ SMALL: dict[str, Any] = {
     "ablation.quick.stability": {
         "num_replicates": 2,
         "base": {},
-        "learning_rates": [0.001, 0.1],
+        "learning_rates": [0.1],
         "schedules": ["cosine"],
         "answers": {"none": {}},
     },
