@@ -49,10 +49,10 @@ from sftcore.sections import Params
 
 HARMLESS: dict[str, Changes] = {  # no head heeds them
     "window": {"train.guard_window": 60},
-    "snapshots": {"train.guard_snapshot_updates": 20},
+    "snapshots": {"train.guard_snapshot_updates": 30},
     "incidents": {"train.guard_max_incidents": 30},
     "loss_z": {"train.guard_loss_z": 9.0},
-    "norm_z": {"train.guard_norm_z": 11.0},
+    "norm_factor": {"train.guard_norm_factor": 21.0},
     "patience": {"train.schedule_patience": 3},
 }
 FEW = {name: HARMLESS[name] for name in ("snapshots", "incidents")}

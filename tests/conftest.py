@@ -38,11 +38,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared folder of 32 small pictures in three classes."""
+    """A prepared folder of 36 small pictures in three classes."""
     root = tmp_path_factory.mktemp("set")
     source = write_folders(root / "pictures")
-    for number in range(4):  # classes of unequal size
-        (source / "stripes" / f"{number:03d}.png").unlink()
     prepare(**PREPARE, path=source, output=root / "prepared")
     return root / "prepared"
 

@@ -14,8 +14,8 @@ PROGRAM = """
 import os, sys, time
 from sftcore.interruption import leave_on_signals
 with leave_on_signals():
-    print(os.getpid(), flush=True)
     try:
+        print(os.getpid(), flush=True)
         time.sleep(60)
     finally:
         open(sys.argv[1], "w").write("left in order")
