@@ -19,7 +19,8 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     """Loss, accuracy, rate with gradient, and weight norms by epoch, as PNG.
 
     Where validation loss has risen by the end, the stretch from the best epoch on is marked: that
-    is how far the training would have over-fitted had its last parameters been kept.
+    is what keeping the last parameters costs on the choosing pictures, where they are few mostly by
+    chance.
 
     Args:
         history: columns of :class:`sftcore.training.records.EpochRecord`.
@@ -37,13 +38,17 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     if rise > 0:
         loss.axvspan(best_epoch, epoch.iloc[-1], color=RED, alpha=0.08, linewidth=0)
         loss.annotate(
-            f"over-fits to epoch {epoch.iloc[-1]}: {rise:+.3f}",
+            f"rises to epoch {epoch.iloc[-1]}: {rise:+.3f}",
             (epoch.iloc[-1], losses.iloc[-1]), xytext=(0, 14), textcoords="offset points",
             ha="right", fontsize=8, color=RED,
         )  # fmt: skip
-    rate.plot(epoch, history["learning_rate"], color=GREEN, label="learning rate, end")
-    rate.plot(epoch, history["gradient_norm"], color=RED, label="gradient norm, mean")
-    if (history[["learning_rate", "gradient_norm"]] > 0).all(axis=None):
+    descended = history[history["learning_rate"] > 0]  # a solved head has no rate
+    rate.plot(
+        descended["epoch"], descended["learning_rate"], color=GREEN, label="learning rate, end"
+    )
+    rate.plot(descended["epoch"], descended["gradient_norm"], color=RED,
+              label="gradient norm, mean")  # fmt: skip
+    if len(descended) and (descended["gradient_norm"] > 0).all():
         rate.set_yscale("log")
     rate.set_title("optimization", loc="left")
     weights.plot(epoch, history["weight_norm"], color=BLUE, label="‖w‖")
@@ -55,7 +60,7 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
         if len(head) and len(head) < len(history):
             axis.axvspan(head.min(), head.max() + 0.5, color="#f0f0f0", zorder=0)
         axis.axvline(best_epoch, color=GREY, linestyle=":", linewidth=1.2)
-        axis.set_xlabel("epoch (shaded: head alone; dotted: chosen)")
+        axis.set_xlabel("epoch (shaded: head alone; dotted: best)")
         axis.legend(
             loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9,
             borderaxespad=0.1, columnspacing=1, handlelength=1.5,
