@@ -70,8 +70,8 @@ reference: $(INSTALLED) ## keep this run's hashes for machines of its kind; for 
 chaos: $(INSTALLED) ## kill a small pipeline at random moments, and compare the bytes
 	python -m reliability.chaos
 
-evidence: $(INSTALLED) ## pretrained against from-scratch and linear probe, on test; for docs/evidence.md
-	python -m benchmarks.starting_points
+evidence: $(INSTALLED) ## the recipe against logistic regression on its own features; for docs/evidence.md
+	python -m benchmarks.recipe data/prepared --replicates 10 --test
 
 lock: ## write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --all-extras \
