@@ -9,6 +9,7 @@ from sftcore.ablation.stability import stability_words
 from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED
 from sftcore.grids import BASELINE_ROW, AblationParams, Changes
+from sftcore.metrics.intervals import failure_bound
 
 _SHOWN = {
     "row": "row", "metric": "metric", "difference": "difference", "low": "low", "high": "high",
@@ -104,7 +105,7 @@ def _data_size(study: Study) -> Section:
         "Nested parts of the training pictures, with as many updates at every size (a quarter of "
         "the pictures is passed over four times as often), and logistic regression on the frozen "
         "features beside it. Lines: error = a·n^(−b), fitted replicate by replicate. "
-        f"{'; '.join(words)}.",
+        f"{'; '.join(words)}{'.' * bool(words)}",
         ("data_size",),
         _growth(study.growth),
     )
@@ -114,7 +115,7 @@ def _stability(study: Study, ablation: AblationParams) -> Section:
     grid = ablation.chosen.stability
     assert grid is not None
     base = f" with {_listing(grid.base)}" if grid.base else ""
-    bound = study.findings.stability["failure_bound"].min()
+    bound = failure_bound(0, grid.num_replicates, ablation.confidence)
     return section(
         "The stability map",
         f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. "
