@@ -181,13 +181,15 @@ PARTS: dict[str, Callable[[Bench, Population, Callable[[], Measured]], None]] = 
 def main() -> None:
     """Conduct, tally, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--fashion-mnist", type=Path, help="folder of FashionMNIST/raw")
     parser.add_argument("--studies", type=int, default=300)
     parser.add_argument("--planted", type=int, default=100)
     parser.add_argument("--pools", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
     params = load_params()
     bench = Bench(params, options.studies, options.planted, options.pools, options.jobs)
     population = (
@@ -196,11 +198,11 @@ def main() -> None:
         else shipped(params.model, PREPARED)
     )
     known = cache(partial(measure_methods, bench, population, QUIET))
-    if set(options.parts) - {luck.__name__}:
+    if set(options.parts or PARTS) - {luck.__name__}:
         measure_methods(bench, population, {})  # to be seen beside the quiet ones
         known()
     print(f"\n{TALLY_HEAD}", flush=True)
-    for name in options.parts:
+    for name in options.parts or PARTS:
         PARTS[name](bench, population, known)
 
 

@@ -103,7 +103,7 @@ def _overfitting(found: Findings) -> str:
     text = f"loss rises by {_signed(rise)} after the best epoch"
     if rise.low > 0:
         return f"It over-fits: {text}."
-    return f"No over-fitting seen: {text}, visible from {found.rise_visible:.3f}."
+    return f"No over-fitting seen: {text} (visible: {found.rise_visible:.3f})."
 
 
 def _helped(found: Findings) -> str:
