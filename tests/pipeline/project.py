@@ -43,6 +43,7 @@ SMALL: dict[str, Any] = {
     "train.range_test_steps": 10,
     "runtime.device": "cpu",
     "runtime.num_threads": 1,
+    "runtime.num_workers": 1,
     "tracking.enabled": False,
 }
 
