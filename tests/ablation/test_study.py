@@ -1,23 +1,21 @@
 """A study from its grid to its report."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.effects import BETTER, WORSE
-from sftcore.ablation.plan import CONFIRM, DATA_SIZE, Cell
+from sftcore.ablation.plan import CONFIRM, DATA_SIZE, Cell, Row
 from sftcore.ablation.run import check_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.data.store import open_store
 from sftcore.errors import ParamsError
-from tests.ablation.made import GRID, params_with, result
+from tests.ablation.made import GRID, params_with, simulated
 from tests.ablation.test_run import run
 
 NUM_STUDIES = 40
@@ -43,24 +41,17 @@ def test_what_cannot_be_trained_is_refused_before_the_screen(prepared: Path) -> 
         conduct(params, train_cells, 30, lambda cells: check_cells(cells, store))
 
 
-def simulated(study: int, effects: dict[str, float]) -> Study:
-    """A study whose cells differ by luck: of the replicate, of the cell, and planted effects."""
+def study_of(seed: int, effects: dict[str, float]) -> Study:
+    """A study whose cells differ by luck, of the replicate and of the cell, and planted effects."""
     params = params_with(
         screen=ONE_EACH, data_size=None, stability=None,
         confirm={"num_replicates": 8, "num_rows": 2},
     )  # fmt: skip
 
-    def train_cells(cells: Sequence[Cell]) -> list[CellResult]:
-        return [result(cell, loss_of(cell)) for cell in cells]
+    def effect(row: Row) -> float:
+        return sum(effects.get(name, 0.0) for name in row.changes) + 0.3 * row.is_probe
 
-    def loss_of(cell: Cell) -> float:
-        key = f"{study} {cell.row.name} {cell.row.family} {cell.replicate}".encode()
-        luck = np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:4], "big"))
-        shared = np.random.default_rng([study, cell.replicate]).normal(0, 0.1)
-        planted = sum(effects.get(name, 0.0) for name in cell.row.changes)
-        return float(1.0 + shared + luck.normal(0, 0.03) + planted + 0.3 * cell.row.is_probe)
-
-    return conduct(params, train_cells, num_classes=30)
+    return conduct(params, simulated(effect, seed, noise=0.03), num_classes=30)
 
 
 def verdicts(study: Study) -> dict[str, str]:
@@ -70,19 +61,19 @@ def verdicts(study: Study) -> dict[str, str]:
 
 
 def test_a_study_of_rows_that_do_not_differ_finds_nothing() -> None:
-    studies = [simulated(number, {}) for number in range(NUM_STUDIES)]
+    studies = [study_of(number, {}) for number in range(NUM_STUDIES)]
     false = [s for s in studies if {BETTER, WORSE} & set(verdicts(s).values())]
     assert len(false) <= 0.05 * NUM_STUDIES
     assert all(not s.verdict["settings"] for s in studies if s not in false)
 
 
 def test_a_planted_effect_is_screened_confirmed_and_advised() -> None:
-    study = simulated(0, {"train.l1": -0.2})
+    study = study_of(0, {"train.l1": -0.2})
     assert verdicts(study)["l1"] == BETTER
     assert study.verdict["settings"]["train.l1"] == 1e-3
     assert study.verdict["worth"].startswith("Fine-tuning is worth +")
     assert "Confirmed better than the recipe" in study.verdict["helped"]
-    harmful = simulated(0, {"train.l1": 0.2, "model.dropout": 0.2, "train.l2": 0.2})
+    harmful = study_of(0, {"train.l1": 0.2, "model.dropout": 0.2, "train.l2": 0.2})
     assert verdicts(harmful) == {}  # nothing looked better, so nothing was trained again
 
 
