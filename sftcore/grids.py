@@ -10,6 +10,7 @@ BASELINE_ROW = "none"
 ALL_TOGETHER_ROW = "all_together"
 PROBE_ROW = "probe"
 COMPOSED_ROW = "composed"
+SIMPLER_ROWS = ("nearest_neighbours", "most_frequent")  # to beat, simpler than the probe
 WITHOUT = "without "  # begins the name of a row that leaves one out
 Changes = dict[str, Scalar]
 Replicates = Annotated[int, Field(ge=2, le=100)]
@@ -36,8 +37,8 @@ class ScreenParams(Section):
                 f"the row {ALL_TOGETHER_ROW} is made of the rows that all_together lists: take it "
                 "out of screen.rows"
             )
-        made = [n for n in self.rows if n in (PROBE_ROW, COMPOSED_ROW) or n.startswith(WITHOUT)]
-        if made:
+        taken = (PROBE_ROW, COMPOSED_ROW, *SIMPLER_ROWS)
+        if made := [name for name in self.rows if name in taken or name.startswith(WITHOUT)]:
             raise ValueError(f"the study makes a row {made[0]!r} itself: give yours another name")
         if unknown := [name for name in self.all_together if name not in self.rows]:
             raise ValueError(f"all_together names {unknown[0]!r}; there are {', '.join(self.rows)}")

@@ -50,6 +50,7 @@ class Trained:
     """A training: what it began with, what came of it, and which parameters it changed."""
 
     start: Start
+    plan: Plan
     result: FitResult
     claims: str
 
@@ -101,7 +102,7 @@ def train(
     )
     claims = format_claims(plan.claim(start.network, plan.phases[-1].first_block))
     result = fit(start.network, plan, cache=cache, on_epoch=on_epoch, checkpoints=checkpoints)
-    return Trained(start, result, claims)
+    return Trained(start, plan, result, claims)
 
 
 def prepare_training(

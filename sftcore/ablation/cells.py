@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import softmax
 
 from sftcore.ablation.plan import Cell
 from sftcore.artifacts import read_json, write_json
 from sftcore.data.portions import Parts, take_portion
 from sftcore.data.store import Store, open_store
+from sftcore.evaluation.baselines import most_frequent, nearest_neighbours
 from sftcore.metrics.calibration import fit_temperature
 from sftcore.metrics.classification import classification_metrics, scores
-from sftcore.recipe import train
+from sftcore.recipe import Trained, train
 from sftcore.runtime import set_up
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
@@ -25,8 +27,8 @@ from sftcore.training.records import Candidate, EpochRecord, FitResult
 
 # What a cell's result depends on besides the training: part of its key.
 CELL_CODE = (
-    "ablation/cells.py", "metrics/__init__.py", "metrics/calibration.py",
-    "metrics/classification.py",
+    "ablation/cells.py", "evaluation/__init__.py", "evaluation/baselines.py",
+    "metrics/__init__.py", "metrics/calibration.py", "metrics/classification.py",
 )  # fmt: skip
 _NUM_BINS = 15  # of the calibration error
 _MEASURE_EVERY = 4  # epochs between looks at the training pictures, a fifth of a cell's time
@@ -55,6 +57,8 @@ class CellResult:
         seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
         best_judged: as ``last``, of the best epoch's parameters.
         num_choose: pictures that chose.
+        simpler: of the probe alone: outcomes, as ``last``, of rows to beat that are simpler still,
+            by name (:data:`sftcore.grids.SIMPLER_ROWS`).
     """
 
     cell: Cell
@@ -72,6 +76,7 @@ class CellResult:
     seconds: float = field(default=math.nan, compare=False)
     best_judged: dict[str, float] = field(default_factory=dict)
     num_choose: int = 0
+    simpler: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def best(self) -> Candidate | None:
@@ -111,7 +116,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
         parts = take_portion(store.samples, cell.portion, cell.seed)
         is_new = not checkpoints.has_any()
         began = time.monotonic()
-        result = train(
+        trained = train(
             store,
             cell.row.model,
             cell.row.train,
@@ -123,7 +128,8 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             portion=cell.portion,
             precision=work.precision,
             measure_every=_MEASURE_EVERY,
-        ).result
+        )
+        result = trained.result
         content = {
             "history": [asdict(record) for record in result.history],
             "best_epoch": result.best_epoch,
@@ -136,6 +142,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             "num_train": len(parts.train),
             "num_choose": len(parts.val),
             "num_judge": len(parts.judge),
+            "simpler": _simpler(trained, store, parts, cache) if cell.row.is_probe else {},
         }
         write_json(work.results / f"{key}.json", content)
         checkpoints.discard()
@@ -156,6 +163,27 @@ def _outcomes(result: FitResult, store: Store, parts: Parts) -> dict[str, dict[s
     judged |= {"temperature": temperature}
     judged |= {f"{name}_scaled": scaled[name] for name in ("loss", "ece")}
     return {"judged": judged, "best": outcome(of_best, labels), "last": outcome(of_last, labels)}
+
+
+def _simpler(
+    trained: Trained, store: Store, parts: Parts, cache: FeatureCache
+) -> dict[str, dict[str, float]]:
+    """What the pictures that had no say find of the rows to beat that need no training.
+
+    The probe has changed nothing before its head, so the features are those that it was given.
+    """
+    network, num_classes = trained.start.network, len(store.classes)
+    inputs = trained.plan.inputs(network, len(network.blocks), cache)
+    train, val, judge = (
+        (inputs.reader(rows)(rows), trained.plan.rows.labels[torch.from_numpy(rows)])
+        for rows in (parts.train, parts.val, parts.judge)
+    )
+    found = (
+        nearest_neighbours(train, val, judge[0], num_classes),
+        most_frequent(train[1], len(val[1]), len(judge[1]), num_classes),
+    )
+    labels = store.labels[parts.judge]
+    return {row.name: outcome(np.log(row.test), labels) for row in found}
 
 
 def outcome(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -202,6 +230,7 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
         num_judge=found["num_judge"],
         num_choose=found["num_choose"],
         num_incidents=found["num_incidents"],
+        simpler={name: _with_nan(each) for name, each in found["simpler"].items()},
         seconds=_number(found["seconds"]),
     )
 

@@ -193,7 +193,7 @@ def worth_table(cells: pd.DataFrame, names: Sequence[str], confidence: float) ->
 
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
-        names: of confirmed rows, the baseline among them.
+        names: of confirmed rows, the baseline and the simpler rows to beat among them.
         confidence: of each interval.
 
     Returns:

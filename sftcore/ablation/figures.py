@@ -9,7 +9,7 @@ from sftcore.ablation.cells import CellResult
 from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.effects import BETTER, WORSE
 from sftcore.ablation.plan import CONFIRM, DATA_SIZE
-from sftcore.ablation.table import FINISHED
+from sftcore.ablation.table import FINISHED, trained_rows
 from sftcore.evaluation.drawing import (
     BLUE,
     GREEN,
@@ -95,7 +95,7 @@ def gap_figure(cells: pd.DataFrame) -> bytes:
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
     """
-    cells = cells[(cells["family"] == CONFIRM) & (cells["status"] == FINISHED)]
+    cells = trained_rows(cells[cells["status"] == FINISHED])
     names = list(dict.fromkeys(cells["row"]))[::-1]
     figure, axes = new_figure(7.5, 1.6 + 0.42 * len(names))
     axis = axes[0, 0]
@@ -154,7 +154,7 @@ def calibration_figure(cells: pd.DataFrame) -> bytes:
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
     """
-    cells = cells[(cells["family"] == CONFIRM) & (cells["status"] == FINISHED)]
+    cells = trained_rows(cells[cells["status"] == FINISHED])
     means = cells.groupby("row", sort=False)[["loss", "loss_scaled"]].mean()[::-1]
     figure, axes = new_figure(7.5, 1.6 + 0.36 * len(means))
     axis, place = axes[0, 0], range(len(means))

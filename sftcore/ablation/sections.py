@@ -3,11 +3,10 @@
 import pandas as pd
 
 from sftcore.ablation.effects import MOST_ON_LAST_EPOCH
-from sftcore.ablation.plan import CONFIRM
 from sftcore.ablation.report import Section, section
 from sftcore.ablation.stability import stability_words
 from sftcore.ablation.study import Study
-from sftcore.ablation.table import FINISHED
+from sftcore.ablation.table import FINISHED, trained_rows
 from sftcore.grids import BASELINE_ROW, AblationParams, Changes
 from sftcore.metrics.intervals import failure_bound
 
@@ -38,10 +37,10 @@ def study_sections(study: Study, ablation: AblationParams) -> list[Section]:
 def _worth(study: Study) -> Section:
     return section(
         "What fine-tuning is worth",
-        "Your recipe and each confirmed row minus logistic regression on the frozen features, in "
-        "the same replicates. Each interval is by itself. visible from: the smallest true "
-        "difference that this study would have found in four of five tries; best at end: "
-        "replicates in which the last epoch was the best.",
+        "Your recipe, each confirmed row, nearest neighbours and the most frequent class minus "
+        "logistic regression on the frozen features, in the same replicates. Each interval is by "
+        "itself. visible from: the smallest true difference that this study would have found in "
+        "four of five tries; best at end: replicates in which the last epoch was the best.",
         ("worth",),
         _shown(study.findings.worth),
     )
@@ -154,7 +153,7 @@ def _growth(table: pd.DataFrame) -> pd.DataFrame:
 
 def row_means(cells: pd.DataFrame) -> pd.DataFrame:
     """Means over the replicates of each confirmed row."""
-    table = cells[cells["family"] == CONFIRM]
+    table = trained_rows(cells)
     columns = ["train_loss", "loss", "train_accuracy", "accuracy", "gap", "loss_rise", "ece",
                "temperature", "loss_scaled", "weight_distance"]  # fmt: skip
     grouped = table.groupby("row", sort=False)

@@ -22,7 +22,7 @@ from sftcore.ablation.screen import choose_rows, screen_table
 from sftcore.ablation.stability import stability_map
 from sftcore.ablation.table import cells_table
 from sftcore.ablation.verdict import Findings, write_verdict
-from sftcore.grids import BASELINE_ROW, PROBE_ROW, Changes
+from sftcore.grids import BASELINE_ROW, PROBE_ROW, SIMPLER_ROWS, Changes
 from sftcore.metrics.intervals import smallest_visible_effect
 from sftcore.sections import Params
 
@@ -112,10 +112,11 @@ def find(
     """
     metric, confidence = params.ablation.metric, params.ablation.confidence
     names = [row.name for row in confirmation if row.name not in (BASELINE_ROW, PROBE_ROW)]
+    simpler = [name for name in SIMPLER_ROWS if name in set(cells["row"])]
     rise = mean_interval(cells, BASELINE_ROW, "loss_rise", confidence)
     return Findings(
         rows=list(confirmation),
-        worth=worth_table(cells, [BASELINE_ROW, *names], confidence),
+        worth=worth_table(cells, [BASELINE_ROW, *names, *simpler], confidence),
         effects=effects_table(cells, names, metric, confidence),
         rise=rise,
         rise_visible=smallest_visible_effect(rise.standard_error, rise.num, confidence),

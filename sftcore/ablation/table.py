@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sftcore.ablation.cells import CellResult
+from sftcore.ablation.plan import CONFIRM
+from sftcore.grids import SIMPLER_ROWS
 
 METRICS = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
 SCALED = ("temperature", "loss_scaled", "ece_scaled")
@@ -25,12 +27,18 @@ def cells_table(results: Sequence[CellResult], num_classes: int) -> pd.DataFrame
     ``status`` is ``finished``, ``diverged`` (left the finite numbers, or the guard gave up) or
     ``collapsed`` (ends no better on training pictures than guessing, loss ≥ ln C).
     ``ends_on_last`` says that the last epoch was the best: the training may not have converged.
+    Each probe of the confirmation is followed by the rows to beat that are simpler still.
 
     Args:
         results: of the cells.
         num_classes: C.
     """
-    return pd.DataFrame([_line(result, num_classes) for result in results])
+    lines: list[dict[str, Any]] = []
+    for result in results:
+        lines.append(_line(result, num_classes))
+        if result.cell.row.family == CONFIRM:
+            lines += [_simpler_line(lines[-1], name, of) for name, of in result.simpler.items()]
+    return pd.DataFrame(lines)
 
 
 def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
@@ -75,6 +83,13 @@ def _line(result: CellResult, num_classes: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _simpler_line(probe: dict[str, Any], row: str, judged: dict[str, float]) -> dict[str, Any]:
+    """Nothing was trained: all that is known besides the pictures is what those judged."""
+    shared = ("family", "setting", "replicate", "seed", "fraction", "num_train", "num_choose",
+              "num_judge", "answer", "status", "ends_on_last")  # fmt: skip
+    return {"row": row} | {name: probe[name] for name in shared} | judged
+
+
 def status_of(result: CellResult, num_classes: int) -> str:
     """How the training ended; see :func:`cells_table`."""
     history = result.history
@@ -84,6 +99,11 @@ def status_of(result: CellResult, num_classes: int) -> str:
     if not math.isfinite(measured[-1]):
         return DIVERGED
     return COLLAPSED if measured[-1] >= math.log(num_classes) else FINISHED
+
+
+def trained_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of the confirmation that are trainings; see :func:`cells_table`."""
+    return table[(table["family"] == CONFIRM) & ~table["row"].isin(SIMPLER_ROWS)]
 
 
 def pairs_of(table: pd.DataFrame, name: str, other: str, metric: str) -> pd.DataFrame:

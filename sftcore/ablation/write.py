@@ -9,7 +9,7 @@ from sftcore.ablation.report import CELLS_FILE, render_html, render_markdown
 from sftcore.ablation.sections import study_sections
 from sftcore.ablation.study import Study
 from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json, write_text
-from sftcore.grids import BASELINE_ROW, AblationParams
+from sftcore.grids import BASELINE_ROW, SIMPLER_ROWS, AblationParams
 from sftcore.metrics.intervals import Interval
 from sftcore.stability.precision import FULL
 from sftcore.tables import safe_cells
@@ -71,8 +71,8 @@ def _intro(
     confirmed = study.cells[study.cells["family"] == CONFIRM]
     num_judge, num_train = confirmed["num_judge"].mean(), confirmed["num_train"].mean()
     text = (
-        f"Grid {ablation.grid}: {len(study.cells)} trainings. Each replicate draws a seed and new "
-        f"parts of the {num_pool} training and validation pictures of {num_classes} classes: about "
+        f"Grid {ablation.grid}: {len(study.results)} trainings. Each replicate draws a seed and "
+        f"new parts of the {num_pool} training and validation pictures of {num_classes} classes: about "
         f"{num_train:.0f} to learn from, some that choose epochs and strengths, and about "
         f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
         f"Intervals hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected "
@@ -86,9 +86,10 @@ def _draw(study: Study, num_classes: int) -> dict[str, bytes]:
     cells, found = study.cells, study.findings
     names = set(found.effects["row"])
     screen = study.screen.assign(is_confirmed=study.screen["row"].isin(names))
+    trained = found.worth[~found.worth["row"].isin(SIMPLER_ROWS)]
     pictures = {
         "worth": figures.effects_figure(
-            found.worth, "Minus logistic regression on the frozen features, with intervals"
+            trained, "Minus logistic regression on the frozen features, with intervals"
         ),
         "overfitting": figures.gap_figure(cells),
         "curves": figures.curves_figure(study.results),

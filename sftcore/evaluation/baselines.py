@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sftcore.grids import SIMPLER_ROWS
 from sftcore.optimization.linear_head import choose_head
 from sftcore.tasks.classification import classification_loss, measure, probabilities
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
-MOST_FREQUENT = "most_frequent"
-NEAREST_NEIGHBOURS = "nearest_neighbours"
+NEAREST_NEIGHBOURS, MOST_FREQUENT = SIMPLER_ROWS
 LOGISTIC_REGRESSION = "logistic_regression"
 _CHUNK_ELEMENTS = 1 << 24  # similarities at a time: 64 MB
 

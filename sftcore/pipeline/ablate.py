@@ -71,6 +71,11 @@ def headline(study: Study) -> dict[str, float]:
 def _log_cell(run: Run, result: CellResult) -> None:
     row, seed = result.cell.row, result.cell.seed
     judged = {f"judged/{name}": value for name, value in result.judged.items()}
+    judged |= {
+        f"judged/{name}_{metric}": value
+        for name, of in result.simpler.items()
+        for metric, value in of.items()
+    }
     end = [(result.history[-1].epoch, judged)] if judged else []
     if not math.isnan(result.seconds):
         end.append((0, {"time/seconds": result.seconds}))

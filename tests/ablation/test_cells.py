@@ -17,9 +17,11 @@ from sftcore.ablation.plan import (
     plan_stability,
 )
 from sftcore.ablation.run import check_cells
+from sftcore.ablation.table import cells_table, trained_rows
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store
 from sftcore.errors import ParamsError
+from sftcore.grids import SIMPLER_ROWS
 from tests.ablation.made import params_with
 from tests.ablation.test_run import run
 
@@ -50,6 +52,28 @@ def test_a_cell_tells_what_the_pictures_that_had_no_say_find(
     assert [record.phase for record in probe.history] == ["head"]
     assert probe.judged["loss"] == pytest.approx(probe.last["loss"])  # one epoch
     assert probe.judged["loss"] != recipe.judged["loss"]
+
+
+def test_the_probe_tells_what_rows_to_beat_do_that_need_no_training(
+    tmp_path: Path, prepared: Path, store: Store
+) -> None:
+    cells = confirming()
+    recipe, probe = run([cells[0], cells[3]], prepared, tmp_path)
+    assert recipe.simpler == {}
+    assert set(probe.simpler) == set(SIMPLER_ROWS)
+    parts = take_portion(store.samples, probe.cell.portion, probe.cell.seed)
+    train, judge = store.labels[parts.train], store.labels[parts.judge]
+    counts = np.bincount(train, minlength=3)
+    frequent = probe.simpler["most_frequent"]
+    assert frequent["accuracy"] == pytest.approx((judge == counts.argmax()).mean())
+    share = (counts + 1 / 3) / (len(train) + 1)
+    assert frequent["loss"] == pytest.approx(-np.log(share[judge]).mean())
+    assert probe.simpler["nearest_neighbours"]["accuracy"] > frequent["accuracy"]
+
+    found = cells_table([recipe, probe], 3)
+    assert list(found["row"]) == ["none", "probe", *probe.simpler]
+    assert list(trained_rows(found)["row"]) == ["none", "probe"]
+    assert found.set_index("row").loc["most_frequent", "loss"] == frequent["loss"]
 
 
 def test_a_temperature_is_chosen_by_those_that_choose(

@@ -15,6 +15,7 @@ from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.data.store import open_store
 from sftcore.errors import ParamsError
+from sftcore.grids import SIMPLER_ROWS
 from tests.ablation.made import GRID, params_with, simulated
 from tests.ablation.test_run import run
 
@@ -119,5 +120,7 @@ def test_a_whole_study_is_trained_and_written(prepared: Path, tmp_path: Path) ->
         "What to set?",
     ):
         assert question in page
+    assert list(study.findings.worth["row"].unique()[-2:]) == list(SIMPLER_ROWS)
+    assert "most_frequent" in page
     assert study.verdict["worth"].replace("'", "&#39;") in page
     assert "bf16" in page
