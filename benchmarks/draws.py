@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from sftcore.data.augment import draw_erasing, epoch_uniforms
-from sftcore.randomness import numpy_stream
+from sftcore.foundations.randomness import numpy_stream
 from sftcore.regularization.mixing import draw_mixing
 
 BATCH_SIZE = 32

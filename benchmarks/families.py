@@ -17,12 +17,12 @@ import pandas as pd
 import torch
 
 from sftcore.data.store import Store
-from sftcore.errors import SFTError
+from sftcore.foundations.errors import SFTError
+from sftcore.foundations.runtime import set_up
 from sftcore.models.depth import find_depth
 from sftcore.models.segments import split_segments
-from sftcore.params import load_params, override
 from sftcore.recipe import Trained, train
-from sftcore.runtime import set_up
+from sftcore.settings.params import load_params, override
 from sftcore.training.inputs import FeatureCache
 
 # The network with the fewest parameters of every module and class, and the smallest side of 32, 64,

@@ -21,14 +21,14 @@ import torch
 
 from benchmarks.guard_simulation import BATCH_SIZES, SIMULATIONS, WRONG, simulate
 from sftcore.data.store import Store, open_store
+from sftcore.foundations.runtime import set_up
 from sftcore.metrics.intervals import paired_interval
-from sftcore.parameter_types import Scalar
-from sftcore.params import load_params, override
 from sftcore.pipeline.paths import PREPARED
 from sftcore.planning import plan_guard
 from sftcore.recipe import train
-from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.settings.parameter_types import Scalar
+from sftcore.settings.params import load_params, override
+from sftcore.settings.sections import Params
 from sftcore.stability.guard import (
     GIVE_UP,
     GRADIENT_SPIKE,

@@ -14,8 +14,8 @@ from benchmarks.pools import Population, draw_pool
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell
 from sftcore.data.portions import Parts, Portion, take_portion
-from sftcore.randomness import numpy_stream
-from sftcore.sections import ModelParams, TrainParams
+from sftcore.foundations.randomness import numpy_stream
+from sftcore.settings.sections import ModelParams, TrainParams
 from sftcore.training.records import EpochRecord, candidate_of
 
 NUM_EPOCHS = 12

@@ -17,13 +17,13 @@ import torch
 
 from benchmarks.training import difference, listing, run_checks
 from sftcore.data.store import Store, open_store
-from sftcore.errors import ParamsError
-from sftcore.parameter_types import Scalar
-from sftcore.params import load_params, override, settings_of
+from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import PREPARED
 from sftcore.recipe import train
-from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.settings.parameter_types import Scalar
+from sftcore.settings.params import load_params, override, settings_of
+from sftcore.settings.sections import Params
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.records import FitResult
 

@@ -13,9 +13,9 @@ from benchmarks.head_cells import HeadCells, Recipe, head_loss, recipe_of
 from benchmarks.pools import Population
 from benchmarks.simulated_cells import Spread
 from sftcore.ablation.plan import join_changes
-from sftcore.grids import BASELINE_ROW, Changes
-from sftcore.params import check_params, override
-from sftcore.sections import Params
+from sftcore.settings.grids import BASELINE_ROW, Changes
+from sftcore.settings.params import check_params, override
+from sftcore.settings.sections import Params
 
 RECIPE: Changes = {"train.learning_rate": 0.1, "train.batch_size": 64, "train.range_test": False}
 QUIET: Changes = {"train.batch_size": 4096}  # all pictures in every update: no luck but the start

@@ -10,12 +10,12 @@ import statistics
 import time
 
 from sftcore.data.store import open_store
-from sftcore.grids import BASELINE_ROW
-from sftcore.params import load_params, override, settings_of
+from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import PREPARED
 from sftcore.recipe import train
-from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.settings.grids import BASELINE_ROW
+from sftcore.settings.params import load_params, override, settings_of
+from sftcore.settings.sections import Params
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 NUM_EPOCHS = 2

@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from sftcore.artifacts import sha256_bytes
 from sftcore.data.decode import content_box, decode, fit_square
 from sftcore.data.fingerprints import VARIANTS, perceptual_hashes, small_copy
 from sftcore.data.hash_pairs import near_pairs
 from sftcore.data.near_duplicates import Looks, confirmed_pairs
 from sftcore.data.prepare import prepare
-from sftcore.params import load_params
-from sftcore.sections import DataParams
+from sftcore.foundations.artifacts import sha256_bytes
+from sftcore.settings.params import load_params
+from sftcore.settings.sections import DataParams
 
 NUM_SEEDS = 3
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]

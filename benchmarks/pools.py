@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from sftcore.artifacts import sha256_bytes
 from sftcore.data.decode import fit_square
 from sftcore.data.loader import split_batches
 from sftcore.data.store import open_store
+from sftcore.foundations.artifacts import sha256_bytes
+from sftcore.foundations.randomness import numpy_stream
+from sftcore.foundations.runtime import set_up
 from sftcore.models.network import build_start
-from sftcore.randomness import numpy_stream
-from sftcore.runtime import set_up
-from sftcore.sections import ModelParams
+from sftcore.settings.sections import ModelParams
 from sftcore.training.views import PLAIN, Pictures
 
 KEPT = Path(".sft/calibration")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from sftcore.instruction_set import choose_instruction_set
+from sftcore.foundations.instruction_set import choose_instruction_set
 
 BATCH, SIZE = 32, 128
 
@@ -20,8 +20,8 @@ def seconds_per_update(mode: str, first_block: int, num_updates: int) -> float:
     choose_instruction_set(mode)
     import torch
 
+    from sftcore.foundations.runtime import set_up
     from sftcore.models.network import build_start
-    from sftcore.runtime import set_up
     from sftcore.tasks.classification import classification_loss
 
     start = build_start(

@@ -21,17 +21,17 @@ from sftcore.ablation.effects import LEAST_SPREAD_NATS
 from sftcore.ablation.plan import PROBE
 from sftcore.data.portions import Portion, take_portion
 from sftcore.data.store import Store, open_store
+from sftcore.foundations.randomness import numpy_stream
+from sftcore.foundations.runtime import set_up
 from sftcore.metrics.classification import resolution, scores
 from sftcore.metrics.intervals import (
     grouped_bootstrap_weights,
     percentile_interval,
     resampled_interval,
 )
-from sftcore.params import load_params, override
-from sftcore.randomness import numpy_stream
 from sftcore.recipe import train
-from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.settings.params import load_params, override
+from sftcore.settings.sections import Params
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 FIRST_REPLICATE = 5000  # that no study draws

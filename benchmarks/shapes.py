@@ -21,13 +21,13 @@ from benchmarks.training import Measured, difference, listing, run_checks, train
 from sftcore.ablation.plan import PROBE
 from sftcore.data.portions import Portion
 from sftcore.data.store import Store, open_store
+from sftcore.foundations.runtime import set_up
 from sftcore.metrics.calibration import fit_temperature, scale_probabilities
 from sftcore.metrics.classification import classification_metrics
-from sftcore.parameter_types import Scalar
-from sftcore.params import load_params, override
 from sftcore.pipeline.paths import PREPARED
-from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.settings.parameter_types import Scalar
+from sftcore.settings.params import load_params, override
+from sftcore.settings.sections import Params
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 SEARCH_SEED = 1000

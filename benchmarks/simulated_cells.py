@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from benchmarks.head_cells import REPLICATES_PER_STUDY
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import COMPOSED_ROW, PROBE_ROW, Cell
-from sftcore.grids import BASELINE_ROW
-from sftcore.randomness import numpy_stream
+from sftcore.foundations.randomness import numpy_stream
+from sftcore.settings.grids import BASELINE_ROW
 from sftcore.training.records import EpochRecord, candidate_of
 
 _LOSS = 1.0  # nats, of the baseline

@@ -15,10 +15,10 @@ from benchmarks.training import difference, listing, train_and_test
 from sftcore.ablation.plan import PROBE
 from sftcore.data.portions import Portion
 from sftcore.data.store import open_store
-from sftcore.grids import Changes
-from sftcore.params import load_params, override
+from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import PREPARED
-from sftcore.runtime import set_up
+from sftcore.settings.grids import Changes
+from sftcore.settings.params import load_params, override
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 SEARCH_SEED = 1000

@@ -42,10 +42,10 @@ from benchmarks.study_tally import (
     tally_row,
 )
 from sftcore.ablation.plan import Cell
-from sftcore.grids import Changes
-from sftcore.params import load_params, override
 from sftcore.pipeline.paths import PREPARED
-from sftcore.sections import Params
+from sftcore.settings.grids import Changes
+from sftcore.settings.params import load_params, override
+from sftcore.settings.sections import Params
 
 HARMLESS: dict[str, Changes] = {  # no head heeds them
     "window": {"train.guard_window": 60},

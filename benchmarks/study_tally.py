@@ -11,9 +11,9 @@ from sftcore.ablation.effects import BETTER, UNCONVERGED, WORSE
 from sftcore.ablation.plan import CONFIRM, PROBE, Cell
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.table import pairs_of
-from sftcore.grids import BASELINE_ROW
 from sftcore.metrics.intervals import resampled_interval
-from sftcore.sections import Params
+from sftcore.settings.grids import BASELINE_ROW
+from sftcore.settings.sections import Params
 
 RATIOS = ("n_judge/n_train", "n_judge/(n_train + n_val)", "0")
 

@@ -14,7 +14,7 @@ from sftcore.data.store import Store
 from sftcore.evaluation.predict import predict_probabilities
 from sftcore.metrics.intervals import paired_interval
 from sftcore.recipe import train
-from sftcore.sections import Params
+from sftcore.settings.sections import Params
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.records import FitResult
 

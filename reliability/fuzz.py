@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from sftcore.data.decode import Refused, decode
-from sftcore.errors import ParamsError
-from sftcore.params import load_params
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.params import load_params
 from tests.hostile.inputs import PICTURES, damaged, damaged_params, write_params
 
 BATCH = 500

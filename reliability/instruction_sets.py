@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sftcore.instruction_set import PORTABLE, choose_instruction_set
+from sftcore.foundations.instruction_set import PORTABLE, choose_instruction_set
 
 NO_AVX512 = ",".join(f"-AVX512{part}" for part in ("F", "VL", "BW", "DQ", "CD"))
 OUTSIDE: dict[str, dict[str, str]] = {
@@ -38,10 +38,10 @@ def digest(mode: str, num_updates: int = 4) -> str:
     import numpy as np
     import torch
 
-    from sftcore.artifacts import sha256_bytes
+    from sftcore.foundations.artifacts import sha256_bytes
+    from sftcore.foundations.randomness import torch_stream
+    from sftcore.foundations.runtime import set_up
     from sftcore.models.network import build_start
-    from sftcore.randomness import torch_stream
-    from sftcore.runtime import set_up
     from sftcore.tasks.classification import classification_loss, probabilities
 
     device = set_up("cpu", 1)

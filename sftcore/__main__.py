@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from sftcore.errors import exit_on_error
-from sftcore.interruption import leave_on_signals
+from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.interruption import leave_on_signals
 
 
 def main() -> int:

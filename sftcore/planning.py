@@ -6,13 +6,13 @@ import numpy as np
 
 from sftcore.data.augment import Augmentation
 from sftcore.data.loader import split_batches
-from sftcore.errors import ParamsError
+from sftcore.foundations.errors import ParamsError
 from sftcore.optimization.clipping import Clipping
 from sftcore.optimization.linear_head import STRENGTHS
 from sftcore.optimization.optimizers import scaled_rate
 from sftcore.optimization.schedules import Schedule
 from sftcore.regularization.penalties import Coefficients
-from sftcore.sections import ModelParams, TrainParams
+from sftcore.settings.sections import ModelParams, TrainParams
 from sftcore.stability.guard import GuardSettings
 from sftcore.training.settings import Averaging, Phase, Seeds, Sweep, Update
 

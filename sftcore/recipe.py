@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sftcore.artifacts import sha256_file, sha256_json
 from sftcore.data.portions import Portion, take_portion
 from sftcore.data.store import Store
+from sftcore.foundations.artifacts import sha256_file, sha256_json
 from sftcore.models.network import Start, build_start
 from sftcore.models.parameter_groups import format_claims
 from sftcore.planning import (
@@ -20,7 +20,7 @@ from sftcore.planning import (
     plan_seeds,
     plan_update,
 )
-from sftcore.sections import ModelParams, TrainParams
+from sftcore.settings.sections import ModelParams, TrainParams
 from sftcore.stability.precision import FULL
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
@@ -36,9 +36,12 @@ PACKAGE = Path(__file__).parent
 # What a training's numbers depend on: a change in these files makes another training. It is all
 # that the engine imports: a file too many costs a training, one too few gives a wrong number.
 _CODE = (
-    "__init__.py", "artifacts.py", "errors.py", "grids.py", "instruction_set.py",
-    "interruption.py", "parameter_types.py", "planning.py", "randomness.py", "recipe.py",
-    "runtime.py", "sections.py",
+    "__init__.py", "planning.py", "recipe.py",
+    "foundations/__init__.py", "foundations/artifacts.py", "foundations/errors.py",
+    "foundations/instruction_set.py", "foundations/interruption.py", "foundations/randomness.py",
+    "foundations/runtime.py",
+    "settings/__init__.py", "settings/grids.py", "settings/parameter_types.py",
+    "settings/sections.py",
     "data/__init__.py", "data/augment.py", "data/loader.py", "data/portions.py", "data/splits.py",
     "data/store.py",
     "models", "optimization", "regularization", "stability", "tasks", "training",

@@ -3,10 +3,10 @@
 Writes reports/check.json.
 """
 
-from sftcore.errors import exit_on_error
-from sftcore.interruption import leave_on_signals
-from sftcore.params import load_params
+from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.interruption import leave_on_signals
 from sftcore.pipeline.check import check
+from sftcore.settings.params import load_params
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 Writes reports/evaluate. The only stage that reads the test split.
 """
 
-from sftcore.errors import exit_on_error
-from sftcore.instruction_set import choose_instruction_set
-from sftcore.interruption import leave_on_signals
-from sftcore.params import load_params
+from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.instruction_set import choose_instruction_set
+from sftcore.foundations.interruption import leave_on_signals
+from sftcore.settings.params import load_params
 
 
 def main() -> None:

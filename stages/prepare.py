@@ -6,10 +6,10 @@ Writes data/prepared.
 from pathlib import Path
 
 from sftcore.data.prepare import prepare
-from sftcore.errors import exit_on_error
-from sftcore.interruption import leave_on_signals
-from sftcore.params import load_params
+from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.interruption import leave_on_signals
 from sftcore.pipeline.paths import PREPARED
+from sftcore.settings.params import load_params
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Say in six lines what the last run found: ``python -m stages.summary``. Writes nothing."""
 
-from sftcore.errors import exit_on_error
-from sftcore.interruption import leave_on_signals
+from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.interruption import leave_on_signals
 from sftcore.pipeline.summary import summarize
 
 

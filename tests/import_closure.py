@@ -5,6 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("sftcore", "stages")
+MOST = 0.6  # of a room's files
+SHARED = ("foundations", "settings")  # named whole wherever they are used
 
 
 def import_closure(stage: str) -> set[str]:
@@ -27,15 +29,30 @@ def closure_of(*files: Path) -> set[Path]:
 
 
 def collapse(files: set[str]) -> list[str]:
-    """The same files with every fully used folder named once."""
+    """The same files, with rooms of which most is used named once.
+
+    A room named whole runs a stage again for a file that it does not use; naming each file gives
+    every table of DVC a column for each.
+    """
     left, named = set(files), []
-    for package in PACKAGES:
-        for folder in sorted(path for path in (ROOT / package).rglob("*") if path.is_dir()):
-            inside = {p.relative_to(ROOT).as_posix() for p in folder.iterdir() if p.is_file()}
-            if folder.name != "__pycache__" and inside and inside <= left:
-                named.append(folder.relative_to(ROOT).as_posix())
-                left -= inside
-    return sorted([*named, *left])
+    for folder in sorted(path for path in (ROOT / "sftcore").iterdir() if path.is_dir()):
+        inside = {p.relative_to(ROOT).as_posix() for p in folder.rglob("*") if _is_source(p)}
+        used = inside & left
+        if len(used) > MOST * len(inside) or (used and folder.name in SHARED):
+            named.append(folder.relative_to(ROOT).as_posix())
+            left -= inside
+    return sorted([*named, *(name for name in left if not _says_nothing(ROOT / name))])
+
+
+def _says_nothing(path: Path) -> bool:
+    """Whether it is a package's file with nothing but a docstring."""
+    if path.name != "__init__.py":
+        return False
+    return all(isinstance(node, ast.Expr) for node in ast.parse(path.read_text()).body)
+
+
+def _is_source(path: Path) -> bool:
+    return path.is_file() and path.suffix != ".pyc"
 
 
 def _imports(file: Path) -> set[str]:

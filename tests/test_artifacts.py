@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from sftcore import artifacts
-from sftcore.errors import OutputError
+from sftcore.foundations import artifacts
+from sftcore.foundations.errors import OutputError
 
 
 def test_canonical_json_does_not_depend_on_order_and_holds_no_nan() -> None:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from reliability.instruction_sets import OUTSIDE, digest_elsewhere
-from sftcore.instruction_set import choose_instruction_set
+from sftcore.foundations.instruction_set import choose_instruction_set
 
 x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="levels of x86-64")
 

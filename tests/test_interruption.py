@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sftcore.interruption import leave_on_signals, uninterrupted
+from sftcore.foundations.interruption import leave_on_signals, uninterrupted
 
 PROGRAM = """
 import os, sys, time
-from sftcore.interruption import leave_on_signals
+from sftcore.foundations.interruption import leave_on_signals
 with leave_on_signals():
     try:
         print(os.getpid(), flush=True)

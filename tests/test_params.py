@@ -5,9 +5,9 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from sftcore.errors import ParamsError
-from sftcore.params import check_params, flatten, load_params, override
-from sftcore.sections import Params
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.params import check_params, flatten, load_params, override
+from sftcore.settings.sections import Params
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
-from sftcore.randomness import (
+from sftcore.foundations.randomness import (
     derive_seed,
     numpy_stream,
     philox,

@@ -13,14 +13,14 @@ import torch
 from scipy.special import softmax
 
 from sftcore.ablation.plan import Cell
-from sftcore.artifacts import read_json, write_json
 from sftcore.data.portions import Parts, take_portion
 from sftcore.data.store import Store, open_store
 from sftcore.evaluation.baselines import most_frequent, nearest_neighbours
+from sftcore.foundations.artifacts import read_json, write_json
+from sftcore.foundations.runtime import set_up
 from sftcore.metrics.calibration import fit_temperature
 from sftcore.metrics.classification import classification_metrics, scores
 from sftcore.recipe import Trained, train
-from sftcore.runtime import set_up
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.records import Candidate, EpochRecord, FitResult
@@ -58,7 +58,7 @@ class CellResult:
         best_judged: as ``last``, of the best epoch's parameters.
         num_choose: pictures that chose.
         simpler: of the probe alone: outcomes, as ``last``, of rows to beat that are simpler still,
-            by name (:data:`sftcore.grids.SIMPLER_ROWS`).
+            by name (:data:`sftcore.settings.grids.SIMPLER_ROWS`).
     """
 
     cell: Cell

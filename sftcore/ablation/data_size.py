@@ -7,9 +7,9 @@ import pandas as pd
 
 from sftcore.ablation.plan import DATA_SIZE
 from sftcore.ablation.table import FINISHED, judging_ratio
-from sftcore.grids import BASELINE_ROW
 from sftcore.metrics.classification import resolution
 from sftcore.metrics.intervals import Interval, resampled_interval
+from sftcore.settings.grids import BASELINE_ROW
 
 _LEAST_EXPONENT = 1e-6  # a smaller one is rounding
 _MIN_ERROR = 1e-3  # a smaller error rate has no logarithm worth fitting

@@ -13,7 +13,6 @@ import pandas as pd
 
 from sftcore.ablation.plan import CONFIRM
 from sftcore.ablation.table import FINISHED, METRICS, judging_ratio, pairs_of
-from sftcore.grids import BASELINE_ROW, PROBE_ROW
 from sftcore.metrics.classification import resolution
 from sftcore.metrics.intervals import (
     Interval,
@@ -22,6 +21,7 @@ from sftcore.metrics.intervals import (
     resampled_interval,
     smallest_visible_effect,
 )
+from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW
 
 BETTER, WORSE, UNSEEN = "better", "worse", "no difference seen"
 FAILED, UNCONVERGED = "failed", "not converged"

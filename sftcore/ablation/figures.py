@@ -21,7 +21,7 @@ from sftcore.evaluation.drawing import (
     plain_label,
     to_png,
 )
-from sftcore.grids import BASELINE_ROW, PROBE_ROW
+from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW
 
 _PANELS = {
     "loss": "loss (nats)\n← better",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from sftcore.data.portions import Portion
-from sftcore.grids import (
+from sftcore.settings.grids import (
     ALL_TOGETHER_ROW,
     BASELINE_ROW,
     COMPOSED_ROW,
@@ -13,8 +13,8 @@ from sftcore.grids import (
     WITHOUT,
     Changes,
 )
-from sftcore.params import override, settings_of
-from sftcore.sections import ModelParams, Params, TrainParams
+from sftcore.settings.params import override, settings_of
+from sftcore.settings.sections import ModelParams, Params, TrainParams
 
 SCREEN = "screen"
 CONFIRM = "confirm"

@@ -16,15 +16,15 @@ from sftcore.ablation.cells import (
     train_cell,
 )
 from sftcore.ablation.plan import Cell
-from sftcore.artifacts import remove_abandoned
 from sftcore.data.augment import Augmentation
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store, open_store
-from sftcore.errors import ParamsError, ResourceError
-from sftcore.interruption import leave_on_signals_for_good
+from sftcore.foundations.artifacts import remove_abandoned
+from sftcore.foundations.errors import ParamsError, ResourceError
+from sftcore.foundations.interruption import leave_on_signals_for_good
+from sftcore.foundations.runtime import set_up
 from sftcore.planning import changed_pictures, check_lengths
 from sftcore.recipe import training_key
-from sftcore.runtime import set_up
 
 
 def run_cells(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from sftcore.ablation.plan import SCREEN, Row
 from sftcore.ablation.table import FINISHED
-from sftcore.grids import ALL_TOGETHER_ROW, BASELINE_ROW, WITHOUT, Changes
+from sftcore.settings.grids import ALL_TOGETHER_ROW, BASELINE_ROW, WITHOUT, Changes
 
 _IS_LESS_BETTER = {"loss": True}
 SCREEN_COLUMNS = ("row", "setting", "num_replicates", "num_failed", "num_on_last_epoch", "loss",

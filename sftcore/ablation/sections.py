@@ -7,8 +7,8 @@ from sftcore.ablation.report import Section, section
 from sftcore.ablation.stability import stability_words
 from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED, trained_rows
-from sftcore.grids import BASELINE_ROW, AblationParams, Changes
 from sftcore.metrics.intervals import failure_bound
+from sftcore.settings.grids import BASELINE_ROW, AblationParams, Changes
 
 _SHOWN = {
     "row": "row", "metric": "metric", "difference": "difference", "low": "low", "high": "high",

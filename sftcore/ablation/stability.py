@@ -4,8 +4,8 @@ import pandas as pd
 
 from sftcore.ablation.plan import STABILITY
 from sftcore.ablation.table import COLLAPSED, DIVERGED
-from sftcore.grids import BASELINE_ROW, PROBE_ROW
 from sftcore.metrics.intervals import failure_bound
+from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW
 
 STABILITY_COLUMNS = ("answer", "schedule", "learning_rate", "num_replicates", "num_diverged",
                      "num_collapsed", "num_worse", "failure_bound", "last_loss", "last_accuracy",

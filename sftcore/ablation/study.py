@@ -22,9 +22,9 @@ from sftcore.ablation.screen import choose_rows, screen_table
 from sftcore.ablation.stability import stability_map
 from sftcore.ablation.table import cells_table
 from sftcore.ablation.verdict import Findings, write_verdict
-from sftcore.grids import BASELINE_ROW, PROBE_ROW, SIMPLER_ROWS, Changes
 from sftcore.metrics.intervals import smallest_visible_effect
-from sftcore.sections import Params
+from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW, SIMPLER_ROWS, Changes
+from sftcore.settings.sections import Params
 
 
 @dataclass(frozen=True)

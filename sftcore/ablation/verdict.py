@@ -13,8 +13,8 @@ from sftcore.ablation.data_size import Growth, PowerLaw
 from sftcore.ablation.effects import BETTER, FAILED, UNCONVERGED, WORSE
 from sftcore.ablation.plan import PROBE, Row
 from sftcore.ablation.stability import stability_sentence
-from sftcore.grids import BASELINE_ROW
 from sftcore.metrics.intervals import Interval
+from sftcore.settings.grids import BASELINE_ROW
 
 _MOST_FAILURES = 2  # rows that are named
 _UNITS = {"loss": "nats of loss", "accuracy": "accuracy",

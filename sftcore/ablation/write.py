@@ -8,11 +8,17 @@ from sftcore.ablation.plan import CONFIRM
 from sftcore.ablation.report import CELLS_FILE, render_html, render_markdown
 from sftcore.ablation.sections import study_sections
 from sftcore.ablation.study import Study
-from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json, write_text
-from sftcore.grids import BASELINE_ROW, SIMPLER_ROWS, AblationParams
+from sftcore.foundations.artifacts import (
+    output_folder,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
+from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.intervals import Interval
+from sftcore.settings.grids import BASELINE_ROW, SIMPLER_ROWS, AblationParams
 from sftcore.stability.precision import FULL
-from sftcore.tables import safe_cells
 
 
 def write_study(
@@ -72,8 +78,8 @@ def _intro(
     num_judge, num_train = confirmed["num_judge"].mean(), confirmed["num_train"].mean()
     text = (
         f"Grid {ablation.grid}: {len(study.results)} trainings. Each replicate draws a seed and "
-        f"new parts of the {num_pool} training and validation pictures of {num_classes} classes: about "
-        f"{num_train:.0f} to learn from, some that choose epochs and strengths, and about "
+        f"new parts of the {num_pool} training and validation pictures of {num_classes} classes: "
+        f"about {num_train:.0f} to learn from, some that choose epochs and strengths, and about "
         f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
         f"Intervals hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected "
         "resampled t). The test split was not read."

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sftcore.data.decode import Refused
-from sftcore.errors import DataError
+from sftcore.foundations.errors import DataError
 
 
 @dataclass(frozen=True)

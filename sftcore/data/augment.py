@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sftcore.randomness import derive_seed, row_uniforms
+from sftcore.foundations.randomness import derive_seed, row_uniforms
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sftcore.randomness import numpy_stream
+from sftcore.foundations.randomness import numpy_stream
 
 _OCCURRENCE_SHIFT = 32  # bits; a store has fewer rows than 2³²
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sftcore.data.splits import assign_splits
-from sftcore.randomness import derive_seed, numpy_stream
+from sftcore.foundations.randomness import derive_seed, numpy_stream
 
 SHIPPED = -1  # the replicate that is the data's own split
 

@@ -10,13 +10,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from sftcore.artifacts import (
-    output_folder,
-    require_space,
-    sha256_bytes,
-    write_csv,
-    write_json,
-)
 from sftcore.data.audit import Refusal, check_limits, refuse_crossing, refuse_duplicates
 from sftcore.data.decode import Colour, Refused, content_box, decode, fit_square
 from sftcore.data.fingerprints import (
@@ -36,6 +29,13 @@ from sftcore.data.splits import (
     require_training,
 )
 from sftcore.data.store import CLASSES_FILE, IMAGES_FILE, SAMPLES_FILE, write_manifest
+from sftcore.foundations.artifacts import (
+    output_folder,
+    require_space,
+    sha256_bytes,
+    write_csv,
+    write_json,
+)
 
 _GROUP_DIGITS = 12
 _SCRATCH = ("all.npy", "small.npy")

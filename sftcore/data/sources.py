@@ -9,7 +9,7 @@ from typing import Any
 
 from sftcore.data.decode import Refused
 from sftcore.data.splits import SPLIT_ORDER
-from sftcore.errors import DataError
+from sftcore.foundations.errors import DataError
 
 
 @dataclass(frozen=True)

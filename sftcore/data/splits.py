@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from sftcore.errors import DataError
-from sftcore.randomness import derive_seed
+from sftcore.foundations.errors import DataError
+from sftcore.foundations.randomness import derive_seed
 
 SPLIT_ORDER = ("train", "val", "test")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.artifacts import read_json, sha256_file, write_json
-from sftcore.errors import DataError
+from sftcore.foundations.artifacts import read_json, sha256_file, write_json
+from sftcore.foundations.errors import DataError
 
 IMAGES_FILE = "images.npy"
 SAMPLES_FILE = "samples.csv"

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sftcore.grids import SIMPLER_ROWS
 from sftcore.optimization.linear_head import choose_head
+from sftcore.settings.grids import SIMPLER_ROWS
 from sftcore.tasks.classification import classification_loss, measure, probabilities
 
 NEIGHBOURS = (1, 3, 5, 10, 20)

@@ -9,9 +9,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftcore.artifacts import output_folder, read_json, sha256_file, write_json, write_tensors
 from sftcore.data.loader import normalize, split_batches, to_unit_range
-from sftcore.errors import WeightsError
+from sftcore.foundations.artifacts import (
+    output_folder,
+    read_json,
+    sha256_file,
+    write_json,
+    write_tensors,
+)
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
 from sftcore.models.weights import read_state
 from sftcore.stability.precision import FULL

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.artifacts import output_folder, write_bytes, write_csv, write_json
-from sftcore.errors import DataError
 from sftcore.evaluation import figures
 from sftcore.evaluation.baselines import Baseline
 from sftcore.evaluation.comparison import (
@@ -19,6 +17,9 @@ from sftcore.evaluation.comparison import (
     resample,
     with_interval,
 )
+from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv, write_json
+from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.calibration import (
     PerfectCalibration,
     fit_temperature,
@@ -29,7 +30,6 @@ from sftcore.metrics.calibration import (
 )
 from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
 from sftcore.metrics.intervals import percentile_interval
-from sftcore.tables import safe_cells
 
 SPLITS = ("train", "val", "test")
 

@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from sftcore.foundations.randomness import numpy_stream
 from sftcore.metrics.classification import confidence_bins
-from sftcore.randomness import numpy_stream
 
 
 def reliability_table(labels: np.ndarray, probability: np.ndarray, num_bins: int) -> pd.DataFrame:

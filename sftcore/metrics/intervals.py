@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from sftcore.randomness import numpy_stream
+from sftcore.foundations.randomness import numpy_stream
 
 _CHUNK_ELEMENTS = 1 << 22
 _ROUNDING = 1e-12

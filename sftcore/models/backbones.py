@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sftcore.errors import WeightsError
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.pooling import pool_deterministically
 
 

@@ -8,13 +8,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from sftcore.errors import WeightsError
+from sftcore.foundations.errors import WeightsError
+from sftcore.foundations.randomness import seed_global
 from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.depth import find_depth
 from sftcore.models.packaged import State, WeightsRecord
 from sftcore.models.segments import split_segments
 from sftcore.models.weights import load_weights, with_versions
-from sftcore.randomness import seed_global
 
 
 class Head(nn.Module):

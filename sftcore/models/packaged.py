@@ -8,8 +8,8 @@ from importlib import metadata, resources
 import torch
 from torch import Tensor
 
-from sftcore.artifacts import sha256_file
-from sftcore.errors import WeightsError
+from sftcore.foundations.artifacts import sha256_file
+from sftcore.foundations.errors import WeightsError
 
 State = dict[str, Tensor]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sftcore.errors import WeightsError
+from sftcore.foundations.errors import WeightsError
 
 
 @dataclass(frozen=True)

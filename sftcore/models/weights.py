@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sftcore.artifacts import read_json, sha256_file
-from sftcore.errors import WeightsError
+from sftcore.foundations.artifacts import read_json, sha256_file
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone
 from sftcore.models.packaged import State, WeightsRecord, read_package
 

@@ -12,15 +12,15 @@ from sftcore.ablation.report import CELLS_FILE
 from sftcore.ablation.run import check_cells, run_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
-from sftcore.artifacts import sha256_file, sha256_json
 from sftcore.data.store import open_store
-from sftcore.grids import BASELINE_ROW
-from sftcore.params import flatten, recipe_digest
+from sftcore.foundations.artifacts import sha256_file, sha256_json
+from sftcore.foundations.repository import scratch_folder
+from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
 from sftcore.pipeline.precision import resolve_precision
-from sftcore.repository import scratch_folder
-from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.settings.grids import BASELINE_ROW
+from sftcore.settings.params import flatten, recipe_digest
+from sftcore.settings.sections import Params
 from sftcore.tracking import ABLATION_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.measure import epoch_metrics
 from sftcore.training.records import EpochRecord

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sftcore.artifacts import read_json, sha256_json, write_bytes, write_json
-from sftcore.errors import DataError, ParamsError
-from sftcore.params import (
+from sftcore.foundations.artifacts import read_json, sha256_json, write_bytes, write_json
+from sftcore.foundations.errors import DataError, ParamsError
+from sftcore.pipeline.edits import Sheet, read_sheet
+from sftcore.pipeline.paths import ABLATION_REPORT
+from sftcore.settings.params import (
     PARAMS_FILE,
     check_ablation,
     check_params,
     override,
     recipe_digest,
 )
-from sftcore.pipeline.edits import Sheet, read_sheet
-from sftcore.pipeline.paths import ABLATION_REPORT
-from sftcore.sections import Params
+from sftcore.settings.sections import Params
 
 # Beside params.yaml, and not in the folder that all checkouts share: each has its own params.yaml.
 RECORD = Path(".sft/advice.json")
@@ -161,7 +161,7 @@ def _with_earlier(sheet: Sheet, entry: Entry) -> Sheet:
 
 
 def _check(sheet: Sheet) -> Params:
-    """The typed tree, checked as :func:`sftcore.params.load_params` does it."""
+    """The typed tree, checked as :func:`sftcore.settings.params.load_params` does it."""
     params = check_params(sheet.tree, str(PARAMS_FILE))
     check_ablation(params)
     return params

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sftcore.artifacts import write_json
 from sftcore.data.sources import read_source
+from sftcore.foundations.artifacts import write_json
 from sftcore.pipeline.paths import CHECK_REPORT
-from sftcore.sections import Params
+from sftcore.settings.sections import Params
 
 
 def check(params: Params) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sftcore.errors import ParamsError
+from sftcore.foundations.errors import ParamsError
 
 _BEFORE_COMMENT = re.compile(r"[ \t]*(?=#)")
 

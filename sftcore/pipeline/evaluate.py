@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from sftcore.data.store import Store, open_store
-from sftcore.errors import WeightsError
 from sftcore.evaluation.baselines import Baseline, rows_to_beat
 from sftcore.evaluation.predict import (
     ModelRecord,
@@ -17,11 +16,12 @@ from sftcore.evaluation.predict import (
     predictions_table,
 )
 from sftcore.evaluation.report import write_report
+from sftcore.foundations.errors import WeightsError
+from sftcore.foundations.repository import scratch_folder
+from sftcore.foundations.runtime import set_up
 from sftcore.models.network import build_start
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
-from sftcore.repository import scratch_folder
-from sftcore.runtime import set_up
-from sftcore.sections import ModelParams, Params
+from sftcore.settings.sections import ModelParams, Params
 from sftcore.tracking import MODEL_TAG, check_store, open_run
 from sftcore.training.checkpoints import discard_finished
 

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from sftcore.artifacts import (
+from sftcore.data.store import Store, open_store
+from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
+from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
+from sftcore.evaluation.stability_figures import range_test_figure, updates_figure
+from sftcore.foundations.artifacts import (
     output_folder,
     sha256_file,
     write_bytes,
@@ -16,21 +20,17 @@ from sftcore.artifacts import (
     write_json,
     write_text,
 )
-from sftcore.data.store import Store, open_store
-from sftcore.errors import DivergedError
-from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
-from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
-from sftcore.evaluation.stability_figures import range_test_figure, updates_figure
-from sftcore.params import flatten
+from sftcore.foundations.errors import DivergedError
+from sftcore.foundations.repository import scratch_folder
+from sftcore.foundations.runtime import set_up
+from sftcore.foundations.tables import safe_cells
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
 from sftcore.planning import num_head_epochs, plan_guard
 from sftcore.recipe import Trained, train
-from sftcore.repository import scratch_folder
-from sftcore.runtime import set_up
-from sftcore.sections import ModelParams, Params
+from sftcore.settings.params import flatten
+from sftcore.settings.sections import ModelParams, Params
 from sftcore.stability.guard import GuardSettings, Incident
-from sftcore.tables import safe_cells
 from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache

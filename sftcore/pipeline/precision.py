@@ -4,12 +4,12 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from sftcore.artifacts import read_json, write_json
 from sftcore.data.store import Store
+from sftcore.foundations.artifacts import read_json, write_json
+from sftcore.foundations.repository import scratch_folder
 from sftcore.pipeline.paths import ENVIRONMENT
 from sftcore.recipe import prepare_training, training_key
-from sftcore.repository import scratch_folder
-from sftcore.sections import Params
+from sftcore.settings.sections import Params
 from sftcore.stability.precision import BRAIN, FULL, HALF, TENSOR_FLOAT, changes_numbers
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.loop import time_precisions

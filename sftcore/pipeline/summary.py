@@ -1,7 +1,7 @@
 """The last run in six lines."""
 
-from sftcore.artifacts import read_json
-from sftcore.errors import DataError
+from sftcore.foundations.artifacts import read_json
+from sftcore.foundations.errors import DataError
 from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT
 
 MOST_LINES = 6

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from sftcore.ablation.report import CELLS_FILE
-from sftcore.artifacts import read_json, sha256_file
-from sftcore.errors import TrackingError
 from sftcore.evaluation.predict import RECORD_FILE
-from sftcore.params import PARAMS_FILE, flatten, read_yaml
+from sftcore.foundations.artifacts import read_json, sha256_file
+from sftcore.foundations.errors import TrackingError
 from sftcore.pipeline.evaluate import flat_metrics
 from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT, FINETUNE_REPORT, MODEL
+from sftcore.settings.params import PARAMS_FILE, flatten, read_yaml
 from sftcore.stability.precision import FULL
 from sftcore.tracking import (
     ABLATION_TAG,

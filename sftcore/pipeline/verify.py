@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from sftcore.artifacts import read_json, sha256_file, sha256_json, write_json
 from sftcore.data.store import MANIFEST_FILE, SAMPLES_FILE
-from sftcore.errors import DataError
-from sftcore.params import load_params, read_yaml
+from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json, write_json
+from sftcore.foundations.errors import DataError
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
-from sftcore.sections import Params
+from sftcore.settings.params import load_params, read_yaml
+from sftcore.settings.sections import Params
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")
@@ -134,7 +134,7 @@ def _md5_text(text: str) -> str:
 
 def device_class(params: Params) -> str:
     """Machines of one class give the same bytes: by device, and on CPU by mode."""
-    from sftcore.runtime import set_up
+    from sftcore.foundations.runtime import set_up
 
     device = set_up(params.runtime.device, params.runtime.num_threads)
     if device.type == "cpu":

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy.special import betaincinv
 from torch import Tensor
 
-from sftcore.randomness import row_uniforms
+from sftcore.foundations.randomness import row_uniforms
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sftcore.artifacts import sha256_file, sha256_json
+from sftcore.foundations.artifacts import sha256_file, sha256_json
 from sftcore.tracking.store import without_login
 
 Entry = dict[str, Any]

@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sftcore.artifacts import is_alive, write_text
-from sftcore.errors import OutputError
-from sftcore.interruption import leave_on_signals
-from sftcore.repository import scratch_folder
+from sftcore.foundations.artifacts import is_alive, write_text
+from sftcore.foundations.errors import OutputError
+from sftcore.foundations.interruption import leave_on_signals
+from sftcore.foundations.repository import scratch_folder
 from sftcore.tracking import delivery
 from sftcore.tracking.context import context_tags
 from sftcore.tracking.delivery import Address, Delivery

@@ -11,9 +11,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
-from sftcore.artifacts import remove_abandoned
-from sftcore.errors import TrackingError
-from sftcore.repository import repository_root
+from sftcore.foundations.artifacts import remove_abandoned
+from sftcore.foundations.errors import TrackingError
+from sftcore.foundations.repository import repository_root
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

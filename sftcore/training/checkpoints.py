@@ -17,9 +17,15 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from sftcore.artifacts import read_json, remove_abandoned, sha256_bytes, write_bytes, write_json
-from sftcore.errors import OutputError
-from sftcore.interruption import uninterrupted
+from sftcore.foundations.artifacts import (
+    read_json,
+    remove_abandoned,
+    sha256_bytes,
+    write_bytes,
+    write_json,
+)
+from sftcore.foundations.errors import OutputError
+from sftcore.foundations.interruption import uninterrupted
 
 LOGGER = logging.getLogger("sftcore")
 NUM_KEPT = 2

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sftcore.data.loader import count_occurrences, epoch_order, rows_of, split_batches
-from sftcore.interruption import uninterrupted
+from sftcore.foundations.interruption import uninterrupted
+from sftcore.foundations.randomness import seed_global
 from sftcore.models.parameter_groups import Claim, freeze_all_but
-from sftcore.randomness import seed_global
 from sftcore.regularization.imbalance import sampling_probabilities
 from sftcore.regularization.mixing import mix_targets
 from sftcore.regularization.penalties import Penalized

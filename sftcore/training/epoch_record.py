@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from sftcore.data.loader import rows_of, split_batches
+from sftcore.foundations.randomness import numpy_stream
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import effective_rate
-from sftcore.randomness import numpy_stream
 from sftcore.stability.batch_norm import recalibrate
 from sftcore.training.epoch import Epoch
 from sftcore.training.inputs import Inputs

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from statistics import median
 
-from sftcore.errors import DivergedError
+from sftcore.foundations.errors import DivergedError
 from sftcore.stability.answers import advice, choose_answer, reasons
 from sftcore.stability.guard import (
     GIVE_UP,

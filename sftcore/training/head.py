@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sftcore.artifacts import sha256_bytes, sha256_json
+from sftcore.foundations.artifacts import sha256_bytes, sha256_json
 from sftcore.models.network import Network
 from sftcore.optimization.linear_head import LinearHead, choose_head
 from sftcore.tasks.classification import classification_loss, measure

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sftcore.artifacts import sha256_bytes
 from sftcore.data.loader import rows_of, split_batches
+from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.models.network import Network
 from sftcore.optimization.linear_head import LinearHead
 from sftcore.training.views import PLAIN, Pictures, View

@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from sftcore.errors import DivergedError, ParamsError
-from sftcore.interruption import uninterrupted
+from sftcore.foundations.errors import DivergedError, ParamsError
+from sftcore.foundations.interruption import uninterrupted
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import build_optimizer

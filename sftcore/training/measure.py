@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from sftcore.data.loader import split_batches
+from sftcore.foundations.randomness import numpy_stream
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
-from sftcore.randomness import numpy_stream
 from sftcore.stability.batch_norm import moving_norms, normalized_by_batch
 from sftcore.tasks.classification import balanced_scores, measure
 from sftcore.training.inputs import Inputs

@@ -16,13 +16,13 @@ from functools import partial
 import torch
 
 from sftcore.data.loader import rows_of
-from sftcore.errors import DivergedError
-from sftcore.interruption import uninterrupted
+from sftcore.foundations.errors import DivergedError
+from sftcore.foundations.interruption import uninterrupted
+from sftcore.foundations.randomness import seed_global
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import build_optimizer
 from sftcore.optimization.range_test import RangeTest, has_blown_up, suggest, sweep_rates
-from sftcore.randomness import seed_global
 from sftcore.stability.precision import LossScale
 from sftcore.training.epoch import Epoch
 from sftcore.training.guarding import Place, refuse_not_finite

@@ -8,8 +8,8 @@ import pandas as pd
 
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell, Row
-from sftcore.params import check_params
-from sftcore.sections import Params
+from sftcore.settings.params import check_params
+from sftcore.settings.sections import Params
 from sftcore.training.records import EpochRecord, candidate_of
 from tests.training.test_loop import small
 

@@ -20,8 +20,8 @@ from sftcore.ablation.run import check_cells
 from sftcore.ablation.table import cells_table, trained_rows
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store
-from sftcore.errors import ParamsError
-from sftcore.grids import SIMPLER_ROWS
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.grids import SIMPLER_ROWS
 from tests.ablation.made import params_with
 from tests.ablation.test_run import run
 

@@ -20,12 +20,12 @@ from sftcore.ablation.plan import (
     plan_screen,
     plan_stability,
 )
-from sftcore.errors import ParamsError
-from sftcore.grids import Changes
-from sftcore.params import load_params
+from sftcore.foundations.errors import ParamsError
 from sftcore.planning import plan_phases
 from sftcore.recipe import training_key
-from sftcore.sections import Params
+from sftcore.settings.grids import Changes
+from sftcore.settings.params import load_params
+from sftcore.settings.sections import Params
 from tests.ablation.made import GRID, params_with
 from tests.import_closure import ROOT
 

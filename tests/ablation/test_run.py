@@ -7,10 +7,10 @@ from sftcore.ablation import run as engine
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell, plan_cells, plan_screen, plan_stability
 from sftcore.ablation.run import group_cells, run_cells
-from sftcore.errors import ParamsError
-from sftcore.grids import ScreenParams, StabilityParams
-from sftcore.params import override
-from sftcore.sections import Params
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.grids import ScreenParams, StabilityParams
+from sftcore.settings.params import override
+from sftcore.settings.sections import Params
 from tests.training.test_loop import small
 
 LOCK = Path(__file__).parent.parent.parent / "requirements.lock"

@@ -13,9 +13,9 @@ from sftcore.ablation.run import check_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.data.store import open_store
-from sftcore.errors import ParamsError
-from sftcore.params import recipe_digest
-from sftcore.sections import Params
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.params import recipe_digest
+from sftcore.settings.sections import Params
 from tests.ablation.made import params_with, simulated
 
 CONFIRM: dict[str, Any] = {"num_replicates": 6, "num_rows": 2}

@@ -14,8 +14,8 @@ from sftcore.ablation.run import check_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.data.store import open_store
-from sftcore.errors import ParamsError
-from sftcore.grids import SIMPLER_ROWS
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.grids import SIMPLER_ROWS
 from tests.ablation.made import GRID, params_with, simulated
 from tests.ablation.test_run import run
 

@@ -11,10 +11,10 @@ from sftcore.ablation.effects import effects_table, worth_table
 from sftcore.ablation.plan import PROBE, Row, plan_confirmation
 from sftcore.ablation.study import find
 from sftcore.ablation.verdict import Findings, advise, write_verdict
-from sftcore.grids import Changes
 from sftcore.metrics.intervals import Interval
-from sftcore.params import override
-from sftcore.sections import Params
+from sftcore.settings.grids import Changes
+from sftcore.settings.params import override
+from sftcore.settings.sections import Params
 from tests.ablation.made import lines, params_with, table
 
 NAN = float("nan")

@@ -16,8 +16,8 @@ PROGRAM = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from sftcore.errors import exit_on_error
-from sftcore.interruption import leave_on_signals
+from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.interruption import leave_on_signals
 from tests.ablation.test_run import LOCK, tiny_study
 from sftcore.ablation.run import run_cells
 

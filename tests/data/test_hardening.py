@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sftcore.artifacts import sha256_bytes
 from sftcore.data import near_duplicates
 from sftcore.data.decode import Refused, decode
 from sftcore.data.fingerprints import perceptual_hashes, small_copy
@@ -18,7 +17,8 @@ from sftcore.data.prepare import prepare
 from sftcore.data.sources import read_source
 from sftcore.data.splits import assign_splits
 from sftcore.data.store import open_store
-from sftcore.errors import DataError
+from sftcore.foundations.artifacts import sha256_bytes
+from sftcore.foundations.errors import DataError
 from tests.conftest import PREPARE
 from tests.pictures import draw, encode, write_folders
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sftcore.data.portions import SHIPPED, Parts, Portion, take_portion
-from sftcore.errors import DataError
+from sftcore.foundations.errors import DataError
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sftcore.artifacts import sha256_file
 from sftcore.data.prepare import prepare
 from sftcore.data.store import open_store
-from sftcore.errors import DataError, OutputError
+from sftcore.foundations.artifacts import sha256_file
+from sftcore.foundations.errors import DataError, OutputError
 from tests.conftest import PREPARE
 from tests.data.test_sources import lay_out_fashion_mnist
 from tests.pictures import draw, encode, write_folders

@@ -10,7 +10,7 @@ import pytest
 
 from sftcore.data.decode import Refused
 from sftcore.data.sources import SOURCES, read_source, register_source
-from sftcore.errors import DataError
+from sftcore.foundations.errors import DataError
 from tests.pictures import CLASSES, draw, encode, write_folders
 
 

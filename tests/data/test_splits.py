@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sftcore.artifacts import sha256_bytes
 from sftcore.data.splits import assign_splits, crossing_rows, group_leaders
-from sftcore.errors import DataError
+from sftcore.foundations.artifacts import sha256_bytes
+from sftcore.foundations.errors import DataError
 
 
 def sha(number: int) -> str:

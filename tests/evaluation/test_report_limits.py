@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sftcore.errors import DataError
 from sftcore.evaluation.predict import predictions_table
 from sftcore.evaluation.report import write_report
+from sftcore.foundations.errors import DataError
 
 CLASSES = ["rare", "common", "never"]
 

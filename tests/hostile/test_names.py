@@ -13,7 +13,7 @@ import pytest
 
 from sftcore.data.prepare import prepare
 from sftcore.data.sources import read_source
-from sftcore.errors import DataError
+from sftcore.foundations.errors import DataError
 from tests.conftest import PREPARE
 from tests.import_closure import ROOT
 from tests.pictures import CLASSES, draw, encode

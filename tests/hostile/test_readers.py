@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sftcore.data.decode import Refused, decode
-from sftcore.errors import ParamsError
-from sftcore.params import load_params
-from sftcore.sections import Params
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.params import load_params
+from sftcore.settings.sections import Params
 from tests.hostile.inputs import PICTURES, damaged, damaged_params, write_params
 from tests.pictures import encode
 

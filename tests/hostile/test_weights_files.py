@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from sftcore.errors import WeightsError
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import build_start
 from sftcore.models.weights import read_state
 

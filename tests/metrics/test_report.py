@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sftcore.artifacts import sha256_file
 from sftcore.evaluation.history_figure import history_figure
 from sftcore.evaluation.predict import predictions_table
 from sftcore.evaluation.report import write_report
-from sftcore.tables import safe_cells
+from sftcore.foundations.artifacts import sha256_file
+from sftcore.foundations.tables import safe_cells
 
 CLASSES = ["=cmd|' /C calc'!A0", "a $very$ long_name with <b>tags</b> and more", "日本", "plain"]
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from benchmarks.families import FAMILIES, try_family
-from sftcore.errors import WeightsError
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import build_backbone
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import claim_parameters

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sftcore.errors import WeightsError
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import build_backbone
 from sftcore.models.network import Network
 from sftcore.models.segments import _RULES, split_segments

@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sftcore.errors import WeightsError
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.network import build_start
 from sftcore.models.weights import load_weights, read_state
-from sftcore.params import load_params, override
 from sftcore.recipe import training_key
+from sftcore.settings.params import load_params, override
 
 PARAMS = Path(__file__).parent.parent.parent / "params.yaml"
 TINY = "timm/test_efficientnet"

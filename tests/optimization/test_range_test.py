@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sftcore.data.store import Store
-from sftcore.errors import ParamsError
 from sftcore.evaluation.stability_figures import range_test_figure
+from sftcore.foundations.errors import ParamsError
 from sftcore.optimization.range_test import (
     has_blown_up,
     smooth,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from sftcore.artifacts import sha256_file
+from sftcore.foundations.artifacts import sha256_file
 from tests.import_closure import ROOT
 from tests.pictures import write_folders
 

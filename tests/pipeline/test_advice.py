@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from sftcore import __main__ as program
-from sftcore.errors import DataError, ParamsError
-from sftcore.params import load_params, override, recipe_digest
+from sftcore.foundations.errors import DataError, ParamsError
 from sftcore.pipeline import advice
 from sftcore.pipeline.advice import RECORD, run_experiment, take_advice, undo_advice
 from sftcore.pipeline.edits import Sheet, read_sheet
+from sftcore.settings.params import load_params, override, recipe_digest
 from tests.import_closure import ROOT
 
 Project = Path

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from sftcore.sections import Params, RuntimeParams
+from sftcore.settings.sections import Params, RuntimeParams
 from tests.import_closure import ROOT, collapse, import_closure
 
 STAGES = ("check", "prepare", "finetune", "evaluate", "ablate")
@@ -41,7 +41,7 @@ def read_parameters(stage: str) -> set[str]:
     """Sections, and leaves of ``runtime``, that are read from the tree of params.yaml."""
     found: set[str] = set()
     for name in import_closure(stage):
-        if not name.endswith(".py") or name == "sftcore/params.py":
+        if not name.endswith(".py") or name == "sftcore/settings/params.py":
             continue
         tree = ast.parse((ROOT / name).read_text())
         for node in ast.walk(tree):

@@ -498,8 +498,8 @@ def test_no_state_is_kept_while_the_loss_is_high(
 def test_a_rollback_over_the_end_of_an_epoch_tells_its_record_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from sftcore.foundations.runtime import set_up
     from sftcore.recipe import train
-    from sftcore.runtime import set_up
     from sftcore.training.inputs import FeatureCache
     from tests.training.test_loop import small
 

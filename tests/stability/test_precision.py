@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from sftcore.artifacts import read_json
 from sftcore.data.store import Store, open_store
-from sftcore.errors import DivergedError
-from sftcore.params import check_params
+from sftcore.foundations.artifacts import read_json
+from sftcore.foundations.errors import DivergedError
+from sftcore.foundations.runtime import set_up
 from sftcore.pipeline import precision as stage
 from sftcore.recipe import prepare_training, train, training_key
-from sftcore.runtime import set_up
+from sftcore.settings.params import check_params
 from sftcore.stability.precision import LossScale, changes_numbers, computed_in, products_rounded
 from sftcore.training import epoch_record, trial
 from sftcore.training.inputs import FeatureCache

@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 import torch
 
-from sftcore.errors import TrackingError
 from sftcore.evaluation.predict import load_model, predict_probabilities, save_model
+from sftcore.foundations.errors import TrackingError
+from sftcore.foundations.repository import repository_root
 from sftcore.models.network import build_start
-from sftcore.repository import repository_root
 from sftcore.tracking import check_store, open_run, tracking_uri
 from tests.import_closure import ROOT
 

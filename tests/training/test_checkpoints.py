@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from sftcore.artifacts import sha256_bytes
 from sftcore.data.store import Store
-from sftcore.interruption import leave_on_signals
+from sftcore.foundations.artifacts import sha256_bytes
+from sftcore.foundations.interruption import leave_on_signals
 from sftcore.recipe import train
-from sftcore.sections import Params
+from sftcore.settings.sections import Params
 from sftcore.training import epoch, epoch_record, loop
 from sftcore.training.checkpoints import NUM_KEPT, Checkpoints, discard_finished
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache

@@ -19,11 +19,11 @@ from safetensors.torch import save_file
 import sftcore.regularization
 import sftcore.stability
 from sftcore.data.store import Store
-from sftcore.errors import ParamsError, WeightsError
-from sftcore.interruption import leave_on_signals
+from sftcore.foundations.errors import ParamsError, WeightsError
+from sftcore.foundations.interruption import leave_on_signals
 from sftcore.optimization.optimizers import OPTIMIZERS
 from sftcore.recipe import train
-from sftcore.sections import ModelParams, TrainParams
+from sftcore.settings.sections import ModelParams, TrainParams
 from sftcore.training import epoch
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sftcore import randomness
 from sftcore.data.augment import Augmentation
 from sftcore.data.store import Store
+from sftcore.foundations import randomness
 from sftcore.training import epoch as epoch_module
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.views import Pictures, epoch_view

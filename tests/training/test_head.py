@@ -11,10 +11,10 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from sftcore.artifacts import write_tensors
 from sftcore.data.store import Store
 from sftcore.evaluation.predict import pooled_features
-from sftcore.interruption import leave_on_signals
+from sftcore.foundations.artifacts import write_tensors
+from sftcore.foundations.interruption import leave_on_signals
 from sftcore.models.network import build_start
 from sftcore.optimization.linear_head import STRENGTHS, LinearHead, solve_path
 from sftcore.recipe import Trained, train

@@ -13,9 +13,9 @@ from tests.training.test_loop import small
 
 PACKAGE = ROOT / "sftcore"
 # What the engine imports, and what chooses the kernels and the threads that it computes with.
-ENGINE = ("recipe.py", "runtime.py", "instruction_set.py")
+ENGINE = ("recipe.py", "foundations/runtime.py", "foundations/instruction_set.py")
 # These say which cells there are. What that comes to, resolved parameters, is in the key itself.
-NAMES_CELLS_ALONE = {"ablation/__init__.py", "ablation/plan.py", "params.py"}
+NAMES_CELLS_ALONE = {"ablation/__init__.py", "ablation/plan.py", "settings/params.py"}
 # It lies among the files of the engine and only writes tables.
 IN_A_FOLDER_OF_THE_ENGINE = {"training/tables.py"}
 

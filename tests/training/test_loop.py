@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from sftcore.data.store import Store
-from sftcore.errors import ParamsError
+from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.runtime import set_up
 from sftcore.models.network import build_start
-from sftcore.params import load_params, override
 from sftcore.planning import plan_phases
 from sftcore.recipe import train
-from sftcore.runtime import set_up
-from sftcore.sections import Params
+from sftcore.settings.params import load_params, override
+from sftcore.settings.sections import Params
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.loop import _num_drops
 from sftcore.training.records import (

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sftcore.data.store import Store
+from sftcore.foundations.runtime import set_up
 from sftcore.recipe import train
-from sftcore.runtime import set_up
 from sftcore.tasks.classification import row_losses
 from sftcore.training.finish import is_beyond_noise
 from sftcore.training.inputs import FeatureCache

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sftcore.parameter_types import Fraction, Rate, Scalar, Schedule, Section
+from sftcore.settings.parameter_types import Fraction, Rate, Scalar, Schedule, Section
 
 BASELINE_ROW = "none"
 ALL_TOGETHER_ROW = "all_together"

@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sftcore.artifacts import sha256_json
-from sftcore.errors import ParamsError
-from sftcore.grids import Changes
-from sftcore.parameter_types import Scalar
-from sftcore.sections import Params
+from sftcore.foundations.artifacts import sha256_json
+from sftcore.foundations.errors import ParamsError
+from sftcore.settings.grids import Changes
+from sftcore.settings.parameter_types import Scalar
+from sftcore.settings.sections import Params
 
 PARAMS_FILE = Path("params.yaml")
 _MAX_YAML_LENGTH = 1_000_000

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sftcore.errors import OutputError
+from sftcore.foundations.errors import OutputError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-from sftcore.errors import DeviceError
+from sftcore.foundations.errors import DeviceError
 
 # ATen (aten/src/ATen/cpu) and oneDNN ("CPU dispatcher control") at AVX2, which x86-64 CPUs have had
 # since about 2015; MKL ("Conditional numerical reproducibility") at the only path that CPUs of all

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sftcore.grids import AblationParams
-from sftcore.parameter_types import (
+from sftcore.settings.grids import AblationParams
+from sftcore.settings.parameter_types import (
     Auto,
     Channel,
     Coefficient,

@@ -3,8 +3,8 @@
 import ctypes
 from typing import TYPE_CHECKING
 
-from sftcore.errors import DeviceError
-from sftcore.randomness import make_deterministic
+from sftcore.foundations.errors import DeviceError
+from sftcore.foundations.randomness import make_deterministic
 
 if TYPE_CHECKING:
     import torch

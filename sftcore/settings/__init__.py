@@ -1,0 +1,1 @@
+"""The typed tree of params.yaml, and how it is read."""
