@@ -22,6 +22,7 @@ from sftcore.data.store import Store, open_store
 from sftcore.foundations.artifacts import remove_abandoned
 from sftcore.foundations.errors import ParamsError, ResourceError
 from sftcore.foundations.interruption import leave_on_signals_for_good
+from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.planning import changed_pictures, check_lengths
 from sftcore.recipe import training_key
@@ -109,16 +110,14 @@ def check_cells(cells: Sequence[Cell], store: Store) -> None:
 
 
 def _train_missing(missing: dict[str, Cell], num_workers: int, work: Work) -> None:
-    from tqdm import tqdm
-
     groups = group_cells(missing)
-    with tqdm(total=len(missing), desc="cells", disable=None) as progress:
+    with show_progress("study", len(missing), "trainings") as progress:
         if min(num_workers, len(groups)) <= 1:
             for group in groups:
-                progress.update(_train_group(group, work))
+                progress.advance(_train_group(group, work))
         else:
             for count in _in_processes(groups, num_workers, work):
-                progress.update(count)
+                progress.advance(count)
 
 
 def _in_processes(groups: list[dict[str, Cell]], num_workers: int, work: Work) -> Iterator[int]:

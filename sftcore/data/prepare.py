@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from sftcore.data.audit import Refusal, check_limits, refuse_crossing, refuse_duplicates
 from sftcore.data.decode import Colour, Refused, content_box, decode, fit_square
@@ -36,6 +35,7 @@ from sftcore.foundations.artifacts import (
     write_csv,
     write_json,
 )
+from sftcore.foundations.progress import show_progress
 
 _GROUP_DIGITS = 12
 _SCRATCH = ("all.npy", "small.npy")
@@ -136,20 +136,22 @@ def _judge(
         for file, side in ((scratch, image_size), (small, SMALL_SIDE))
     )
     kept, rows, sha256s, hashes, refusals = [], [], [], [], []
-    for row, item in enumerate(tqdm(items, desc="pictures", unit="", disable=None)):
-        try:
-            content = item.read()
-            picture = decode(content, max_pixels=max_pixels, background=background)
-        except Refused as refused:
-            refusals.append(Refusal(item.id, item.label, refused.reason, refused.detail))
-            continue
-        images[row] = fit_square(picture, image_size, background)
-        left, top, width, height = content_box(picture.size, image_size)
-        copies[row] = small_copy(images[row, top : top + height, left : left + width])
-        kept.append(item)
-        rows.append(row)
-        sha256s.append(sha256_bytes(content))
-        hashes.append(perceptual_hashes(copies[row]))
+    with show_progress("prepare", len(items), "pictures") as progress:
+        for row, item in enumerate(items):
+            progress.advance()
+            try:
+                content = item.read()
+                picture = decode(content, max_pixels=max_pixels, background=background)
+            except Refused as refused:
+                refusals.append(Refusal(item.id, item.label, refused.reason, refused.detail))
+                continue
+            images[row] = fit_square(picture, image_size, background)
+            left, top, width, height = content_box(picture.size, image_size)
+            copies[row] = small_copy(images[row, top : top + height, left : left + width])
+            kept.append(item)
+            rows.append(row)
+            sha256s.append(sha256_bytes(content))
+            hashes.append(perceptual_hashes(copies[row]))
     images.flush()
     copies.flush()
     table = np.array(hashes, dtype=np.uint64).reshape(-1, len(VARIANTS), HASH_WORDS)

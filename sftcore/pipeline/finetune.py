@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from sftcore.data.store import Store, open_store
 from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
@@ -21,6 +19,7 @@ from sftcore.foundations.artifacts import (
     write_text,
 )
 from sftcore.foundations.errors import DivergedError
+from sftcore.foundations.progress import show_progress
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
 from sftcore.foundations.tables import safe_cells
@@ -111,11 +110,10 @@ def _train(
 ) -> Trained:
     """Train with a progress bar, and stop with advice if it diverges."""
     num_epochs = num_head_epochs(params.train) + params.train.epochs
-    with tqdm(total=num_epochs, unit="epoch", disable=None) as progress:
+    with show_progress("training", num_epochs, "epochs") as progress:
 
         def on_epoch(record: EpochRecord) -> None:
-            progress.update()
-            progress.set_postfix(
+            progress.advance(
                 val_loss=record.val_loss,
                 val_accuracy=record.val_accuracy,
                 incidents=record.num_incidents,

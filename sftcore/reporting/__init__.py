@@ -1,0 +1,1 @@
+"""The report of a whole run, made of the parts that each stage leaves behind."""
