@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all run install test lint ui advice undo-advice sync verify reproduce reference chaos fuzz lock evidence clean help
+.PHONY: all run scm install test lint ui advice undo-advice sync verify reproduce reference chaos fuzz lock evidence clean help
 
 all: install run ## install everything, run the pipeline, say what it found
 
@@ -26,9 +26,18 @@ $(INSTALLED): requirements.lock
 	UV_LINK_MODE=copy $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	touch $(INSTALLED)
 
-run: $(INSTALLED) ## run what has changed; earlier outputs come back if a stage fails
+run: $(INSTALLED) scm ## run what has changed; earlier outputs come back if a stage fails
 	@dvc repro evaluate && dvc repro || { status=$$?; dvc checkout --quiet 2>/dev/null; exit $$status; }
 	@python -m stages.summary
+
+# A downloaded archive has no .git, and DVC has to be told.
+scm: $(INSTALLED)
+	@if [ -e .git ]; then \
+	  dvc config --local core.no_scm >/dev/null 2>&1 && dvc config --local --unset core.no_scm; true; \
+	else \
+	  echo "no git here: the pipeline runs, and dvc exp needs \`git init\` and a first commit"; \
+	  printf '[core]\n    no_scm = true\n' > .dvc/config.local; \
+	fi
 
 test: $(INSTALLED) ## all tests and checks
 	ruff check .

@@ -29,6 +29,7 @@ from sftcore.recipe import train
 from sftcore.settings.parameter_types import Scalar
 from sftcore.settings.params import load_params, override
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import load_with_study
 from sftcore.stability.guard import (
     GIVE_UP,
     GRADIENT_SPIKE,
@@ -83,7 +84,7 @@ def _open(
     changes: dict[str, Scalar], *, is_plain: bool = False
 ) -> tuple[Params, Store, torch.device]:
     """Changed parameters, of params.yaml or of the base of its ablation; pictures; device."""
-    shipped = load_params()
+    shipped = load_with_study()
     base = dict(shipped.ablation.chosen.screen.base) if is_plain else {}
     own: dict[str, Scalar] = {"train.guard": shipped.train.guard, "train.range_test": False}
     params = override(shipped, {**base, **own, **changes}, "benchmark")

@@ -22,8 +22,9 @@ from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import PREPARED
 from sftcore.recipe import train
 from sftcore.settings.parameter_types import Scalar
-from sftcore.settings.params import load_params, override, settings_of
+from sftcore.settings.params import load_params, override
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import settings_of, with_study
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.records import FitResult
 
@@ -92,7 +93,7 @@ def rates(bench: Bench) -> None:
 def trips(bench: Bench) -> None:
     """Incidents of the guard, by method."""
     print("| method | updates | incidents |\n|---|---|---|")
-    for name, row in load_params().ablation.full.screen.rows.items():
+    for name, row in with_study(load_params(), name="full").ablation.chosen.screen.rows.items():
         results = [
             bench.run({**settings_of(row)[0], "train.guard": "skip"}, seed)
             for seed in range(bench.num_seeds)

@@ -54,12 +54,12 @@ class Bench:
 def with_rows(params: Params, rows: Mapping[str, Changes], recipe: Changes) -> Params:
     """A recipe whose study screens these rows, and has nothing but screen and confirmation."""
     tree = override(params, {**RECIPE, **recipe}, "recipe").model_dump()
-    grid = tree["ablation"]["quick"]
+    grid = tree["ablation"]["grid"]
     grid["screen"] |= {
         "rows": {BASELINE_ROW: {}, **rows}, "all_together": [], "leave_one_out": False,
     }  # fmt: skip
     grid |= {"data_size": None, "stability": None}
-    tree["ablation"] |= {"grid": "quick", "metric": "loss", "full": grid}
+    tree["ablation"]["metric"] = "loss"
     return check_params(tree, "study_calibration")
 
 

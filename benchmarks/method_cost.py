@@ -14,8 +14,9 @@ from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import PREPARED
 from sftcore.recipe import train
 from sftcore.settings.grids import BASELINE_ROW
-from sftcore.settings.params import load_params, override, settings_of
+from sftcore.settings.params import load_params, override
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import settings_of, with_study
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 NUM_EPOCHS = 2
@@ -26,8 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=3)
     num_repetitions = parser.parse_args().repetitions
-    params = load_params()
-    screen = params.ablation.full.screen
+    params = with_study(load_params(), name="full")
+    screen = params.ablation.chosen.screen
     base = override(params, {**screen.base, "train.epochs": NUM_EPOCHS}, "screen.base")
     seconds(base)  # warms up
     print("| method | setting | time, by pair | median |\n|---|---|---|---|")

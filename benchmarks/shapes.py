@@ -28,6 +28,7 @@ from sftcore.pipeline.paths import PREPARED
 from sftcore.settings.parameter_types import Scalar
 from sftcore.settings.params import load_params, override
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import with_study
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 SEARCH_SEED = 1000
@@ -191,10 +192,10 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
 
 def make_bench(num_seeds: int) -> Bench:
     """What the checks need."""
-    params = load_params()
+    params = with_study(load_params(), name="full")
     return Bench(
         params=params,
-        base=override(params, params.ablation.full.screen.base, "screen.base"),
+        base=override(params, params.ablation.chosen.screen.base, "screen.base"),
         store=open_store(PREPARED, ("train", "val", "test")),
         device=set_up(params.runtime.device, params.runtime.num_threads),
         cache=FeatureCache(FEATURE_BUDGET_BYTES),

@@ -44,8 +44,9 @@ from benchmarks.study_tally import (
 from sftcore.ablation.plan import Cell
 from sftcore.pipeline.paths import PREPARED
 from sftcore.settings.grids import Changes
-from sftcore.settings.params import load_params, override
+from sftcore.settings.params import override
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import load_with_study
 
 HARMLESS: dict[str, Changes] = {  # no head heeds them
     "window": {"train.guard_window": 60},
@@ -190,7 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
-    params = load_params()
+    params = load_with_study()
     bench = Bench(params, options.studies, options.planted, options.pools, options.jobs)
     population = (
         fashion_mnist(params.model, options.fashion_mnist, 20_000, 128, 545)

@@ -6,17 +6,17 @@ Writes reports/ablation. Finished cells are kept in .sft/cells and are not train
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.instruction_set import choose_instruction_set
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.settings.params import load_params
+from sftcore.settings.studies import load_with_study
 
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
+    params = load_with_study()
     choose_instruction_set(params.runtime.mode)
     from sftcore.pipeline.ablate import ablate
 
     study = ablate(params)
-    print(f"{len(study.results)} cells; {study.verdict['advice']}")
+    print(f"{len(study.results)} cells; {study.verdict['advice']}" if study else "no study")
 
 
 if __name__ == "__main__":

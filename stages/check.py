@@ -6,12 +6,12 @@ Writes reports/check.json.
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.pipeline.check import check
-from sftcore.settings.params import load_params
+from sftcore.settings.studies import load_with_study
 
 
 def main() -> None:
     """Run the stage."""
-    check(load_params())
+    check(load_with_study())
 
 
 if __name__ == "__main__":

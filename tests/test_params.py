@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from ruamel.yaml import YAML
 from sftcore.foundations.errors import ParamsError
 from sftcore.settings.params import check_params, flatten, load_params, override
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import load_with_study
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +24,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             names += leaves(field.annotation, f"{prefix}{name}.")
-        else:
+        elif f"{prefix}{name}" != "ablation.grid":  # it has a file of its own
             names.append(prefix + name)
     return names
 
@@ -93,7 +95,8 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
         ("data.source", "http://elsewhere"),
         ("data.background", [0, 0, 256]),
         ("runtime.device", "tpu"),
-        ("ablation.quick.screen.rows", {"l1": {"train.l1": 0.1}}),
+        ("ablation.study", "../elsewhere"),
+        ("ablation.grid", {"screen": {"rows": {"l1": {"train.l1": 0.1}}}}),
     ],
 )
 def test_values_out_of_range_are_refused(tree: dict[str, Any], name: str, value: Any) -> None:
@@ -110,18 +113,62 @@ def test_nothing_to_train_is_refused(tree: dict[str, Any]) -> None:
         check_params(tree, "params.yaml")
 
 
-def test_faults_in_the_grid_name_their_row(tmp_path: Path) -> None:
-    text = (ROOT / "params.yaml").read_text()
-    text = text.replace("{model.dropout: 0.5}", "{model.dropout: 1.5}")
-    (tmp_path / "p.yaml").write_text(
-        text.replace("{train.label_smoothing: 0.1}", "{train.smooth: 0.1}")
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with params.yaml and studies of its own."""
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    shutil.copytree(ROOT / "studies", tmp_path / "studies")
+    return tmp_path
+
+
+def rewrite(file: Path, *changes: tuple[str, str]) -> None:
+    text = file.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
+
+
+def test_faults_in_a_study_name_their_row(own: Path) -> None:
+    study = own / "studies" / "quick.yaml"
+    rewrite(
+        study,
+        ("{model.dropout: 0.5}", "{model.dropout: 1.5}"),
+        ("{train.label_smoothing: 0.1}", "{train.smooth: 0.1}"),
     )
     with pytest.raises(ParamsError) as caught:
-        load_params(tmp_path / "p.yaml")
-    assert "ablation.quick.screen.rows.dropout" in str(caught.value)
-    assert "ablation.quick.screen.rows.label_smoothing: 'train.smooth' is not a parameter" in str(
+        load_with_study(own / "params.yaml")
+    assert "studies/quick.yaml: screen.rows.dropout" in str(caught.value)
+    assert "studies/quick.yaml: screen.rows.label_smoothing: 'train.smooth' is not a" in str(
         caught.value
     )
+    rewrite(study, ("num_rows", "num_row"), ("fractions: [0.25", "fractions: [0.7"))
+    with pytest.raises(ParamsError) as caught:
+        load_with_study(own / "params.yaml")
+    assert "quick.yaml has 3 faults" in str(caught.value)
+    assert "confirm.num_row: no such parameter; did you mean 'num_rows'?" in str(caught.value)
+    assert "data_size.fractions must rise" in str(caught.value)
+    assert load_params(own / "params.yaml").ablation.grid is None  # who needs no study is not hurt
+
+
+def test_a_study_is_a_file_that_one_parameter_names(own: Path) -> None:
+    assert load_with_study(own / "params.yaml").ablation.chosen.confirm.num_rows == 2
+    mine = (own / "studies" / "quick.yaml").read_text().replace("num_rows: 2", "num_rows: 1")
+    (own / "studies" / "mine.yaml").write_text(mine)
+    rewrite(own / "params.yaml", ("study: quick ", "study: mine "))
+    assert load_with_study(own / "params.yaml").ablation.chosen.confirm.num_rows == 1
+    rewrite(own / "params.yaml", ("study: mine ", "study: none "))
+    assert load_with_study(own / "params.yaml").ablation.grid is None
+    rewrite(own / "params.yaml", ("study: none ", "study: nome "))
+    with pytest.raises(ParamsError, match=r"no .*nome\.yaml; there are full, mine, none, quick"):
+        load_with_study(own / "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["grid", "quick", "full"])
+def test_an_older_grid_in_params_yaml_is_sent_to_its_new_place(own: Path, name: str) -> None:
+    rewrite(own / "params.yaml", ("ablation:\n", f"ablation:\n  {name}: {{}}\n"))
+    with pytest.raises(ParamsError, match=rf"ablation\.{name}: a study has a file of its own"):
+        load_params(own / "params.yaml")
 
 
 def test_override_changes_a_copy() -> None:

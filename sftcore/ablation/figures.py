@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
-from sftcore.ablation.cells import CellResult
 from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.effects import BETTER, WORSE
-from sftcore.ablation.plan import CONFIRM, DATA_SIZE
+from sftcore.ablation.plan import DATA_SIZE
 from sftcore.ablation.table import FINISHED, trained_rows
 from sftcore.evaluation.drawing import (
     BLUE,
@@ -17,11 +17,12 @@ from sftcore.evaluation.drawing import (
     ORANGE,
     RED,
     new_figure,
+    note,
     own_style,
     plain_label,
     to_png,
 )
-from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW
+from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW, ROW_WORDS
 
 _PANELS = {
     "loss": "loss (nats)\n← better",
@@ -38,31 +39,61 @@ _VERDICT_COLOURS = {BETTER: GREEN, WORSE: RED}
 def effects_figure(effects: pd.DataFrame, title: str) -> bytes:
     """Differences with their intervals, a panel per metric; coloured by the row's verdict.
 
+    An interval that is far wider than the others is cut off, with an arrow where it goes on.
+
     Args:
         effects: see :func:`sftcore.ablation.effects.effects_table`.
         title: what is compared with what.
     """
     names = list(dict.fromkeys(effects["row"]))[::-1]
     metrics = [metric for metric in _PANELS if metric in set(effects["metric"])]
-    figure, axes = new_figure(11, 1.8 + 0.42 * len(names), 1, len(metrics))
-    for axis, metric in zip(axes.flat, metrics, strict=True):
+    columns = min(2, len(metrics))
+    rows = -(-len(metrics) // columns)
+    figure, axes = new_figure(7.5, 1.2 + rows * (0.9 + 0.32 * len(names)), rows, columns)
+    for axis in axes.flat[len(metrics) :]:
+        axis.axis("off")
+    for axis, metric in zip(axes.flat, metrics, strict=False):
         lines = effects[effects["metric"] == metric].set_index("row").loc[names]
+        least, most = _limits(lines)
         for place, (_, line) in enumerate(lines.iterrows()):
             colour = _VERDICT_COLOURS.get(line["verdict"], GREY)
-            axis.hlines(place, line["low"], line["high"], color=colour, linewidth=2)
+            low, high = max(line["low"], least), min(line["high"], most)
+            axis.hlines(place, low, high, color=colour, linewidth=2)
             axis.plot(line["difference"], place, "o", color=colour)
+            for end, edge, marker in ((line["low"], least, "<"), (line["high"], most, ">")):
+                if not least <= end <= most:
+                    axis.plot(edge, place, marker, color=colour, clip_on=False)
         axis.axvline(0, color="black", linewidth=0.8)
-        axis.set_yticks(range(len(names)), [plain_label(_shown(name)) for name in names])
+        axis.set_xlim(least, most)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.set_yticks(range(len(names)), [plain_label(shown_row(name)) for name in names])
         axis.set_ylim(-0.6, len(names) - 0.4)
-        axis.set_title(_PANELS[metric], fontsize=10)
-        if axis is not axes.flat[0]:
+        axis.set_title(_PANELS[metric].replace("\n", ", "), fontsize=10)
+        if axis not in axes[:, 0]:
             axis.tick_params(labelleft=False)
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize=11)
+    note(
+        figure, "line: interval over new pictures and new seeds; arrow: it goes on beyond the axis"
+    )
     return to_png(figure)
 
 
-def _shown(name: str) -> str:
-    return "your recipe" if name == BASELINE_ROW else name
+def _limits(lines: pd.DataFrame) -> tuple[float, float]:
+    """An axis that holds 0, all means, and intervals up to four times the median width."""
+    ends = lines[["low", "high", "difference"]].dropna()
+    if ends.empty:
+        return -1.0, 1.0
+    reach = 2 * float((ends["high"] - ends["low"]).median())
+    low = np.maximum(ends["low"], ends["difference"] - reach).min()
+    high = np.minimum(ends["high"], ends["difference"] + reach).max()
+    least, most = min(float(low), 0.0), max(float(high), 0.0)
+    margin = 0.06 * (most - least) or 1.0
+    return least - margin, most + margin
+
+
+def shown_row(name: str) -> str:
+    """A row's name as people read it."""
+    return ROW_WORDS.get(name, name)
 
 
 @own_style()
@@ -107,43 +138,10 @@ def gap_figure(cells: pd.DataFrame) -> bytes:
                      label="training pictures" if place == 0 else None)  # fmt: skip
         axis.scatter(judged, [place] * len(rows), color=ORANGE, s=22, zorder=2,
                      label="pictures that had no say" if place == 0 else None)  # fmt: skip
-    axis.set_yticks(range(len(names)), [plain_label(_shown(name)) for name in names])
+    axis.set_yticks(range(len(names)), [plain_label(shown_row(name)) for name in names])
     axis.set(xlabel="accuracy at the chosen epoch", title="The gap: one dot per replicate")
     axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
     axis.set_ylim(-0.6, len(names) + 0.1)
-    return to_png(figure)
-
-
-@own_style()
-def curves_figure(results: Sequence[CellResult]) -> bytes:
-    """Loss by epoch on training and choosing pictures, a panel per confirmed row, means.
-
-    Args:
-        results: of the whole study; trainings that stopped early are left out.
-    """
-    shown = [
-        r for r in results
-        if r.cell.row.family == CONFIRM and not r.cell.row.is_probe and not r.diverged
-    ]  # fmt: skip
-    names = list(dict.fromkeys(result.cell.row.name for result in shown))
-    columns = max(1, min(4, len(names)))
-    rows = max(1, -(-len(names) // columns))
-    figure, axes = new_figure(2.9 * columns, 2.2 * rows + 0.6, rows, columns, share=True)
-    for axis in axes.flat[len(names) :]:
-        axis.axis("off")
-    for axis, name in zip(axes.flat, names, strict=False):
-        histories = [r.history for r in shown if r.cell.row.name == name]
-        length = min(len(history) for history in histories)
-        for split, colour, label in (("train", BLUE, "training"), ("val", ORANGE, "choosing")):
-            losses = [[getattr(e, f"{split}_loss") for e in h[:length]] for h in histories]
-            means = np.mean(losses, axis=0)
-            known = np.flatnonzero(~np.isnan(means))  # not every epoch is measured on both
-            axis.plot(known, means[known], color=colour, label=label)
-        axis.set_title(plain_label(_shown(name)), fontsize=10)
-    if names:
-        axes[0, 0].legend(frameon=False, fontsize=8)
-    figure.supxlabel("epoch; 0 is the head alone", fontsize=9)
-    figure.supylabel("loss (nats)", fontsize=9)
     return to_png(figure)
 
 
@@ -161,7 +159,7 @@ def calibration_figure(cells: pd.DataFrame) -> bytes:
     axis.hlines(place, means["loss_scaled"], means["loss"], color="#cccccc", linewidth=3, zorder=1)
     axis.scatter(means["loss"], place, color=BLUE, s=28, label="as trained", zorder=2)
     axis.scatter(means["loss_scaled"], place, color=GREEN, s=28, label="at temperature", zorder=2)
-    axis.set_yticks(place, [plain_label(_shown(str(name))) for name in means.index])
+    axis.set_yticks(place, [plain_label(shown_row(str(name))) for name in means.index])
     axis.set(xlabel="loss (nats) on pictures that had no say", ylim=(-0.6, len(means) + 0.1))
     axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
     return to_png(figure)

@@ -1,4 +1,4 @@
-"""From the grid in params.yaml to the list of trainings."""
+"""From the grid of a study to the list of trainings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from sftcore.settings.grids import (
     WITHOUT,
     Changes,
 )
-from sftcore.settings.params import override, settings_of
+from sftcore.settings.params import override
 from sftcore.settings.sections import ModelParams, Params, TrainParams
+from sftcore.settings.studies import settings_of
 
 SCREEN = "screen"
 CONFIRM = "confirm"
@@ -103,7 +104,7 @@ def plan_screen(params: Params) -> list[Row]:
         for left_out in screen.all_together:
             rest = [single[name] for name in screen.all_together if name != left_out]
             tried[f"{WITHOUT}{left_out}"] = [join_changes(rest)]
-    base = _override(params, screen.base, f"ablation.{params.ablation.grid}.screen.base")
+    base = _override(params, screen.base, f"{params.ablation.origin}: screen.base")
     return [
         _resolve(base, SCREEN, name, changes, setting=number)
         for name, settings in tried.items()
@@ -154,7 +155,7 @@ def plan_stability(params: Params) -> list[Row]:
     grid = params.ablation.chosen.stability
     if grid is None:
         return []
-    origin = f"ablation.{params.ablation.grid}.stability.base"
+    origin = f"{params.ablation.origin}: stability.base"
     recipe = _override(params, grid.base, origin)
     rows = [_resolve(recipe, STABILITY, PROBE_ROW, PROBE)]
     for (answer, extra), schedule, rate in product(
@@ -190,7 +191,7 @@ def _resolve(
     fraction: float = 1.0,
     answer: str = "",
 ) -> Row:
-    resolved = override(base, changes, f"ablation.{base.ablation.grid}.{family}.{name}")
+    resolved = override(base, changes, f"{base.ablation.origin}: {family}.{name}")
     return Row(family, name, changes, resolved.model, resolved.train, setting, fraction, answer)
 
 

@@ -3,152 +3,272 @@
 import pandas as pd
 
 from sftcore.ablation.effects import MOST_ON_LAST_EPOCH
-from sftcore.ablation.report import Section, section
-from sftcore.ablation.stability import stability_words
 from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED, trained_rows
 from sftcore.metrics.intervals import failure_bound
-from sftcore.settings.grids import BASELINE_ROW, AblationParams, Changes
+from sftcore.reporting.parts import Figure, Part, Table
+from sftcore.settings.grids import ROW_WORDS, AblationParams, Changes
 
-_SHOWN = {
+_QUESTIONS = {
+    "worth": "Is fine-tuning worth it?",
+    "overfitting": "Does it over-fit?",
+    "helped": "What helps?",
+    "failures": "What failed?",
+    "more_data": "Does more data help?",
+    "stable": "Which learning rates are safe?",
+    "advice": "What to set?",
+}
+_COMPARED = {
     "row": "row", "metric": "metric", "difference": "difference", "low": "low", "high": "high",
-    "verdict": "verdict", "visible": "visible from", "p_holm": "p", "num_replicates": "replicates",
-    "num_failed": "failed", "num_on_last_epoch": "best at end",
+    "verdict": "verdict", "visible": "visible from", "num_failed": "failed",
+    "num_on_last_epoch": "best at end",
 }  # fmt: skip
+_INTERVAL = "Intervals speak of new pictures and new seeds (corrected resampled t)."
 
 
-def study_sections(study: Study, ablation: AblationParams) -> list[Section]:
+def study_parts(study: Study, ablation: AblationParams, intro: str) -> list[Part]:
     """All parts that the grid asks for, in their order.
 
     Args:
         study: its tables.
         ablation: its grid, for the words.
+        intro: how the study was made.
     """
-    parts = [_worth(study), _overfitting(study), _screen(study, ablation)]
+    parts = [_answers(study, intro), _worth(study), _overfitting(study)]
     if len(study.findings.effects):
         parts.append(_effects(study, ablation))
     if len(study.growth):
         parts.append(_data_size(study))
     if len(study.findings.stability):
         parts.append(_stability(study, ablation))
-    return parts
+    return [*parts, _screen(study, ablation), _curves(study)]
 
 
-def _worth(study: Study) -> Section:
-    return section(
+def _answers(study: Study, intro: str) -> Part:
+    """Questions with their answers; with the advice stands what it rests on."""
+    verdict = study.verdict
+    found = [f"{question} {verdict[key]}" for key, question in _QUESTIONS.items() if verdict[key]]
+    if verdict["evidence"]:
+        found[-1] = f"{found[-1]} {verdict['evidence']}"
+    return Part("What the study found", (*found, intro))
+
+
+def _worth(study: Study) -> Part:
+    return Part(
         "What fine-tuning is worth",
-        "Your recipe, each confirmed row, nearest neighbours and the most frequent class minus "
-        "logistic regression on the frozen features, in the same replicates. Each interval is by "
-        "itself. visible from: the smallest true difference that this study would have found in "
-        "four of five tries; best at end: replicates in which the last epoch was the best.",
-        ("worth",),
-        _shown(study.findings.worth),
+        (
+            "Your recipe, each confirmed row, nearest neighbours and the most frequent class minus "
+            "logistic regression on the frozen features, in the same replicates.",
+        ),
+        (
+            Figure(
+                "worth.png",
+                f"Difference from logistic regression on the frozen features. {_INTERVAL}",
+                "worth.csv",
+            ),
+        ),
+        (
+            Table(
+                "worth.csv",
+                "Each interval is by itself. visible from: the smallest true difference that this "
+                "study would have found in four of five tries; best at end: replicates in which "
+                "the last epoch was the best.",
+                _COMPARED,
+                words=ROW_WORDS,
+            ),
+        ),
     )
 
 
-def _overfitting(study: Study) -> Section:
+def _overfitting(study: Study) -> Part:
     found = study.findings
-    return section(
+    return Part(
         "Over-fitting",
-        "Over-fitting is what it costs: loss_rise is how far the loss at the last epoch stands "
-        f"above that at the best one (your recipe: {found.rise.mean:+.3f} "
-        f"[{found.rise.low:+.3f}, {found.rise.high:+.3f}]; its calibration error rises by "
-        f"{found.calibration_rise.mean:+.3f} [{found.calibration_rise.low:+.3f}, "
-        f"{found.calibration_rise.high:+.3f}]). The gap between training accuracy and accuracy "
-        f"({found.gap.mean:.3f} [{found.gap.low:.3f}, {found.gap.high:.3f}]) is a gap and no harm "
-        "by itself. A temperature above 1 means too sure of itself; loss_scaled is the loss at it.",
-        ("curves", "overfitting", "calibration"),
-        row_means(study.cells),
-    )
+        (
+            "Over-fitting is what it costs: how far the loss at the last epoch stands above that "
+            f"at the best one (your recipe: {found.rise.mean:+.3f} "
+            f"[{found.rise.low:+.3f}, {found.rise.high:+.3f}]; its calibration error rises by "
+            f"{found.calibration_rise.mean:+.3f} [{found.calibration_rise.low:+.3f}, "
+            f"{found.calibration_rise.high:+.3f}]). The gap between training accuracy and accuracy "
+            f"({found.gap.mean:.3f} [{found.gap.low:.3f}, {found.gap.high:.3f}]) is a gap and no "
+            "harm by itself.",
+        ),
+        (
+            Figure("overfitting.png", "Accuracy by row; a dot is a replicate.", "overfitting.csv"),
+            Figure(
+                "calibration.png",
+                "Loss as trained, and at the temperature that the choosing pictures want; means "
+                "over replicates.",
+                "overfitting.csv",
+            ),
+        ),
+        (
+            Table(
+                "overfitting.csv",
+                "Means over replicates, on pictures that had no say. A temperature above 1 means "
+                "too sure of itself; loss_scaled is the loss at it.",
+                {
+                    "row": "row", "train_accuracy": "training accuracy", "accuracy": "accuracy",
+                    "loss": "loss", "loss_rise": "loss rise", "ece": "calibration error",
+                    "temperature": "temperature", "loss_scaled": "loss scaled",
+                },
+                words=ROW_WORDS,
+            ),
+        ),
+    )  # fmt: skip
 
 
-def _screen(study: Study, ablation: AblationParams) -> Section:
-    screen = ablation.chosen.screen
-    base = f" Common to all its rows: {_listing(screen.base)}." if screen.base else ""
-    return section(
-        "The screen",
-        f"Every row in {screen.num_replicates} replicates: estimates that say what is worth "
-        f"confirming, and no verdict. gain is in {ablation.metric.replace('_', ' ')}, above 0 is "
-        f"better.{base}",
-        ("screen",),
-        _screened(study.screen),
-    )
-
-
-def _effects(study: Study, ablation: AblationParams) -> Section:
-    return section(
+def _effects(study: Study, ablation: AblationParams) -> Part:
+    num_replicates = ablation.chosen.confirm.num_replicates
+    return Part(
         "The confirmation",
-        f"The best rows of the screen, and all of them at once (composed), on top of your recipe "
-        f"in {ablation.chosen.confirm.num_replicates} replicates that the screen never saw. "
-        "Verdict, p value and interval are of one test, and hold for all rows of a metric together "
-        f"(Holm); the verdict is by {ablation.metric.replace('_', ' ')}. Where more than "
-        f"{MOST_ON_LAST_EPOCH:.0%} of the trainings of a row or of the recipe were best at their "
-        "end, they may not have converged and there is no verdict.",
-        ("effects",),
-        _shown(study.findings.effects),
+        (
+            f"The best rows of the screen, and all of them at once (composed), on top of your "
+            f"recipe in {num_replicates} replicates that the screen never saw. Verdict, p value "
+            "and interval are of one test, and hold for all rows of a metric together (Holm); the "
+            f"verdict is by {ablation.metric.replace('_', ' ')}.",
+            f"Where more than {MOST_ON_LAST_EPOCH:.0%} of the trainings of a row or of the recipe "
+            "were best at their end, they may not have converged and there is no verdict.",
+        ),
+        (Figure("effects.png", f"Difference from your recipe. {_INTERVAL}", "effects.csv"),),
+        (
+            Table(
+                "effects.csv",
+                "A line per row and metric.",
+                {**_COMPARED, "p_holm": "p"},
+                words=ROW_WORDS,
+            ),
+        ),
     )
 
 
-def _data_size(study: Study) -> Section:
+def _data_size(study: Study) -> Part:
     words = []
     for law in study.laws:
-        name = "your recipe" if law.row == "none" else law.row
         support = "supports" if law.is_supported else "does not support"
         words.append(
-            f"{name}: error falls as n^-{law.exponent.mean:.2f} "
+            f"{ROW_WORDS.get(law.row, law.row)}: error falls as n^-{law.exponent.mean:.2f} "
             f"[{law.exponent.low:.2f}, {law.exponent.high:.2f}], which {support} a word on twice "
             "the data"
         )
-    return section(
+    return Part(
         "Does more data help?",
-        "Nested parts of the training pictures, with as many updates at every size (a quarter of "
-        "the pictures is passed over four times as often), and logistic regression on the frozen "
-        "features beside it. Lines: error = a·n^(−b), fitted replicate by replicate. "
-        f"{'; '.join(words)}{'.' * bool(words)}",
-        ("data_size",),
-        _growth(study.growth),
-    )
+        (
+            "Nested parts of the training pictures, with as many updates at every size (a quarter "
+            "of the pictures is passed over four times as often), and logistic regression on the "
+            f"frozen features beside it. {'; '.join(words)}{'.' * bool(words)}",
+        ),
+        (
+            Figure(
+                "data_size.png",
+                "Error rate by training pictures; small dots are replicates, lines "
+                "error = a·n^(−b), fitted replicate by replicate, dashed beyond what was measured.",
+                "data_size.csv",
+            ),
+        ),
+        (
+            Table(
+                "data_size.csv",
+                "Means over replicates.",
+                {
+                    "row": "row", "num_train": "pictures", "accuracy": "accuracy",
+                    "accuracy_spread": "spread", "loss": "loss", "gap": "gap",
+                    "num_replicates": "replicates", "num_on_last_epoch": "best at end",
+                },
+                words=ROW_WORDS,
+            ),
+        ),
+    )  # fmt: skip
 
 
-def _stability(study: Study, ablation: AblationParams) -> Section:
+def _stability(study: Study, ablation: AblationParams) -> Part:
     grid = ablation.chosen.stability
     assert grid is not None
     base = f" with {_listing(grid.base)}" if grid.base else ""
     bound = failure_bound(0, grid.num_replicates, ablation.confidence)
-    return section(
+    rates = sorted(study.findings.stability["learning_rate"].unique())
+    return Part(
         "The stability map",
-        f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. "
-        "Safe: in every replicate the last epoch is better than the head alone on pictures that "
-        "had no say. Diverged: not finite, or the guard gave up. Collapsed: no better than "
-        "guessing on training pictures. No failure in so few replicates still allows a rate of "
-        f"failures of up to {bound:.0%}.",
-        ("stability",),
-        stability_words(study.findings.stability),
-    )
+        (
+            f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. "
+            "Safe: in every replicate the last epoch is better than the head alone on pictures "
+            "that had no say. Diverged: not finite, or the guard gave up. Collapsed: no better "
+            "than guessing on training pictures. No failure in so few replicates still allows a "
+            f"rate of failures of up to {bound:.0%}.",
+        ),
+        (
+            Figure(
+                "stability.png", "Loss at the end by peak rate and answer; outlined: safe.",
+                "stability.csv",
+            ),
+        ),
+        (
+            Table(
+                "stability_words.csv",
+                "A line per schedule and answer, a column per peak learning rate.",
+                {"schedule": "schedule", "answer": "answer"}
+                | {f"{rate:g}": f"{rate:g}" for rate in rates},
+            ),
+        ),
+    )  # fmt: skip
 
 
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of comparisons as people read it: the verdict before what it rests on."""
-    chosen = table[list(_SHOWN)].rename(columns=_SHOWN)
-    return chosen.assign(row=chosen["row"].replace(BASELINE_ROW, "your recipe"))
+def _screen(study: Study, ablation: AblationParams) -> Part:
+    screen = ablation.chosen.screen
+    base = f" Common to all its rows: {_listing(screen.base)}." if screen.base else ""
+    return Part(
+        "The screen",
+        (
+            f"Every row in {screen.num_replicates} replicates: estimates that say what is worth "
+            f"confirming, and no verdict, so they have no intervals. gain is in "
+            f"{ablation.metric.replace('_', ' ')}, above 0 is better.{base}",
+        ),
+        (
+            Figure(
+                "screen.png", "Mean difference from the screen's baseline; filled: confirmed.",
+                "screen.csv",
+            ),
+        ),
+        (
+            Table(
+                "screen.csv",
+                "A line per row and setting.",
+                {
+                    "row": "row", "setting": "setting", "gain": "gain", "loss": "loss",
+                    "accuracy": "accuracy", "num_failed": "failed",
+                    "num_on_last_epoch": "best at end",
+                },
+                words=ROW_WORDS,
+            ),
+        ),
+        is_folded=True,
+    )  # fmt: skip
 
 
-def _screened(table: pd.DataFrame) -> pd.DataFrame:
-    names = {"num_replicates": "replicates", "num_failed": "failed",
-             "num_on_last_epoch": "best at end", "loss_difference": "loss minus recipe",
-             "accuracy_difference": "accuracy minus recipe"}  # fmt: skip
-    shown = table.assign(row=table["row"].replace(BASELINE_ROW, "your recipe"))
-    return shown[["row", "setting", "gain", "loss", "accuracy", *names]].rename(columns=names)
-
-
-def _growth(table: pd.DataFrame) -> pd.DataFrame:
-    names = {"num_replicates": "replicates", "num_failed": "failed",
-             "num_on_last_epoch": "best at end", "num_train": "pictures"}  # fmt: skip
-    shown = table.assign(row=table["row"].replace(BASELINE_ROW, "your recipe"))
-    return shown[
-        ["row", "fraction", "num_train", "accuracy", "accuracy_spread", "loss", "gap",
-         "num_replicates", "num_failed", "num_on_last_epoch"]
-    ].rename(columns=names)  # fmt: skip
+def _curves(study: Study) -> Part:
+    return Part(
+        "Every training of the study",
+        ("The confirmed rows by epoch, and all cells as a table.",),
+        (
+            Figure(
+                "curves.png", "Loss by epoch on training and choosing pictures; means over "
+                "replicates.", "curves.csv",
+            ),
+        ),
+        (
+            Table(
+                "cells.csv",
+                "A line per training.",
+                {
+                    "family": "family", "row": "row", "replicate": "replicate", "status": "status",
+                    "chosen": "chosen", "loss": "loss", "accuracy": "accuracy",
+                },
+                most_rows=20,
+                words=ROW_WORDS,
+            ),
+        ),
+        is_folded=True,
+    )  # fmt: skip
 
 
 def row_means(cells: pd.DataFrame) -> pd.DataFrame:
@@ -160,8 +280,7 @@ def row_means(cells: pd.DataFrame) -> pd.DataFrame:
     means = grouped[columns].mean()
     means.insert(0, "failed", grouped["status"].apply(lambda status: (status != FINISHED).sum()))
     means.insert(0, "replicates", grouped.size())
-    table = means.reset_index()
-    return table.assign(row=table["row"].replace(BASELINE_ROW, "your recipe"))
+    return means.reset_index()
 
 
 def _listing(changes: Changes) -> str:

@@ -57,6 +57,19 @@ class Findings:
     confidence: float
 
 
+NO_VERDICT: dict[str, Any] = {
+    "worth": "",
+    "overfitting": "",
+    "helped": "",
+    "failures": "",
+    "more_data": "",
+    "stable": "",
+    "advice": "",
+    "settings": {},
+    "evidence": "",
+}
+
+
 def write_verdict(findings: Findings) -> dict[str, Any]:
     """Answers to the questions of a study.
 

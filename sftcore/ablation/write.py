@@ -4,21 +4,26 @@ from pathlib import Path
 from typing import Any
 
 from sftcore.ablation import figures, stability_figures
+from sftcore.ablation.curves import curves_figure, curves_table
 from sftcore.ablation.plan import CONFIRM
-from sftcore.ablation.report import CELLS_FILE, render_html, render_markdown
-from sftcore.ablation.sections import study_sections
+from sftcore.ablation.sections import row_means, study_parts
+from sftcore.ablation.stability import stability_words
 from sftcore.ablation.study import Study
+from sftcore.ablation.verdict import NO_VERDICT
 from sftcore.foundations.artifacts import (
     output_folder,
     write_bytes,
     write_csv,
     write_json,
-    write_text,
 )
 from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.intervals import Interval
+from sftcore.reporting.parts import Part, write_parts
 from sftcore.settings.grids import BASELINE_ROW, SIMPLER_ROWS, AblationParams
 from sftcore.stability.precision import FULL
+
+CELLS_FILE = "cells.csv"
+HEADLINE_FILE = "worth.json"
 
 
 def write_study(
@@ -47,13 +52,16 @@ def write_study(
     """
     pictures = _draw(study, num_classes)
     intro = _intro(study, ablation, num_pool, num_classes, precision)
-    parts = study_sections(study, ablation)
+    found = study.findings
     tables = {
         "screen": study.screen,
-        "effects": study.findings.effects,
-        "worth": study.findings.worth,
+        "effects": found.effects,
+        "worth": found.worth,
+        "overfitting": row_means(study.cells),
+        "curves": curves_table(study.results),
         "data_size": study.growth,
-        "stability": study.findings.stability,
+        "stability": found.stability,
+        "stability_words": stability_words(found.stability),
     }
     metrics: dict[str, Any] = _metrics(study)
     if precision != FULL:
@@ -61,14 +69,30 @@ def write_study(
     with output_folder(output) as folder:
         write_csv(folder / CELLS_FILE, safe_cells(study.cells))
         for name, table in tables.items():
-            if len(table):
+            if len(table.columns):
                 write_csv(folder / f"{name}.csv", safe_cells(table))
         write_json(folder / "verdict.json", {**study.verdict, "recipe": recipe})
         write_json(folder / "metrics.json", metrics)
+        write_json(folder / HEADLINE_FILE, _headline(study))
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
-        write_text(folder / "report.html", render_html(intro, study.verdict, parts, pictures))
-        write_text(folder / "report.md", render_markdown(intro, study.verdict, parts))
+        write_parts(folder, study_parts(study, ablation, intro))
+
+
+def write_nothing(recipe: str, output: Path) -> None:
+    """The folder of a study that was left out.
+
+    Args:
+        recipe: hash of the recipe that a study would have been about.
+        output: folder; an earlier one is replaced.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written.
+    """
+    with output_folder(output) as folder:
+        write_json(folder / "verdict.json", {**NO_VERDICT, "recipe": recipe})
+        write_json(folder / HEADLINE_FILE, {})
+        write_parts(folder, [Part("No study", ("It was left out: ablation.study names none.",))])
 
 
 def _intro(
@@ -77,7 +101,7 @@ def _intro(
     confirmed = study.cells[study.cells["family"] == CONFIRM]
     num_judge, num_train = confirmed["num_judge"].mean(), confirmed["num_train"].mean()
     text = (
-        f"Grid {ablation.grid}: {len(study.results)} trainings. Each replicate draws a seed and "
+        f"Study {ablation.study}: {len(study.results)} trainings. Each replicate draws a seed and "
         f"new parts of the {num_pool} training and validation pictures of {num_classes} classes: "
         f"about {num_train:.0f} to learn from, some that choose epochs and strengths, and about "
         f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
@@ -98,7 +122,7 @@ def _draw(study: Study, num_classes: int) -> dict[str, bytes]:
             trained, "Minus logistic regression on the frozen features, with intervals"
         ),
         "overfitting": figures.gap_figure(cells),
-        "curves": figures.curves_figure(study.results),
+        "curves": curves_figure(curves_table(study.results)),
         "calibration": figures.calibration_figure(cells),
         "screen": figures.screen_figure(screen),
     }
@@ -112,8 +136,20 @@ def _draw(study: Study, num_classes: int) -> dict[str, bytes]:
     return pictures
 
 
+def _headline(study: Study) -> dict[str, float]:
+    """What DVC's tables show: the recipe over the features as they are; more is better."""
+    worth = study.findings.worth
+    own = (worth["row"] == BASELINE_ROW) & (worth["metric"] == study.findings.metric)
+    line = worth[own].iloc[0]
+    values = [line["difference"], line["low"], line["high"]]
+    if study.findings.metric == "loss":
+        values = [-line["difference"], -line["high"], -line["low"]]
+    names = ("worth", "worth_low", "worth_high")
+    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
+
+
 def _metrics(study: Study) -> dict[str, Any]:
-    """Headline numbers, as ``dvc metrics diff`` compares them."""
+    """What was measured, by question."""
     found = study.findings
     worth = found.worth[found.worth["row"] == BASELINE_ROW].set_index("metric")
     metrics: dict[str, Any] = {

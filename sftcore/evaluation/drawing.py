@@ -47,6 +47,11 @@ def new_figure(
     return figure, axes
 
 
+def note(figure: Figure, text: str) -> None:
+    """A line below the figure: what its marks mean, and what its intervals cover."""
+    figure.supxlabel(text, fontsize=8, color="#555555")
+
+
 def to_png(figure: Figure) -> bytes:
     """PNG bytes without the names and versions that matplotlib would put into them."""
     file = BytesIO()

@@ -10,6 +10,7 @@ from sftcore.evaluation.drawing import (
     ORANGE,
     SPLIT_COLOURS,
     new_figure,
+    note,
     own_style,
     plain_label,
     to_png,
@@ -17,6 +18,7 @@ from sftcore.evaluation.drawing import (
 
 _MAX_NUMBERED_CLASSES = 30  # more cells than this leave no room for numbers
 _COLUMNS = 4
+_COVERS = "line: interval over new pictures of this split, for this one model"
 
 
 @own_style()
@@ -67,6 +69,7 @@ def per_class_figure(per_class: pd.DataFrame) -> bytes:
     axis.set_yticks(place, names, fontsize=9 if len(table) <= 40 else 6)
     axis.set(xlim=(-0.02, 1.02), xlabel="F1 on the test split, with interval")
     axis.set_title("Classes")
+    note(figure, _COVERS)
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     return to_png(figure)
 
@@ -107,7 +110,7 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
     Args:
         gap: columns split, num_pictures, and accuracy and nll with _low and _high.
     """
-    figure, axes = new_figure(8, 4, 1, 2)
+    figure, axes = new_figure(7, 3.6, 1, 2)
     for axis, name in zip(axes.flat, ("accuracy", "nll"), strict=True):
         values = gap[name].to_numpy(dtype=float)
         errors = [values - gap[f"{name}_low"], gap[f"{name}_high"] - values]
@@ -123,6 +126,7 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
         axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")
     axes[0, 0].set_ylim(0, 1.05)
     figure.suptitle("Accuracy and loss by split; their difference is the generalisation gap")
+    note(figure, _COVERS)
     return to_png(figure)
 
 
@@ -133,7 +137,7 @@ def baselines_figure(table: pd.DataFrame) -> bytes:
     Args:
         table: of :func:`sftcore.evaluation.comparison.compare`, the fine-tuned model first.
     """
-    figure, axes = new_figure(9, 1.4 + 0.45 * len(table), 1, 2)
+    figure, axes = new_figure(7.5, 1.6 + 0.45 * len(table), 1, 2)
     place = np.arange(len(table))[::-1]
     colours = [ORANGE, *[BLUE] * (len(table) - 1)]
     for axis, name in zip(axes.flat, ("accuracy", "nll"), strict=True):
@@ -150,6 +154,7 @@ def baselines_figure(table: pd.DataFrame) -> bytes:
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes[0, 0].set_xlim(-0.02, 1.02)
     figure.suptitle("The rows to beat, on the test split: what needs no fine-tuning")
+    note(figure, _COVERS)
     return to_png(figure)
 
 

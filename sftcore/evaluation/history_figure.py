@@ -26,7 +26,7 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
         history: columns of :class:`sftcore.training.records.EpochRecord`.
         best_epoch: marked by a line.
     """
-    figure, axes = new_figure(10, 6.4, 2, 2)
+    figure, axes = new_figure(8.4, 6, 2, 2)
     loss, accuracy, rate, weights = axes.flat
     epoch = history["epoch"]
     for axis, name in ((loss, "loss"), (accuracy, "accuracy")):
@@ -75,7 +75,7 @@ def wise_ft_figure(line: pd.DataFrame) -> bytes:
     Args:
         line: columns alpha, and train_ and val_ with loss and accuracy.
     """
-    figure, axes = new_figure(9, 3.6, 1, 2)
+    figure, axes = new_figure(7.5, 3.4, 1, 2)
     for axis, name in zip(axes.flat, ("loss", "accuracy"), strict=True):
         axis.plot(line["alpha"], line[f"train_{name}"], "o-", color=BLUE, label="train")
         axis.plot(line["alpha"], line[f"val_{name}"], "o-", color=ORANGE, label="validation")

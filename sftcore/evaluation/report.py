@@ -17,6 +17,7 @@ from sftcore.evaluation.comparison import (
     resample,
     with_interval,
 )
+from sftcore.evaluation.results_parts import results_parts
 from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv, write_json
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import safe_cells
@@ -30,7 +31,9 @@ from sftcore.metrics.calibration import (
 )
 from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
 from sftcore.metrics.intervals import percentile_interval
+from sftcore.reporting.parts import write_parts
 
+HEADLINE_FILE = "test.json"
 SPLITS = ("train", "val", "test")
 
 
@@ -107,6 +110,7 @@ def write_report(
     shown = ["id", "label", "predicted", "confidence", "probability_of_label"]
     with output_folder(output) as folder:
         write_json(folder / "metrics.json", metrics)
+        write_json(folder / HEADLINE_FILE, _headline(metrics))
         write_csv(folder / "predictions.csv", safe_cells(table))
         write_csv(folder / "per_class.csv", safe_cells(per_class))
         pairs = table.loc[test, ["label", "predicted"]].rename(columns={"label": "actual"})
@@ -133,7 +137,14 @@ def write_report(
             pictures["baselines"] = figures.baselines_figure(comparison)
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
+        write_parts(folder, results_parts(metrics))
     return metrics
+
+
+def _headline(metrics: dict[str, Any]) -> dict[str, float]:
+    """What DVC's tables show."""
+    names = {"accuracy": "test_acc", "accuracy_low": "test_low", "accuracy_high": "test_high"}
+    return {short: round(metrics["test"][name], 4) for name, short in names.items()}
 
 
 def _check(

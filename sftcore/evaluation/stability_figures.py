@@ -27,7 +27,7 @@ def updates_figure(updates: pd.DataFrame, incidents: pd.DataFrame) -> bytes:
             gradient_norm_limit.
         incidents: columns phase, step, loss, gradient_norm, answer.
     """
-    figure, axes = new_figure(10, 7, 3, 1)
+    figure, axes = new_figure(7.5, 6, 3, 1)
     offsets = _offsets(updates)
     place = [step + offsets[phase] for phase, step in zip(updates["phase"], updates["step"],
                                                           strict=True)]  # fmt: skip

@@ -8,10 +8,9 @@ from functools import partial
 
 from sftcore.ablation.cells import CELL_THREADS, CellResult
 from sftcore.ablation.plan import Cell
-from sftcore.ablation.report import CELLS_FILE
 from sftcore.ablation.run import check_cells, run_cells
 from sftcore.ablation.study import Study, conduct
-from sftcore.ablation.write import write_study
+from sftcore.ablation.write import CELLS_FILE, write_nothing, write_study
 from sftcore.data.store import open_store
 from sftcore.foundations.artifacts import sha256_file, sha256_json
 from sftcore.foundations.repository import scratch_folder
@@ -26,15 +25,21 @@ from sftcore.training.measure import epoch_metrics
 from sftcore.training.records import EpochRecord
 
 
-def ablate(params: Params) -> Study:
+def ablate(params: Params) -> Study | None:
     """Train the study, write ``reports/ablation``, and tell MLflow, a child run per cell.
 
     Args:
         params: the seed, and the sections model, train, ablation, runtime and tracking.
 
+    Returns:
+        The study; None where ``ablation.study`` leaves it out, of which MLflow hears nothing.
+
     Raises:
         SFTError: see :func:`run_study`.
     """
+    if params.ablation.grid is None:
+        write_nothing(recipe_digest(params), ABLATION_REPORT)
+        return None
     check_store(enabled=params.tracking.enabled)
     settings = flatten({"seed": params.seed, "ablation": params.ablation.model_dump()})
     content = [params.model.model_dump(), params.train.model_dump(), settings]

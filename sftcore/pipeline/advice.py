@@ -12,12 +12,12 @@ from sftcore.pipeline.edits import Sheet, read_sheet
 from sftcore.pipeline.paths import ABLATION_REPORT
 from sftcore.settings.params import (
     PARAMS_FILE,
-    check_ablation,
     check_params,
     override,
     recipe_digest,
 )
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import with_study
 
 # Beside params.yaml, and not in the folder that all checkouts share: each has its own params.yaml.
 RECORD = Path(".sft/advice.json")
@@ -161,10 +161,8 @@ def _with_earlier(sheet: Sheet, entry: Entry) -> Sheet:
 
 
 def _check(sheet: Sheet) -> Params:
-    """The typed tree, checked as :func:`sftcore.settings.params.load_params` does it."""
-    params = check_params(sheet.tree, str(PARAMS_FILE))
-    check_ablation(params)
-    return params
+    """The typed tree, checked with the study that it names."""
+    return with_study(check_params(sheet.tree, str(PARAMS_FILE)))
 
 
 def _read() -> Sheet:

@@ -10,6 +10,7 @@ from sftcore.data.store import Store, open_store
 from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
 from sftcore.evaluation.stability_figures import range_test_figure, updates_figure
+from sftcore.evaluation.training_parts import training_parts
 from sftcore.foundations.artifacts import (
     output_folder,
     sha256_file,
@@ -27,6 +28,7 @@ from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
 from sftcore.planning import num_head_epochs, plan_guard
 from sftcore.recipe import Trained, train
+from sftcore.reporting.parts import write_parts
 from sftcore.settings.params import flatten
 from sftcore.settings.sections import ModelParams, Params
 from sftcore.stability.guard import GuardSettings, Incident
@@ -220,3 +222,7 @@ def write_history(trained: Trained, ids: Mapping[int, str], guard: GuardSettings
             write_csv(temporary / "suggestions.csv", suggestions)
             write_bytes(temporary / "range_test.png", range_test_figure(tests, suggestions))
         write_json(temporary / "summary.json", summary)
+        write_json(temporary / "val.json", {"val_loss": round(chosen.val_loss, 4)})
+        drawn = [file.name for file in temporary.glob("*.png")]
+        words = f"{chosen.name} {', '.join(map(str, chosen.epochs))}"
+        write_parts(temporary, training_parts(history, incidents, words, result.best_epoch, drawn))

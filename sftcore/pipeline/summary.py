@@ -1,8 +1,10 @@
 """The last run in six lines."""
 
+from typing import Any
+
 from sftcore.foundations.artifacts import read_json
 from sftcore.foundations.errors import DataError
-from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT
+from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT, REPORT
 
 MOST_LINES = 6
 
@@ -13,19 +15,30 @@ def summarize() -> list[str]:
     Raises:
         DataError: the pipeline has not been run.
     """
+    first, *others = answers()
+    return [f"Report: {REPORT}; {first[0].lower()}{first[1:]}", *others]
+
+
+def answers() -> list[str]:
+    """The test accuracy with its interval, and what the study found; at most six sentences.
+
+    Raises:
+        DataError: the pipeline has not been run.
+    """
     try:
         metrics = read_json(EVALUATE_REPORT / "metrics.json")
         verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `make`") from error
-    test = metrics["test"]
-    first = (
-        f"Report: {ABLATION_REPORT / 'report.html'}; test accuracy {test['accuracy']:.3f} "
-        f"[{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}], "
-        f"{test['num_pictures']} pictures."
-    )
     names = ["worth", "overfitting", "helped", "advice", "more_data", "stable"]
     if not verdict["settings"]:
         names.remove("advice")
-    lines = [first, *(verdict[name] for name in names if verdict[name])]
-    return lines[:MOST_LINES]
+    found = [verdict[name] for name in names if verdict[name]]
+    return [_test_accuracy(metrics["test"]), *found][:MOST_LINES]
+
+
+def _test_accuracy(test: dict[str, Any]) -> str:
+    return (
+        f"Test accuracy {test['accuracy']:.3f} [{test['accuracy_low']:.3f}, "
+        f"{test['accuracy_high']:.3f}], {test['num_pictures']} pictures."
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sftcore.ablation.report import CELLS_FILE
+from sftcore.ablation.write import CELLS_FILE
 from sftcore.evaluation.predict import RECORD_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.foundations.errors import TrackingError

@@ -5,7 +5,7 @@ The report is made from these files alone, so that no stage has to run again for
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,16 @@ class Table:
         caption: what a row is.
         columns: heading by the CSV's column, in the order in which they are shown.
         most_rows: rows that are shown; all of them are in the CSV.
+        words: what is shown instead of some cells.
+        own_digits: columns whose numbers differ by orders of magnitude, such as learning rates.
     """
 
     file: str
     caption: str
     columns: dict[str, str]
     most_rows: int = 50
+    words: dict[str, str] = field(default_factory=dict)
+    own_digits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def write_parts(folder: Path, parts: Sequence[Part]) -> None:
         parts: in their order.
 
     Raises:
-        FileNotFoundError: a part names a file that is not there.
+        ValueError: a part names a file that is not there.
     """
     for part in parts:
         named = [table.file for table in part.tables]
@@ -81,8 +85,11 @@ def write_parts(folder: Path, parts: Sequence[Part]) -> None:
             named += [figure.file, figure.data] if figure.data else [figure.file]
         for file in named:
             if not (folder / file).is_file():
-                raise FileNotFoundError(f"{part.title!r} shows {folder / file}: no such file")
-    write_json(folder / PARTS_FILE, {"parts": [asdict(part) for part in parts]})
+                raise ValueError(f"{part.title!r} shows {folder / file}: no such file")
+    content = [asdict(part) for part in parts]
+    for table in (table for part in content for table in part["tables"]):
+        table["columns"] = list(table["columns"].items())  # a JSON object has no order
+    write_json(folder / PARTS_FILE, {"parts": content})
 
 
 def read_parts(folder: Path) -> list[Part]:
@@ -107,6 +114,10 @@ def _part(
         title=title,
         text=tuple(text),
         figures=tuple(Figure(**figure) for figure in figures),
-        tables=tuple(Table(**table) for table in tables),
+        tables=tuple(_table(**table) for table in tables),
         is_folded=is_folded,
     )
+
+
+def _table(columns: Sequence[tuple[str, str]], own_digits: Sequence[str], **others: Any) -> Table:
+    return Table(columns=dict(columns), own_digits=tuple(own_digits), **others)

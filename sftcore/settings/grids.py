@@ -1,4 +1,4 @@
-"""The typed tree of `ablation` in params.yaml: which trainings a study has."""
+"""The typed tree of a file in studies/, and of `ablation` in params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -12,6 +12,11 @@ PROBE_ROW = "probe"
 COMPOSED_ROW = "composed"
 SIMPLER_ROWS = ("nearest_neighbours", "most_frequent")  # to beat, simpler than the probe
 WITHOUT = "without "  # begins the name of a row that leaves one out
+ROW_WORDS = {  # as people read them
+    BASELINE_ROW: "your recipe",
+    PROBE_ROW: "logistic regression",
+    **{name: name.replace("_", " ") for name in SIMPLER_ROWS},
+}
 Changes = dict[str, Scalar]
 Replicates = Annotated[int, Field(ge=2, le=100)]
 
@@ -113,13 +118,12 @@ class GridParams(Section):
 class AblationParams(Section):
     """The trainings that measure what helps."""
 
-    grid: Literal["quick", "full"]
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
     metric: Literal["loss", "accuracy", "balanced_accuracy", "macro_f1"]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     judge_fraction: Annotated[Fraction, Field(gt=0)]
     choose_fraction: Annotated[Fraction, Field(gt=0)]
-    quick: GridParams
-    full: GridParams
+    grid: GridParams | None = None  # of the file that `study` names, where it is wanted
 
     @model_validator(mode="after")
     def _leaves_pictures(self) -> "AblationParams":
@@ -132,5 +136,16 @@ class AblationParams(Section):
 
     @property
     def chosen(self) -> GridParams:
-        """The grid that ``grid`` names."""
-        return self.quick if self.grid == "quick" else self.full
+        """The grid of the study.
+
+        Raises:
+            ValueError: there is none, or it was not read.
+        """
+        if self.grid is None:
+            raise ValueError(f"the study {self.study} has no grid")
+        return self.grid
+
+    @property
+    def origin(self) -> str:
+        """What messages call the place of the grid's faults."""
+        return f"studies/{self.study}.yaml"

@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from reprlib import Repr
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.grids import Changes
 from sftcore.settings.parameter_types import Scalar
 from sftcore.settings.sections import Params
 
 PARAMS_FILE = Path("params.yaml")
+Tree = TypeVar("Tree", bound=BaseModel)
 _MAX_YAML_LENGTH = 1_000_000
 _SHORT = Repr()  # of what was given: a few lines of YAML can stand for gigabytes
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 80, 80
@@ -32,9 +32,18 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         tree = read_yaml(path)
     except FileNotFoundError as error:
         raise ParamsError(f"{path} is not here: run from the folder that holds dvc.yaml") from error
-    params = check_params(tree, str(path))
-    check_ablation(params)
-    return params
+    if isinstance(tree, dict) and isinstance(tree.get("ablation"), dict):
+        _refuse_grids(tree["ablation"], path)
+    return check_params(tree, str(path))
+
+
+def _refuse_grids(ablation: Mapping[str, Any], path: Path) -> None:
+    """What stood in params.yaml before studies had files of their own."""
+    if found := [f"ablation.{name}" for name in ("grid", "quick", "full") if name in ablation]:
+        raise ParamsError(
+            f"{path} holds {', '.join(found)}: a study has a file of its own in studies/, which "
+            "ablation.study names"
+        )
 
 
 def read_yaml(path: Path) -> Any:
@@ -70,50 +79,27 @@ def check_params(tree: Any, origin: str) -> Params:
     Raises:
         ParamsError: one message that lists every fault with what is allowed.
     """
+    return build_tree(Params, tree, origin)
+
+
+def build_tree(model: type[Tree], tree: Any, origin: str) -> Tree:
+    """Build any typed tree from plain values.
+
+    Args:
+        model: of the tree.
+        tree: nested mappings.
+        origin: what the message calls the place of the faults.
+
+    Raises:
+        ParamsError: one message that lists every fault with what is allowed.
+    """
     try:
-        return Params.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        faults = _in_words(error.errors())
+        faults = _in_words(error.errors(), model)
         raise ParamsError(
             f"{origin} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  " + "\n  ".join(faults)
         ) from error
-
-
-def check_ablation(params: Params) -> None:
-    """Check every override of the ablation by applying it.
-
-    Raises:
-        ParamsError: overrides name no parameter or hold a value out of range; lists them all.
-    """
-    rows: dict[str, Changes] = {}
-    for grid in ("quick", "full"):
-        chosen = getattr(params.ablation, grid)
-        rows[f"ablation.{grid}.screen.base"] = chosen.screen.base
-        for name, row in chosen.screen.rows.items():
-            for number, changes in enumerate(settings_of(row)):
-                origin = f"ablation.{grid}.screen.rows.{name}"
-                rows[f"{origin}, setting {number + 1}" if number else origin] = changes
-        if chosen.stability is not None:
-            rows[f"ablation.{grid}.stability.base"] = chosen.stability.base
-            for name, changes in chosen.stability.answers.items():
-                rows[f"ablation.{grid}.stability.answers.{name}"] = changes
-    faults = []
-    for origin, changes in rows.items():
-        try:
-            override(params, changes, origin)
-        except ParamsError as error:
-            faults.append(str(error))
-    if faults:
-        raise ParamsError("\n".join(faults))
-
-
-def settings_of(row: Mapping[str, Scalar | list[Scalar]]) -> list[dict[str, Scalar]]:
-    """The settings that a row tries, one per place in its lists; single values are in all."""
-    count = max((len(value) for value in row.values() if isinstance(value, list)), default=1)
-    return [
-        {name: value[i] if isinstance(value, list) else value for name, value in row.items()}
-        for i in range(count)
-    ]
 
 
 def override(params: Params, changes: Mapping[str, Scalar], origin: str) -> Params:
@@ -155,7 +141,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _in_words(faults: Sequence[ErrorDetails]) -> list[str]:
+def _in_words(faults: Sequence[ErrorDetails], model: type[BaseModel]) -> list[str]:
     """A line per place; where a value may be of several kinds, what each of them wants."""
     by_place: dict[str, list[ErrorDetails]] = {}
     for fault in faults:
@@ -164,18 +150,18 @@ def _in_words(faults: Sequence[ErrorDetails]) -> list[str]:
     lines = []
     for place, same in by_place.items():
         if len(same) == 1 or not place:
-            lines += [_describe(fault, place) for fault in same]
+            lines += [_describe(fault, place, model) for fault in same]
         else:
             wants = dict.fromkeys(fault["msg"].removeprefix("Input ") for fault in same)
             lines.append(f"{place}: {', or '.join(wants)}; given {_shown(same[0]['input'])}")
     return lines
 
 
-def _describe(fault: ErrorDetails, place: str) -> str:
+def _describe(fault: ErrorDetails, place: str, model: type[BaseModel]) -> str:
     """One fault in words: what, what is allowed, what was given."""
     given = fault["input"]
     if fault["type"] == "extra_forbidden":
-        return f"{place}: no such parameter{_suggest(fault['loc'])}"
+        return f"{place}: no such parameter{_suggest(fault['loc'], model)}"
     if fault["type"] == "missing":
         return f"{place}: missing"
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -199,11 +185,11 @@ def _is_union_tag(part: int | str) -> bool:
     )
 
 
-def _suggest(location: Sequence[int | str]) -> str:
+def _suggest(location: Sequence[int | str], model: type[BaseModel]) -> str:
     """Near names of the misspelt key's section, or all of them."""
     from difflib import get_close_matches
 
-    section: type[BaseModel] = Params
+    section = model
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

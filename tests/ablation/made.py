@@ -57,7 +57,7 @@ def params_with(
     changes = {"model.trainable_blocks": 1, "train.epochs": 2} | (recipe or {})
     tree = small(**changes).model_dump()
     grid = GRID | {"screen": SCREEN | (screen or {})} | parts
-    tree["ablation"] |= {"quick": grid, **SMALL_PARTS} | (ablation or {})
+    tree["ablation"] |= {"grid": grid, **SMALL_PARTS} | (ablation or {})
     return check_params(tree, "test")
 
 

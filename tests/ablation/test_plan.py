@@ -26,6 +26,7 @@ from sftcore.recipe import training_key
 from sftcore.settings.grids import Changes
 from sftcore.settings.params import load_params
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import with_study
 from tests.ablation.made import GRID, params_with
 from tests.import_closure import ROOT
 
@@ -219,10 +220,9 @@ def test_seeds_of_single_streams_are_freed() -> None:
     assert [key(c) for c in cells] == [key(c) for c in all_cells(params_with())]
 
 
-@pytest.mark.parametrize("grid", ["quick", "full"])
-def test_what_ships_can_be_planned_whole(grid: str) -> None:
-    tree = load_params(ROOT / "params.yaml")
-    params = tree.model_copy(update={"ablation": tree.ablation.model_copy(update={"grid": grid})})
+@pytest.mark.parametrize("name", ["quick", "full"])
+def test_what_ships_can_be_planned_whole(name: str) -> None:
+    params = with_study(load_params(ROOT / "params.yaml"), ROOT / "studies", name)
     screen = plan_screen(params)
     every = {f"{row.name} {row.setting}": row.changes for row in screen if row.changes}
     rows = [*screen, *plan_confirmation(params, every), *plan_data_size(params),

@@ -11,9 +11,11 @@ from sftcore.foundations.errors import ParamsError
 from sftcore.settings.grids import ScreenParams, StabilityParams
 from sftcore.settings.params import override
 from sftcore.settings.sections import Params
+from sftcore.settings.studies import with_study
 from tests.training.test_loop import small
 
-LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
+ROOT = Path(__file__).parent.parent.parent
+LOCK = ROOT / "requirements.lock"
 
 
 def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell]:
@@ -33,8 +35,9 @@ def cells_of(
         num_replicates=2, base=base, learning_rates=rates, schedules=["constant"],
         answers={"none": {}},
     )  # fmt: skip
-    quick = params.ablation.quick.model_copy(update={"screen": screen, "stability": stability})
-    ablation = params.ablation.model_copy(update={"quick": quick})
+    quick = with_study(params, ROOT / "studies").ablation.chosen
+    grid = quick.model_copy(update={"screen": screen, "stability": stability})
+    ablation = params.ablation.model_copy(update={"grid": grid})
     params = params.model_copy(update={"ablation": ablation})
     mapped = [row for row in plan_stability(params) if not row.is_probe]
     return plan_cells([*plan_screen(params), *mapped], params)

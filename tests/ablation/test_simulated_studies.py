@@ -93,8 +93,7 @@ def test_a_row_that_fails_when_it_is_confirmed_is_reported(tmp_path: Path) -> No
     assert loss_verdicts(study)["l1"] == FAILED
     assert "l1 6 of 6" in verdict["failures"]
     assert "train.l1" not in verdict["settings"]
-    assert b"What failed?" in files["report.html"]
-    assert b"l1 6 of 6" in files["report.md"]
+    assert b"What failed? Failed: l1 6 of 6" in files["parts.json"]
 
 
 def test_a_study_in_which_all_training_fails_is_written(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from sftcore.ablation.effects import BETTER, WORSE
 from sftcore.ablation.plan import CONFIRM, DATA_SIZE, Cell, Row
 from sftcore.ablation.run import check_cells
 from sftcore.ablation.study import Study, conduct
-from sftcore.ablation.write import write_study
+from sftcore.ablation.write import write_nothing, write_study
 from sftcore.data.store import open_store
 from sftcore.foundations.errors import ParamsError
+from sftcore.reporting.parts import read_parts
 from sftcore.settings.grids import SIMPLER_ROWS
 from tests.ablation.made import GRID, params_with, simulated
 from tests.ablation.test_run import run
@@ -103,7 +104,7 @@ def test_a_whole_study_is_trained_and_written(prepared: Path, tmp_path: Path) ->
             recipe="abc", output=tmp_path / name,
         )  # fmt: skip
     files = {path.name for path in (tmp_path / "first").iterdir()}
-    tables = ("cells", "screen", "worth", "data_size", "stability")
+    tables = ("cells", "screen", "worth", "overfitting", "curves", "data_size", "stability")
     assert {f"{name}.csv" for name in tables} <= files
     figures = ("worth", "screen", "overfitting", "curves", "calibration", "data_size", "stability")
     assert {f"{name}.png" for name in figures} <= files
@@ -112,15 +113,32 @@ def test_a_whole_study_is_trained_and_written(prepared: Path, tmp_path: Path) ->
         assert first == second, name
     assert json.loads((tmp_path / "first" / "metrics.json").read_text())["precision"] == "bf16"
     assert json.loads((tmp_path / "first" / "verdict.json").read_text())["recipe"] == "abc"
-    page = (tmp_path / "first" / "report.html").read_text()
+    parts = {part.title: part for part in read_parts(tmp_path / "first")}
+    text = " ".join(parts["What the study found"].text)
     for question in (
         "Is fine-tuning worth it?",
         "Does it over-fit?",
         "What helps?",
         "What to set?",
     ):
-        assert question in page
+        assert question in text
+    assert study.verdict["worth"] in text
+    assert "bf16" in text
     assert list(study.findings.worth["row"].unique()[-2:]) == list(SIMPLER_ROWS)
-    assert "most_frequent" in page
-    assert study.verdict["worth"].replace("'", "&#39;") in page
-    assert "bf16" in page
+    curves = pd.read_csv(tmp_path / "first" / "curves.csv")
+    assert set(curves["row"]) <= set(study.findings.worth["row"])
+    assert (curves["num_replicates"] == 3).all()
+    worth = json.loads((tmp_path / "first" / "worth.json").read_text())
+    own = study.findings.worth[study.findings.worth["row"] == "none"].set_index("metric")
+    assert worth["worth"] == pytest.approx(-own.loc["loss", "difference"], abs=1e-4)
+    assert worth["worth_low"] <= worth["worth"] <= worth["worth_high"]
+
+
+def test_a_study_that_was_left_out_says_so(tmp_path: Path) -> None:
+    write_nothing("abc", tmp_path / "report")
+    (part,) = read_parts(tmp_path / "report")
+    assert "left out" in part.text[0]
+    verdict = json.loads((tmp_path / "report" / "verdict.json").read_text())
+    study = study_of(0, {})
+    assert set(verdict) == set(study.verdict) | {"recipe"}
+    assert json.loads((tmp_path / "report" / "worth.json").read_text()) == {}

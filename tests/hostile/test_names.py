@@ -43,9 +43,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (place / name).write_bytes(encode(draw(kind, seed)))
     (folder / "data" / "mine" / CLASS_NAMES[0] / os.fsdecode(b"\xff\xfe.png")).write_bytes(b"x")
     rows = {name: {"train.l1": 0.001 * (1 + n)} for n, name in enumerate(ROW_NAMES)}
-    set_params(folder, {"ablation.quick.screen.rows": {"none": {}} | rows,
+    set_params(folder, {"study.screen.rows": {"none": {}} | rows,
                         "data.max_refused_fraction": 0.2})  # fmt: skip
-    for stage in ("check", "prepare", "finetune", "evaluate", "ablate"):
+    for stage in ("check", "prepare", "finetune", "evaluate", "ablate", "report"):
         done = run_stage(folder, stage)
         assert done.returncode == 0, done.stderr
     return folder
@@ -64,23 +64,12 @@ class Elements(HTMLParser):
 
 def test_no_name_becomes_an_element_of_the_page(project: Path) -> None:
     page = Elements()
-    text = (project / "reports/ablation/report.html").read_text()
+    text = (project / "reports/report.html").read_text()
     page.feed(text)
     assert "alert(1)" in text, "the names are shown"
     assert not {item for item in page.found if "@on" in item or item in ("script", "b")}
     assert {item for item in page.found if item.endswith("@src")} == {"img@src"}
-    assert text.count("<img") == len(list((project / "reports/ablation").glob("*.png")))
-
-
-def test_tables_of_the_report_stay_tables(project: Path) -> None:
-    lines = (project / "reports/ablation/report.md").read_text().splitlines()
-    widths: list[int] = []
-    for line in lines:
-        if line.startswith("|"):
-            widths.append(line.replace("\\|", "").count("|"))
-        elif widths:
-            assert len(set(widths)) == 1, line
-            widths = []
+    assert text.count("<img") == len(list((project / "reports").rglob("*.png")))
 
 
 def test_no_cell_is_a_formula_and_every_json_is_json(project: Path) -> None:

@@ -29,11 +29,11 @@ SMALL: dict[str, Any] = {
     "evaluate.num_bootstrap": 100,
     "ablation.judge_fraction": 0.25,
     "ablation.choose_fraction": 0.25,
-    "ablation.quick.screen.num_replicates": 2,
-    "ablation.quick.screen.rows": {"none": {}, "l1": {"train.l1": 0.001}},
-    "ablation.quick.confirm": {"num_replicates": 2, "num_rows": 1},
-    "ablation.quick.data_size": None,
-    "ablation.quick.stability": {
+    "study.screen.num_replicates": 2,
+    "study.screen.rows": {"none": {}, "l1": {"train.l1": 0.001}},
+    "study.confirm": {"num_replicates": 2, "num_rows": 1},
+    "study.data_size": None,
+    "study.stability": {
         "num_replicates": 2,
         "base": {},
         "learning_rates": [0.1],
@@ -57,21 +57,32 @@ def make_project(folder: Path, **changes: Any) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     write_folders(folder / "data" / "mine")
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    shutil.copytree(ROOT / "studies", folder / "studies")
     set_params(folder, SMALL | {name.replace("__", "."): v for name, v in changes.items()})
     return folder
 
 
 def set_params(folder: Path, changes: dict[str, Any]) -> None:
-    """Change parameters by dotted name; a name that is not there is added."""
+    """Change parameters by dotted name; a name that is not there is added.
+
+    Those that begin with ``study.`` are of the quick study.
+    """
+    of_study = {n.removeprefix("study."): v for n, v in changes.items() if n.startswith("study.")}
+    others = {name: value for name, value in changes.items() if not name.startswith("study.")}
+    _change(folder / "params.yaml", others)
+    _change(folder / "studies" / "quick.yaml", of_study)
+
+
+def _change(file: Path, changes: dict[str, Any]) -> None:
     yaml = YAML()
-    tree = yaml.load(folder / "params.yaml")
+    tree = yaml.load(file)
     for name, value in changes.items():
         *path, last = name.split(".")
         branch = tree
         for part in path:
             branch = branch[part]
         branch[last] = value
-    yaml.dump(tree, folder / "params.yaml")
+    yaml.dump(tree, file)
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ Project = Path
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
     return tmp_path
 
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from sftcore.settings.sections import Params, RuntimeParams
 from tests.import_closure import ROOT, collapse, import_closure
 
-STAGES = ("check", "prepare", "finetune", "evaluate", "ablate")
+STAGES = ("check", "prepare", "finetune", "evaluate", "ablate", "report")
 # These change no output, so a change in them must re-run nothing.
 UNDECLARED_ON_PURPOSE = {"tracking", "runtime.num_workers", "runtime.checkpoint_seconds"}
 
@@ -67,7 +67,7 @@ def attribute_chain(node: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("stage", STAGES[1:])
 def test_declared_parameters_are_those_that_are_read(pipeline: dict[str, Any], stage: str) -> None:
-    declared = set(pipeline["stages"][stage]["params"])
+    declared = set(pipeline["stages"][stage].get("params", ()))
     assert declared == read_parameters(stage) - UNDECLARED_ON_PURPOSE
 
 
@@ -88,11 +88,16 @@ def test_every_stage_depends_on_the_environment_and_on_what_it_reads(
         "prepare": "reports/check.json",
         "finetune": "data/prepared",
         "evaluate": "models/finetuned",
-        "ablate": "data/prepared",
+        "ablate": "studies/${ablation.study}.yaml",
+        "report": "reports/ablation",
     }
     for stage, name in reads.items():
         assert name in stages[stage]["deps"]
-    assert "data/prepared" in stages["evaluate"]["deps"]
+    for stage in ("evaluate", "ablate"):
+        assert "data/prepared" in stages[stage]["deps"]
+    assert "studies/${ablation.study}.yaml" in stages["check"]["deps"]
+    written = {out for stage in stages.values() for out in stage["outs"]}
+    assert written - {"reports/check.json", "reports/report.html"} <= set(stages["report"]["deps"])
 
 
 def test_only_evaluate_opens_the_test_split() -> None:

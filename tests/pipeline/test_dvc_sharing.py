@@ -70,15 +70,15 @@ def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project:
 
     assert screened() == ["none", "l1"]
     rows = {"none": {}, "l1": {"train.l1": 0.001}, "decay": {"train.weight_decay": 0.1}}
-    set_params(project, {"ablation.quick.screen.rows": rows})
+    set_params(project, {"study.screen.rows": rows})
     dvc(project, "repro", "ablate")
     assert screened() == ["none", "l1", "decay"]
     kept = cells()
     del rows["l1"]
-    set_params(project, {"ablation.quick.screen.rows": rows})
+    set_params(project, {"study.screen.rows": rows})
     dvc(project, "repro", "ablate")
     assert screened() == ["none", "decay"]
-    for name in ("report.md", "cells.csv", "screen.csv"):
+    for name in ("parts.json", "cells.csv", "screen.csv"):
         assert "l1" not in (project / "reports" / "ablation" / name).read_text()
     after = cells()
     assert kept.items() <= after.items()

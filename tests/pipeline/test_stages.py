@@ -21,7 +21,7 @@ from tests.pipeline.project import digests, make_project, run_stage, set_params
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose stages have all run once."""
     project = make_project(tmp_path_factory.mktemp("finished"))
-    for stage in ("check", "prepare", "finetune", "evaluate", "ablate"):
+    for stage in ("check", "prepare", "finetune", "evaluate", "ablate", "report"):
         done = run_stage(project, stage)
         assert done.returncode == 0, done.stderr
     return project
@@ -54,8 +54,8 @@ def test_all_stages_write_what_they_promise(finished: Path) -> None:
         "reports/evaluate/metrics.json",
         "reports/evaluate/generalization_gap.png",
         "reports/evaluate/reliability_scaled.csv",
-        "reports/ablation/report.html",
-        "reports/ablation/report.md",
+        "reports/ablation/parts.json",
+        "reports/report.html",
         "reports/ablation/cells.csv",
         "reports/ablation/stability.csv",
         "reports/ablation/stability.png",
@@ -141,7 +141,7 @@ def test_outputs_hold_no_paths_times_or_names_of_the_machine(finished: Path) -> 
 def test_stages_run_again_give_the_same_bytes(project: Path) -> None:
     before = digests(project)
     shutil.rmtree(project / ".sft")
-    for stage in ("prepare", "finetune", "evaluate", "ablate"):
+    for stage in ("prepare", "finetune", "evaluate", "ablate", "report"):
         assert (
             run_stage(project, stage, env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}).returncode
             == 0
@@ -153,7 +153,7 @@ def test_the_summary_says_it_in_six_short_lines(finished: Path, tmp_path: Path) 
     lines = run_stage(finished, "summary").stdout.strip().splitlines()
     assert len(lines) <= 6
     assert all(len(line) < 100 for line in lines), lines
-    assert lines[0].startswith("Report: reports/ablation/report.html; test accuracy 0.")
+    assert lines[0].startswith("Report: reports/report.html; test accuracy 0.")
     empty = make_project(tmp_path)
     done = run_stage(empty, "summary")
     assert (done.returncode, "run `make`" in done.stderr) == (2, True)
@@ -211,7 +211,7 @@ BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
         "finetune", setting("train.guard_max_incidents", 1), "the guard gave up after 2 incidents",
     ),
     "a bad row": (
-        "ablate", setting("ablation.quick.screen.base", {"train.l7": 1}), "not a parameter",
+        "ablate", setting("study.screen.base", {"train.l7": 1}), "not a parameter",
     ),
 }  # fmt: skip
 

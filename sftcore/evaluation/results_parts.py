@@ -1,0 +1,149 @@
+"""What the report of a run says of its test split."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sftcore.reporting.parts import Figure, Part, Table
+
+
+def results_parts(metrics: Mapping[str, Any]) -> list[Part]:
+    """The parts of ``reports/evaluate``.
+
+    Args:
+        metrics: see :func:`sftcore.evaluation.report.write_report`.
+    """
+    confidence = metrics["interval"]["confidence"]
+    covers = (
+        f"Intervals ({confidence:.0%}) speak of new test pictures for this one model: a bootstrap "
+        "by groups of near-duplicates."
+    )
+    parts = [_first(metrics, covers), _gap(metrics, covers), _calibration(metrics)]
+    return [*parts, *_classes(covers)]
+
+
+def _first(metrics: Mapping[str, Any], covers: str) -> Part:
+    test = metrics["test"]
+    words = [
+        f"On {test['num_pictures']} test pictures, which nothing before has read: accuracy "
+        f"{_interval(test, 'accuracy')}, balanced accuracy {_interval(test, 'balanced_accuracy')}, "
+        f"macro F1 {_interval(test, 'macro_f1')}, loss {_interval(test, 'nll')} nats. {covers}"
+    ]
+    if "baselines" not in metrics:
+        return Part("The model", tuple(words))
+    worth = metrics["worth"]
+    words.append(
+        "Against logistic regression on the frozen features, picture by picture: accuracy "
+        f"{_signed(worth, 'test_accuracy')}, loss better by {_signed(worth, 'test_nll')} nats."
+    )
+    shown = {
+        "row": "row", "test_accuracy": "accuracy", "test_accuracy_low": "low",
+        "test_accuracy_high": "high", "test_balanced_accuracy": "balanced accuracy",
+        "test_macro_f1": "macro F1", "test_nll": "loss",
+    }  # fmt: skip
+    names = ("fine_tuned", *metrics["baselines"])
+    return Part(
+        "The model and the rows to beat",
+        tuple(words),
+        (),  # its figure stands at the top of the report
+        (
+            Table(
+                "baselines.csv",
+                "On the test split; low and high are of the accuracy.",
+                shown,
+                words={name: name.replace("_", " ") for name in names},
+            ),
+        ),
+    )
+
+
+def _gap(metrics: Mapping[str, Any], covers: str) -> Part:
+    gap = metrics["gap"]
+    return Part(
+        "From training to test pictures",
+        (
+            "Accuracy on training pictures is "
+            f"{_signed(gap, 'train_minus_test_accuracy')} above that on test pictures. A gap says "
+            "that the training pictures are known by heart; whether that does harm is told by the "
+            "course of the validation loss and by the study.",
+        ),
+        (
+            Figure(
+                "generalization_gap.png", f"Accuracy and loss by split. {covers}",
+                "generalization_gap.csv",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _calibration(metrics: Mapping[str, Any]) -> Part:
+    test, scaled = metrics["test"], metrics["temperature"]
+    return Part(
+        "Is a confidence of 80 % right in 80 % of the cases?",
+        (
+            f"Calibration error {test['ece']:.3f}; a perfectly calibrated model shows up to "
+            f"{test['ece_if_perfect_high']:.3f} on as many pictures. At temperature "
+            f"{scaled['temperature']:.2f}, which validation chose, it is {scaled['test_ece']:.3f} "
+            f"(up to {scaled['test_ece_if_perfect_high']:.3f}).",
+        ),
+        (
+            Figure(
+                "reliability.png", "Accuracy by confidence on the test split, as trained and at "
+                "the temperature.", "reliability.csv",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _classes(covers: str) -> list[Part]:
+    return [
+        Part(
+            "Class by class",
+            figures=(
+                Figure("per_class.png", f"F1 of every class. {covers}", "per_class.csv"),
+                Figure(
+                    "confusion.png", "Test pictures by true and predicted class.",
+                    "confusion_matrix.csv",
+                ),
+            ),
+            tables=(
+                Table(
+                    "per_class.csv",
+                    "On the test split.",
+                    {
+                        "class": "class", "support": "pictures", "precision": "precision",
+                        "recall": "recall", "f1": "F1", "f1_low": "low", "f1_high": "high",
+                    },
+                ),
+            ),
+            is_folded=True,
+        ),
+        Part(
+            "The pictures it is most wrong about",
+            figures=(
+                Figure(
+                    "most_wrong.png", "Test pictures whose true class got the least probability.",
+                    "most_wrong.csv",
+                ),
+            ),
+            tables=(
+                Table(
+                    "most_wrong.csv",
+                    "A wrong label is as likely a cause as a hard picture: look.",
+                    {
+                        "id": "picture", "label": "label", "predicted": "predicted",
+                        "confidence": "confidence",
+                    },
+                ),
+            ),
+            is_folded=True,
+        ),
+    ]  # fmt: skip
+
+
+def _interval(numbers: Mapping[str, float], name: str) -> str:
+    return f"{numbers[name]:.3f} [{numbers[f'{name}_low']:.3f}, {numbers[f'{name}_high']:.3f}]"
+
+
+def _signed(numbers: Mapping[str, float], name: str) -> str:
+    low, high = numbers[f"{name}_low"], numbers[f"{name}_high"]
+    return f"{numbers[name]:+.3f} [{low:+.3f}, {high:+.3f}]"

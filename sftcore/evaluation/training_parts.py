@@ -1,0 +1,102 @@
+"""What the report of a run says of its training."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from sftcore.reporting.parts import Figure, Part, Table
+
+_UPDATES = "A line per update that led to the last parameters, with the guard's limits."
+
+
+def training_parts(
+    history: pd.DataFrame,
+    incidents: pd.DataFrame,
+    chosen: str,
+    best_epoch: int,
+    figures: Sequence[str],
+) -> list[Part]:
+    """The parts of ``reports/finetune``.
+
+    Args:
+        history: a line per epoch; see :func:`sftcore.training.tables.history_table`.
+        incidents: of the guard.
+        chosen: the parameters that validation chose, in words.
+        best_epoch: of least validation loss, or most of another metric.
+        figures: names of the PNG files that were drawn.
+    """
+    last = history.iloc[-1]
+    words = (
+        f"{len(history)} epochs, epoch 0 being the head alone. Validation chose: {chosen} "
+        f"(the best epoch was {best_epoch}). At the end the loss is {last['train_loss']:.3f} on "
+        f"training pictures and {last['val_loss']:.3f} on validation pictures, as plain "
+        "cross-entropy of plain pictures.",
+        f"The guard answered {len(incidents)} incidents."
+        if len(incidents)
+        else "The guard saw nothing to answer.",
+    )
+    course = Part(
+        "The course of the training",
+        words,
+        (
+            Figure(
+                "history.png",
+                "By epoch: loss, accuracy, learning rate with gradient norm, and the norm of the "
+                "parameters and of their distance from the pretrained ones.",
+                "history.csv",
+            ),
+        ),
+    )
+    return [course, _candidates(figures), *_stability(incidents, figures)]
+
+
+def _candidates(figures: Sequence[str]) -> Part:
+    drawn = "wise_ft.png" in figures
+    return Part(
+        "What it could have ended with",
+        figures=(Figure("wise_ft.png", "From the trained head to the trained network."),) * drawn,
+        tables=(
+            Table(
+                "candidates.csv",
+                "A line per candidate; the choosing pictures decide.",
+                {
+                    "name": "candidate", "epochs": "epochs", "alpha": "alpha",
+                    "val_loss": "validation loss", "val_accuracy": "validation accuracy",
+                    "train_loss": "training loss", "is_chosen": "chosen",
+                },
+            ),
+        ),
+        is_folded=True,
+    )  # fmt: skip
+
+
+def _stability(incidents: pd.DataFrame, figures: Sequence[str]) -> list[Part]:
+    shown = (
+        Table(
+            "incidents.csv",
+            "A line per incident: what the guard saw, and what it did.",
+            {
+                "phase": "phase", "epoch": "epoch", "step": "update", "trouble": "trouble",
+                "loss": "loss", "gradient_norm": "gradient norm", "answer": "answer",
+                "rate_factor": "rate times",
+            },
+            own_digits=("loss", "gradient_norm", "rate_factor"),
+        ),
+    )  # fmt: skip
+    parts = [
+        Part(
+            "Every update",
+            figures=(Figure("updates.png", _UPDATES, "updates.csv"),),
+            tables=shown if len(incidents) else (),
+            is_folded=not len(incidents),
+        )
+    ]
+    if "range_test.png" in figures:
+        test = Figure(
+            "range_test.png",
+            "The learning-rate range test: loss while the rate rises; it leaves no trace in the "
+            "training.",
+            "range_test.csv",
+        )
+        parts.append(Part("The range test", figures=(test,), is_folded=True))
+    return parts

@@ -1,0 +1,75 @@
+"""The report stage: one page for the whole run, of what the other stages left behind."""
+
+from sftcore.foundations.artifacts import read_json, write_text
+from sftcore.foundations.errors import DataError
+from sftcore.pipeline.paths import (
+    ABLATION_REPORT,
+    EVALUATE_REPORT,
+    FINETUNE_REPORT,
+    LABELS_REPORT,
+    MODEL,
+    PREPARE_REPORT,
+    PREPARED,
+    REPORT,
+)
+from sftcore.pipeline.summary import answers
+from sftcore.reporting.page import Article, Chapter, render_page
+from sftcore.reporting.parts import Figure, read_parts
+from sftcore.settings.sections import Params
+from sftcore.tracking import MODEL_TAG, open_run
+
+_TEST = "The test split"
+_CHAPTERS = {
+    "The data": PREPARE_REPORT,
+    "The labels": LABELS_REPORT,
+    "The training": FINETUNE_REPORT,
+    _TEST: EVALUATE_REPORT,
+    "The study": ABLATION_REPORT,
+}
+
+
+def write_page(params: Params) -> None:
+    """Write ``reports/report.html``, and give it to the training's run in MLflow.
+
+    Args:
+        params: the section tracking.
+
+    Raises:
+        DataError: a stage before this one has not been run.
+    """
+    chapters = [Chapter(title, path, read_parts(path)) for title, path in _CHAPTERS.items()]
+    write_text(REPORT, render_page(_article(), chapters))
+    with open_run(
+        enabled=params.tracking.enabled,
+        experiment=params.tracking.experiment,
+        name="report",
+        tags={},
+        key=(MODEL_TAG, read_json(MODEL / "model.json")["model_sha256"]),
+    ) as run:
+        run.log_artifacts(REPORT, "report")
+
+
+def _article() -> Article:
+    try:
+        model = read_json(MODEL / "model.json")
+        data = read_json(PREPARED / "summary.json")
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} is not there: run `dvc repro`") from error
+    splits = data["splits"]
+    figure = Figure(
+        "baselines.png",
+        "The fine-tuned model beside what needs no fine-tuning, on test pictures that nothing else "
+        "has read. Lines: intervals over new test pictures, for this one model.",
+        "baselines.csv",
+    )
+    return Article(
+        title=f"Fine-tuning on {data['num_pictures']} pictures of {data['num_classes']} classes",
+        question=(
+            f"Is it worth fine-tuning {model['backbone']} on these pictures, does it over-fit, "
+            f"what helps, and which learning rates are safe? Trained on {splits['train']}, chosen "
+            f"on {splits['val']} and tested on {splits['test']} pictures."
+        ),
+        answers=answers(),
+        figure=figure,
+        chapter=_TEST,
+    )
