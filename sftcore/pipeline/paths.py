@@ -4,6 +4,8 @@ from pathlib import Path
 
 CHECK_REPORT = Path("reports/check.json")
 PREPARED = Path("data/prepared")
+PREPARE_REPORT = Path("reports/prepare")
+LABELS_REPORT = Path("reports/labels")
 MODEL = Path("models/finetuned")
 FINETUNE_REPORT = Path("reports/finetune")
 EVALUATE_REPORT = Path("reports/evaluate")
