@@ -44,7 +44,7 @@ def choose_of_classes(samples: pd.DataFrame, max_classes: int, per_class: int) -
     # The content's hash itself decides the split, so it is hashed again.
     place = samples["sha256"].map(lambda sha256: derive_seed(0, "sheet", sha256))
     ordered = samples.assign(place=place).sort_values(["place", "id"])
-    of_class = {name: part for name, part in ordered.groupby("label", sort=False)}
+    of_class = dict(list(ordered.groupby("label", sort=False)))
     return [
         Shown(name, tuple(of_class[name]["row"].head(per_class).tolist()), len(of_class[name]))
         for name in names

@@ -13,7 +13,7 @@ from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv
 from sftcore.foundations.tables import safe_cells
 from sftcore.inspection.choice import Shown, choose_groups, choose_of_classes
 from sftcore.inspection.overview import class_table, overview_sentences
-from sftcore.inspection.sheets import Cell, Layout, Row, draw_sheet, wrap
+from sftcore.inspection.sheets import Cell, Layout, Row, draw_sheet, pack, wrap
 from sftcore.inspection.visible import (
     SplitSize,
     visible_figure,
@@ -23,10 +23,10 @@ from sftcore.inspection.visible import (
 from sftcore.reporting.parts import Figure, Part, Table, write_parts
 
 _OF_CLASSES = Layout(title_width=136, cell_width=71, picture_size=66, num_lines=0)
-_OF_GROUPS = Layout(title_width=136, cell_width=142, picture_size=96, num_lines=2)
+_OF_GROUPS = Layout(title_width=0, cell_width=123, picture_size=84, num_lines=3)
 _OF_REFUSED = Layout(title_width=0, cell_width=164, picture_size=96, num_lines=2)
 _CLASSES_A_SHEET, _MOST_CLASSES = 20, 80
-_GROUPS_A_SHEET, _MOST_GROUPS = 10, 30
+_ROWS_A_SHEET, _MOST_GROUPS = 12, 72
 MOST_REFUSED = 36
 _CLASS_COLUMNS = {
     "class": "class", "train": "train", "val": "validation", "test": "test", "all": "all",
@@ -111,9 +111,7 @@ def _visible_part(folder: Path, split: SplitSize, sentences: Sequence[str]) -> P
 def _classes_part(folder: Path, store: Store) -> Part:
     columns = _OF_CLASSES.num_columns
     shown = choose_of_classes(store.samples, _MOST_CLASSES, columns)
-    rows = [
-        Row((of.name, f"{len(of.rows)} of {of.num_all:,}"), _cells(store, of)) for of in shown
-    ]
+    rows = [Row((of.name, f"{len(of.rows)} of {of.num_all:,}"), _cells(store, of)) for of in shown]
     files = _write_sheets(folder, "pictures", rows, _CLASSES_A_SHEET, _OF_CLASSES)
     text = [
         f"Up to {columns} pictures of every class from train and validation, chosen by the hash of "
@@ -140,15 +138,14 @@ def _groups_part(folder: Path, store: Store, summary: Mapping[str, Any]) -> Part
     write_csv(folder / "near_duplicates.csv", safe_cells(members[columns]))
     shown = choose_groups(store.samples, _MOST_GROUPS, _OF_GROUPS.num_columns)
     by_row = store.samples.set_index("row")
-    rows = [
-        Row(
-            (f"{of.num_all:,} pictures", str(by_row.at[of.rows[0], "split"])),
-            _cells(store, of, [(_file(by_row.at[row, "id"]), by_row.at[row, "label"])
-                               for row in of.rows]),
-        )
+    groups = [
+        _cells(store, of, [(_file(by_row.at[row, "id"]), by_row.at[row, "label"],
+                            f"{number} of {of.num_all:,}, {by_row.at[row, 'split']}")
+                           for number, row in enumerate(of.rows, start=1)])
         for of in shown
     ]  # fmt: skip
-    files = _write_sheets(folder, "near_duplicates", rows, _GROUPS_A_SHEET, _OF_GROUPS)
+    rows = pack(groups, _OF_GROUPS)
+    files = _write_sheets(folder, "near_duplicates", rows, _ROWS_A_SHEET, _OF_GROUPS)
     num_open = int(members["group"].nunique())
     num_test = summary["near_duplicates"]["num_groups"] - num_open
     text = (
@@ -156,7 +153,7 @@ def _groups_part(folder: Path, store: Store, summary: Mapping[str, Any]) -> Part
         f"validation, up to {_OF_GROUPS.num_columns} pictures of each with file name and class. "
         f"The {num_test:,} groups of the test split are not shown. A group is wholly in one split.",
     )
-    figures = tuple(Figure(file, "A row is a group.") for file in files)
+    figures = tuple(Figure(file, "An empty place parts two groups.") for file in files)
     table = Table(
         "near_duplicates.csv", "Pictures in groups, the largest group first.",
         {"group": "group", "split": "split", "label": "class", "id": "picture"},

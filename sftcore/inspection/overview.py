@@ -37,9 +37,11 @@ def overview_lines(summary: Mapping[str, Any]) -> list[str]:
     """
     table = class_table(summary)
     lines = [f"{'class':<{_NAME_WIDTH}}" + _numbers([*_SPLITS, "all"])]
-    lines += [_class_line(row) for row in table.to_dict("records")] if (
-        len(table) <= _MOST_CLASSES
-    ) else _ends(table)
+    lines += (
+        [_class_line(row) for row in table.to_dict("records")]
+        if (len(table) <= _MOST_CLASSES)
+        else _ends(table)
+    )
     total = [*(summary["splits"][name] for name in _SPLITS), summary["num_pictures"]]
     lines.append(f"{f'all {len(table)} classes':<{_NAME_WIDTH}}" + _numbers(total))
     return [*lines, *overview_sentences(summary)]
@@ -54,9 +56,10 @@ def overview_sentences(summary: Mapping[str, Any]) -> list[str]:
     refused = sorted(summary["refused"].items(), key=lambda item: (-item[1], item[0]))
     listing = ", ".join(f"{count:,} {reason}" for reason, count in refused)
     near = summary["near_duplicates"]
+    groups = f"{near['num_groups']:,} group{'s' * (near['num_groups'] > 1)}"
     return [
         f"Refused: {listing} (data/prepared/audit.csv)." if refused else "Refused: no picture.",
-        f"Near-duplicates: {near['num_pictures']:,} pictures in {near['num_groups']:,} groups, the "
+        f"Near-duplicates: {near['num_pictures']:,} pictures in {groups}, the "
         f"largest of {near['largest_group']:,}; no group crosses splits."
         if near["num_groups"]
         else "Near-duplicates: none found.",
@@ -80,7 +83,9 @@ def _class_line(row: Mapping[Any, Any]) -> str:
 
 
 def _numbers(values: Sequence[int | str]) -> str:
-    return "".join(f"{value:>10}" if isinstance(value, str) else f"{value:>10,}" for value in values)
+    return "".join(
+        f"{value:>10}" if isinstance(value, str) else f"{value:>10,}" for value in values
+    )
 
 
 def terminal_text(text: str) -> str:

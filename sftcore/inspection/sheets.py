@@ -39,11 +39,11 @@ class Row:
 
     Attributes:
         lines: stand left of them, the first one darker than the others.
-        cells: as many as a sheet of the layout has columns are drawn.
+        cells: as many as a sheet of the layout has columns are drawn; None leaves a place empty.
     """
 
     lines: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell | None, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,21 @@ def wrap(cells: Sequence[Cell], layout: Layout) -> list[Row]:
     return [Row((), tuple(cells[i : i + step])) for i in range(0, len(cells), step)]
 
 
+def pack(groups: Sequence[Sequence[Cell]], layout: Layout) -> list[Row]:
+    """Rows without text that hold whole groups, in their order, an empty place between two.
+
+    Args:
+        groups: each with at most as many cells as the layout has columns.
+        layout: measures.
+    """
+    rows: list[list[Cell | None]] = [[]]
+    for group in groups:
+        if rows[-1] and len(rows[-1]) + 1 + len(group) > layout.num_columns:
+            rows.append([])
+        rows[-1] += [None, *group] if rows[-1] else group
+    return [Row((), tuple(row)) for row in rows if row]
+
+
 def draw_sheet(rows: Sequence[Row], layout: Layout) -> bytes:
     """Draw rows of pictures.
 
@@ -98,6 +113,8 @@ def draw_sheet(rows: Sequence[Row], layout: Layout) -> bytes:
             draw.line((_MARGIN, top - _GAP // 2, SHEET_WIDTH - _MARGIN, top - _GAP // 2), _RULE)
         _write(draw, (_MARGIN, top), row.lines, layout.title_width - _GAP)
         for column, cell in enumerate(row.cells[: layout.num_columns]):
+            if cell is None:
+                continue
             left = _MARGIN + layout.title_width + column * layout.cell_width
             sheet.paste(_thumbnail(cell.image, layout.picture_size), (left, top))
             below = (left, top + layout.picture_size + 1)

@@ -31,8 +31,6 @@ class SplitSize:
     num_pictures: int
     num_independent: int
 
-
-
     @classmethod
     def of_groups(cls, sizes: Sequence[int]) -> "SplitSize":
         """From the number of pictures of each group of near-duplicates."""
@@ -53,22 +51,22 @@ def visible_sentences(split: SplitSize) -> list[str]:
         else f", worth at least {split.num_independent:,} independent ones, as near-duplicates go "
         "together"
     )
-    found = [
-        f"{_points(smallest_difference(split.num_independent, share))} if they differ on {share:.0%}"
+    found = ", ".join(
+        f"{_points(smallest_difference(split.num_independent, share))} at {share:.0%}"
         for share in ASSUMED_DISCORDANCE
-    ]
-    needed = [
+    )
+    needed = ", ".join(
         f"{_rounded_up(num_pictures_for(WANTED_DIFFERENCE, share)):,} at {share:.0%}"
         for share in ASSUMED_DISCORDANCE
-    ]
+    )
     return [
         f"Test split: {split.num_pictures:,} pictures{worth}.",
-        f"Smallest difference in accuracy of two models that it shows: {'; '.join(found)} of the "
-        "pictures.",
-        f"To show {_points(WANTED_DIFFERENCE)}: about {' and '.join(needed)} independent test "
-        "pictures.",
-        "(Found in 4 of 5 such splits by the exact McNemar test, two-sided 5 %. On how many "
-        "pictures exactly one of the two is right is not known yet: both shares are assumed.)",
+        "Smallest difference in accuracy between two models that it shows, if exactly one of them "
+        f"is right on a share of the pictures: {found}.",
+        f"To show {_points(WANTED_DIFFERENCE)} takes about so many independent test pictures: "
+        f"{needed}.",
+        "Shown means: by the exact McNemar test at a two-sided level of 5 %, in 4 of 5 such "
+        "splits. The shares are assumed; nobody knows them before both models are measured.",
     ]
 
 

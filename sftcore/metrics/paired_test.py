@@ -154,4 +154,3 @@ def num_independent(group_sizes: Sequence[int]) -> int:
     if not len(group_sizes):
         return 0
     return sum(group_sizes) ** 2 // sum(size**2 for size in group_sizes)
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import wrap
 
 import pandas as pd
 
@@ -14,6 +15,8 @@ from sftcore.inspection.data_report import MOST_REFUSED, RefusedPicture, write_d
 from sftcore.inspection.overview import overview_lines
 from sftcore.pipeline.paths import PREPARE_REPORT, PREPARED
 from sftcore.settings.sections import DataParams
+
+_WIDTH = 96  # columns of a terminal
 
 
 def prepare_and_show(data: DataParams) -> list[str]:
@@ -60,7 +63,8 @@ def prepare_and_show(data: DataParams) -> list[str]:
         _read_again(data, background, audit, refused_to_show(audit, split_of)),
         splits[is_test].groupby("group").size().tolist(),
     )
-    return [*overview_lines(summary), *sentences]
+    wrapped = [line for text in sentences for line in wrap(text, _WIDTH, subsequent_indent="  ")]
+    return [*overview_lines(summary), *wrapped]
 
 
 def _read_again(
