@@ -29,8 +29,8 @@ def class_table(summary: Mapping[str, Any]) -> pd.DataFrame:
     return table.sort_values(["all", "class"], kind="stable").reset_index(drop=True)
 
 
-def overview_lines(summary: Mapping[str, Any]) -> list[str]:
-    """What there is, what was refused, what looks the same; at most 80 columns wide.
+def table_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Pictures of the classes by split; at most 80 columns wide.
 
     Args:
         summary: content of ``data/prepared/summary.json``.
@@ -44,7 +44,7 @@ def overview_lines(summary: Mapping[str, Any]) -> list[str]:
     )
     total = [*(summary["splits"][name] for name in _SPLITS), summary["num_pictures"]]
     lines.append(f"{f'all {len(table)} classes':<{_NAME_WIDTH}}" + _numbers(total))
-    return [*lines, *overview_sentences(summary)]
+    return lines
 
 
 def overview_sentences(summary: Mapping[str, Any]) -> list[str]:

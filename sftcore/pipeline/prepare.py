@@ -12,7 +12,7 @@ from sftcore.data.sources import read_source
 from sftcore.data.store import SAMPLES_FILE, open_store
 from sftcore.inspection.choice import refused_to_show
 from sftcore.inspection.data_report import MOST_REFUSED, RefusedPicture, write_data_report
-from sftcore.inspection.overview import overview_lines
+from sftcore.inspection.overview import overview_sentences, table_lines
 from sftcore.pipeline.paths import PREPARE_REPORT, PREPARED
 from sftcore.settings.sections import DataParams
 
@@ -63,8 +63,12 @@ def prepare_and_show(data: DataParams) -> list[str]:
         _read_again(data, background, audit, refused_to_show(audit, split_of)),
         splits[is_test].groupby("group").size().tolist(),
     )
-    wrapped = [line for text in sentences for line in wrap(text, _WIDTH, subsequent_indent="  ")]
-    return [*overview_lines(summary), *wrapped]
+    wrapped = [
+        line
+        for text in [*overview_sentences(summary), *sentences]
+        for line in wrap(text, _WIDTH, subsequent_indent="  ")
+    ]
+    return [*table_lines(summary), *wrapped]
 
 
 def _read_again(
