@@ -2,8 +2,8 @@
 
 Of the train and validation pictures of each prepared folder a part gets another class, uniformly
 drawn; the audit then runs as the stage ``labels`` does. Wrong labels that were there before count
-as false alarms, so precision is a lower bound. Compared with the same number of pictures, and with
-as many as were planted, of lowest probability of their label (self-confidence alone).
+as false alarms, so precision is a lower bound. The stage's rule is compared with the paper's and
+cleanlab's, and with other rankings of as many pictures, or of as many as were planted.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from cleanlab.filter import find_label_issues
 
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.randomness import numpy_stream
@@ -70,12 +71,16 @@ def _plant(
     labels[planted] = (labels[planted] + shift) % num_classes
     is_planted = np.zeros(len(clean), dtype=bool)
     is_planted[planted] = True
-    default, probability = _audit(store, features, labels)
+    named, probability = _audit(store, features, labels)
+    yield {"method": "the stage's rule"} | _score(named, is_planted)
+    own = self_confidence(labels, probability)
     for method in METHODS:
-        yield {"method": method} | _score(suspect_rows(labels, probability, method), is_planted)
+        found = find_label_issues(labels, probability, filter_by=method, n_jobs=1)
+        rows = np.flatnonzero(found)
+        yield {"method": method} | _score(rows[np.argsort(own[rows], kind="stable")], is_planted)
     for name, score in _rankings(labels, probability).items():
         ranked = np.argsort(score, kind="stable")
-        yield {"method": f"{name}, as many"} | _score(ranked[: len(default)], is_planted)
+        yield {"method": f"{name}, as many"} | _score(ranked[: len(named)], is_planted)
         yield {"method": f"{name}, planted"} | _score(ranked[: len(planted)], is_planted)
 
 

@@ -33,17 +33,22 @@ def confident_joint_suspects(labels: np.ndarray, probability: np.ndarray) -> set
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_confident_joint_is_the_paper_s(seed: int) -> None:
+def test_the_number_is_the_paper_s_and_the_least_probable_labels_are_named(seed: int) -> None:
     labels, probability = made(seed=seed)
-    found = suspect_rows(labels, probability, "confident_learning")
-    assert set(found.tolist()) == confident_joint_suspects(labels, probability)
+    count = len(confident_joint_suspects(labels, probability))
+    own = probability[np.arange(len(labels)), labels]
+    expected = sorted(range(len(labels)), key=lambda row: (own[row], row))[:count]
+    assert suspect_rows(labels, probability).tolist() == [
+        row for row in expected if probability[row].argmax() != labels[row]
+    ]
+    assert count > 10
 
 
 def test_planted_labels_are_found_and_come_first() -> None:
     labels, probability = made()
     found = suspect_rows(labels, probability)
     planted = set(range(30))
-    assert len(planted & set(found.tolist())) >= 24
+    assert len(planted & set(found.tolist())) >= 0.8 * len(found) > 10
     assert len(planted & set(found[:15].tolist())) >= 14
     confidence = self_confidence(labels, probability)[found]
     assert (np.diff(confidence) >= 0).all()
