@@ -3,6 +3,8 @@
 Reads the train and validation pictures and writes reports/labels. Nothing is changed.
 """
 
+from textwrap import fill
+
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.instruction_set import choose_instruction_set
 from sftcore.foundations.interruption import leave_on_signals
@@ -15,7 +17,8 @@ def main() -> None:
     choose_instruction_set(params.runtime.mode)
     from sftcore.pipeline.labels import audit_labels
 
-    print("\n".join(audit_labels(params)))
+    for sentence in audit_labels(params):
+        print(fill(sentence, width=96, subsequent_indent="  "))
 
 
 if __name__ == "__main__":
