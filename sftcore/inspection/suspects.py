@@ -5,7 +5,7 @@ section 3, as cleanlab has it.) A picture counts for class j where the out-of-fo
 reaches the mean that pictures labelled j get themselves; that threshold makes classes of unlike
 confidence comparable. The paper names the pictures that count for another class than their label.
 Here their number is taken, and as many pictures of the lowest probability of their own label are
-named: of planted wrong labels that finds more, at every number of suspects that was tried
+named: of planted wrong labels that finds more among as many suspects
 (``python -m benchmarks.label_audit``).
 """
 
