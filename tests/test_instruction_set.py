@@ -26,7 +26,7 @@ def test_it_must_come_before_the_libraries_have_chosen() -> None:
     choose_instruction_set("native")
 
 
-@pytest.mark.parametrize("stage", ["finetune", "evaluate", "ablate"])
+@pytest.mark.parametrize("stage", ["labels", "finetune", "evaluate", "ablate"])
 def test_stages_come_before(stage: str) -> None:
     code = f"import sys, stages.{stage}; assert not {{'numpy', 'torch'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from sftcore.evaluation.baselines import LOGISTIC_REGRESSION, Baseline
 from sftcore.metrics.classification import Metrics, classification_metrics
 from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
+from sftcore.metrics.paired_test import paired_test
 
 FINE_TUNED = "fine_tuned"
 COMPARED = ("nll", "accuracy", "balanced_accuracy", "macro_f1")
@@ -116,6 +117,29 @@ def compare(
     table = pd.DataFrame([{"row": name, **numbers} for name, numbers in rows.items()])
     del rows[FINE_TUNED]
     return {"baselines": rows, "worth": worth}, table
+
+
+def paired_counts(
+    labels: np.ndarray, probability: np.ndarray, baselines: Sequence[Baseline]
+) -> dict[str, float]:
+    """On how many test pictures exactly one of the model and logistic regression is right.
+
+    Args:
+        labels: class indices of the test pictures [N].
+        probability: of the fine-tuned model [N, C].
+        baselines: the rows to beat; without logistic regression there is nothing to say.
+
+    Returns:
+        ``num_pictures``, ``num_better``, ``num_worse`` and the ``p_value`` of
+        :func:`sftcore.metrics.paired_test.paired_test`, or nothing.
+    """
+    for baseline in baselines:
+        if baseline.name == LOGISTIC_REGRESSION:
+            is_right = probability.argmax(axis=1) == labels
+            test = paired_test(is_right, baseline.test.argmax(axis=1) == labels)
+            names = ("num_pictures", "num_better", "num_worse", "p_value")
+            return {name: round(float(getattr(test, name)), 6) for name in names}
+    return {}
 
 
 def _numbers(found: Mapping[str, Resampled], confidence: float) -> dict[str, float]:

@@ -61,10 +61,15 @@ def to_png(figure: Figure) -> bytes:
 
 def plain_label(name: str) -> str:
     """A name that can stand beside an axis: shortened, drawable, never read as mathematics."""
-    composed = unicodedata.normalize("NFC", name)  # some systems store é as e and an accent
-    drawable = "".join(c if c.isprintable() and ord(c) in _glyphs() else "?" for c in composed)
-    cut = drawable if len(drawable) <= _LABEL_LENGTH else f"{drawable[: _LABEL_LENGTH - 1]}…"
+    text = drawable(name)
+    cut = text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1]}…"
     return cut.replace("$", r"\$")
+
+
+def drawable(name: str) -> str:
+    """A name with a question mark for every character that cannot be drawn."""
+    composed = unicodedata.normalize("NFC", name)  # some systems store é as e and an accent
+    return "".join(c if c.isprintable() and ord(c) in _glyphs() else "?" for c in composed)
 
 
 @cache

@@ -14,6 +14,7 @@ from sftcore.evaluation.comparison import (
     Resampled,
     Resampling,
     compare,
+    paired_counts,
     resample,
     with_interval,
 )
@@ -101,6 +102,7 @@ def write_report(
     metrics["temperature"] |= {f"test_{name}": number for name, number in numbers.items()}
     if baselines:
         metrics |= beside
+        metrics["paired"] = paired_counts(labels[test], probability[test], baselines)
     per_class = _per_class(judged["test"], labels[test], classes, confidence)
     reliability = reliability_table(labels[test], probability[test], num_calibration_bins)
     after = reliability_table(labels[test], scaled, num_calibration_bins)

@@ -182,35 +182,6 @@ def smallest_visible_effect(
     return standard_error * float(optimize.brentq(shortfall, 0.0, high))
 
 
-def mcnemar_smallest_difference(
-    num_pictures: int, discordance: float, power: float = 0.8, confidence: float = 0.95
-) -> float:
-    """The true difference in accuracy of two models that McNemar's test would find.
-
-    Both judge the same n pictures; ψ is the part on which exactly one is right. The difference δ
-    solves ``δ·√n = z_α·√ψ + z_β·√(ψ − δ²)`` (Connor, 1987, Sample size for testing differences in
-    proportions for the paired-sample design, eq. 1).
-
-    Args:
-        num_pictures: n.
-        discordance: ψ in [0, 1].
-        power: the probability of finding it, above one half.
-        confidence: one minus the two-sided level of the test.
-
-    Returns:
-        δ in (0, ψ]; NaN if not even δ = ψ would be found.
-    """
-    level, found = stats.norm.ppf([(1 + confidence) / 2, power])
-
-    def surplus(difference: float) -> float:
-        noise = level * discordance**0.5 + found * (discordance - difference**2) ** 0.5
-        return float(difference * num_pictures**0.5 - noise)
-
-    if discordance <= 0 or surplus(discordance) < 0:
-        return float("nan")
-    return float(optimize.brentq(surplus, 0.0, discordance))
-
-
 def failure_bound(num_failed: int, num_runs: int, confidence: float) -> float:
     """One-sided upper bound of a failure rate (Clopper and Pearson, 1934); 1 without any run."""
     if not num_runs:

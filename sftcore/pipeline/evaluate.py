@@ -1,5 +1,6 @@
 """The evaluate stage: predict every split with the finished model and write its report."""
 
+import math
 import os
 from typing import Any
 
@@ -19,6 +20,7 @@ from sftcore.evaluation.report import write_report
 from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
+from sftcore.metrics.paired_test import smallest_difference
 from sftcore.models.network import build_start
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.settings.sections import ModelParams, Params
@@ -133,6 +135,21 @@ def first_answer(metrics: dict[str, Any]) -> list[str]:
     return [
         title,
         *(f"  {name:<20} {v:.3f} [{low:.3f}, {high:.3f}]" for name, v, low, high in lines),
+        *_paired_line(metrics.get("paired", {})),
+    ]
+
+
+def _paired_line(paired: dict[str, float]) -> list[str]:
+    """Where model and logistic regression differ, and what such a test split can show of it."""
+    if not paired:
+        return []
+    better, worse = int(paired["num_better"]), int(paired["num_worse"])
+    count = int(paired["num_pictures"])
+    visible = smallest_difference(count, (better + worse) / count)
+    shown = "no difference" if math.isnan(visible) else f"differences from {visible:.3f}"
+    return [
+        f"only fine-tuned right on {better}, only logistic regression on {worse} (p "
+        f"{paired['p_value']:.2g}); so many pictures show {shown}"
     ]
 
 

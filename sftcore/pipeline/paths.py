@@ -4,9 +4,9 @@ from pathlib import Path
 
 CHECK_REPORT = Path("reports/check.json")
 PREPARED = Path("data/prepared")
-MODEL = Path("models/finetuned")
 PREPARE_REPORT = Path("reports/prepare")
 LABELS_REPORT = Path("reports/labels")
+MODEL = Path("models/finetuned")
 FINETUNE_REPORT = Path("reports/finetune")
 EVALUATE_REPORT = Path("reports/evaluate")
 ABLATION_REPORT = Path("reports/ablation")

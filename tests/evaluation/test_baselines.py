@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
@@ -22,8 +23,9 @@ from sftcore.evaluation.baselines import (
 )
 from sftcore.evaluation.predict import predictions_table
 from sftcore.evaluation.report import write_report
+from sftcore.metrics.paired_test import smallest_difference
 from sftcore.optimization.linear_head import STRENGTHS
-from sftcore.pipeline.evaluate import flat_metrics
+from sftcore.pipeline.evaluate import first_answer, flat_metrics
 
 C = 4
 
@@ -138,6 +140,27 @@ def test_worth_is_paired_and_more_is_better(tmp_path: Path) -> None:
     worse = report(tmp_path / "worse", frequent, rows)["worth"]
     assert worse["test_nll_high"] < 0
     assert worse["test_balanced_accuracy_high"] < 0
+
+
+def test_where_exactly_one_is_right_is_counted_and_said(tmp_path: Path) -> None:
+    rows = rows_to_beat(TRAIN, VAL, TEST[0], C)
+    frequent, _, logistic = rows
+    metrics = report(tmp_path / "a", frequent, rows)
+    labels = TEST[1].numpy()
+    mine, theirs = (of.test.argmax(1) == labels for of in (frequent, logistic))
+    better, worse = int((mine & ~theirs).sum()), int((~mine & theirs).sum())
+    paired = metrics["paired"]
+    assert (paired["num_better"], paired["num_worse"]) == (better, worse)
+    assert paired["p_value"] == pytest.approx(binomtest(better, better + worse).pvalue, abs=1e-6)
+    difference = (better - worse) / len(labels)
+    assert metrics["worth"]["test_accuracy"] == pytest.approx(difference, abs=1e-6)
+    line = first_answer(metrics)[-1]
+    assert f"right on {better}, only logistic regression on {worse} (p " in line
+    assert line.endswith(f"from {smallest_difference(50, (better + worse) / 50):.3f}")
+    same = report(tmp_path / "b", logistic, rows)
+    assert first_answer(same)[-1].endswith("on 0 (p 1); so many pictures show no difference")
+    assert flat_metrics(same)["paired/p_value"] == 1.0
+    assert "paired" not in report(tmp_path / "c", logistic, [])
 
 
 def test_near_duplicates_are_drawn_together_in_both(tmp_path: Path) -> None:

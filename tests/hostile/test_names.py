@@ -45,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = {name: {"train.l1": 0.001 * (1 + n)} for n, name in enumerate(ROW_NAMES)}
     set_params(folder, {"study.screen.rows": {"none": {}} | rows,
                         "data.max_refused_fraction": 0.2})  # fmt: skip
-    for stage in ("check", "prepare", "finetune", "evaluate", "ablate", "report"):
+    for stage in ("check", "prepare", "labels", "finetune", "evaluate", "ablate", "report"):
         done = run_stage(folder, stage)
         assert done.returncode == 0, done.stderr
     return folder

@@ -8,7 +8,6 @@ from sftcore.metrics.intervals import (
     bootstrap_weights,
     failure_bound,
     grouped_bootstrap_weights,
-    mcnemar_smallest_difference,
     paired_interval,
     resampled_interval,
     smallest_visible_effect,
@@ -101,20 +100,6 @@ def test_failure_bounds() -> None:
     failed = np.random.default_rng(0).binomial(8, 0.3, 2000)
     bounds = {k: failure_bound(k, 8, 0.9) for k in range(9)}
     assert np.mean([bounds[int(k)] >= 0.3 for k in failed]) >= 0.89
-
-
-def test_mcnemar_finds_its_smallest_difference_as_often_as_promised() -> None:
-    n, discordance = 154, 0.25
-    difference = mcnemar_smallest_difference(n, discordance)
-    better, worse = (discordance + difference) / 2, (discordance - difference) / 2
-    stream = np.random.default_rng(0)
-    counts = stream.multinomial(n, [better, worse, 1 - discordance], size=6000)
-    gain, loss = counts[:, 0].astype(float), counts[:, 1].astype(float)
-    found = np.square(gain - loss) / (gain + loss) > stats.chi2.ppf(0.95, 1)
-    assert found.mean() == pytest.approx(0.8, abs=0.02)
-    assert 0.1 < difference < 0.13
-    assert np.isnan(mcnemar_smallest_difference(20, 0.1))  # two discordant pictures
-    assert np.isnan(mcnemar_smallest_difference(154, 0.0))
 
 
 def test_groups_are_drawn_whole() -> None:

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from sftcore.settings.sections import Params, RuntimeParams
 from tests.import_closure import ROOT, collapse, import_closure
 
-STAGES = ("check", "prepare", "finetune", "evaluate", "ablate", "report")
+STAGES = ("check", "prepare", "labels", "finetune", "evaluate", "ablate", "report")
 # These change no output, so a change in them must re-run nothing.
 UNDECLARED_ON_PURPOSE = {"tracking", "runtime.num_workers", "runtime.checkpoint_seconds"}
 
@@ -86,6 +86,7 @@ def test_every_stage_depends_on_the_environment_and_on_what_it_reads(
     reads = {
         "check": "${data.path}",
         "prepare": "reports/check.json",
+        "labels": "data/prepared",
         "finetune": "data/prepared",
         "evaluate": "models/finetuned",
         "ablate": "studies/${ablation.study}.yaml",

@@ -21,7 +21,7 @@ from tests.pipeline.project import digests, make_project, run_stage, set_params
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose stages have all run once."""
     project = make_project(tmp_path_factory.mktemp("finished"))
-    for stage in ("check", "prepare", "finetune", "evaluate", "ablate", "report"):
+    for stage in ("check", "prepare", "labels", "finetune", "evaluate", "ablate", "report"):
         done = run_stage(project, stage)
         assert done.returncode == 0, done.stderr
     return project
@@ -39,6 +39,13 @@ def test_all_stages_write_what_they_promise(finished: Path) -> None:
     assert {
         "data/prepared/images.npy",
         "data/prepared/samples.csv",
+        "reports/prepare/classes.csv",
+        "reports/prepare/pictures_1.png",
+        "reports/prepare/visible.png",
+        "reports/prepare/parts.json",
+        "reports/labels/suspects.csv",
+        "reports/labels/summary.json",
+        "reports/labels/parts.json",
         "models/finetuned/model.safetensors",
         "models/finetuned/model.json",
         "reports/finetune/history.csv",
@@ -141,7 +148,7 @@ def test_outputs_hold_no_paths_times_or_names_of_the_machine(finished: Path) -> 
 def test_stages_run_again_give_the_same_bytes(project: Path) -> None:
     before = digests(project)
     shutil.rmtree(project / ".sft")
-    for stage in ("prepare", "finetune", "evaluate", "ablate", "report"):
+    for stage in ("prepare", "labels", "finetune", "evaluate", "ablate", "report"):
         assert (
             run_stage(project, stage, env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}).returncode
             == 0

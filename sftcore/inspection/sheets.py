@@ -1,0 +1,161 @@
+"""Contact sheets: many small pictures in one PNG, a row each for what belongs together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sftcore.evaluation.drawing import drawable
+
+SHEET_WIDTH = 1000  # pixels
+_MARGIN, _GAP = 6, 8
+_FONT_SIZE = 12
+_LINE_HEIGHT = 15
+_NUM_COLOURS = 256  # a palette makes the file a third
+_INK, _PALE, _RULE = (20, 20, 20), (100, 100, 100), (215, 215, 215)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture with a few lines of text below it.
+
+    Attributes:
+        image: uint8 [S, S, 3].
+        lines: are shortened to the width of the cell.
+    """
+
+    image: np.ndarray
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pictures that belong together.
+
+    Attributes:
+        lines: stand left of them, the first one darker than the others.
+        cells: as many as a sheet of the layout has columns are drawn; None leaves a place empty.
+    """
+
+    lines: tuple[str, ...]
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Measures of a sheet in pixels.
+
+    Attributes:
+        title_width: of the text left of the pictures; 0 without any.
+        cell_width: from one picture to the next.
+        picture_size: side of a picture, at most the cell's width.
+        num_lines: of text below each picture.
+    """
+
+    title_width: int
+    cell_width: int
+    picture_size: int
+    num_lines: int
+
+    @property
+    def num_columns(self) -> int:
+        """Pictures in a row."""
+        return (SHEET_WIDTH - 2 * _MARGIN - self.title_width) // self.cell_width
+
+    @property
+    def row_height(self) -> int:
+        """Of a row with its distance to the next one."""
+        return self.picture_size + self.num_lines * _LINE_HEIGHT + _GAP
+
+
+def wrap(cells: Sequence[Cell], layout: Layout) -> list[Row]:
+    """Rows without text that hold all cells in their order."""
+    step = layout.num_columns
+    return [Row((), tuple(cells[i : i + step])) for i in range(0, len(cells), step)]
+
+
+def pack(groups: Sequence[Sequence[Cell]], layout: Layout) -> list[Row]:
+    """Rows without text that hold whole groups, in their order, an empty place between two.
+
+    Args:
+        groups: each with at most as many cells as the layout has columns.
+        layout: measures.
+    """
+    rows: list[list[Cell | None]] = [[]]
+    for group in groups:
+        if rows[-1] and len(rows[-1]) + 1 + len(group) > layout.num_columns:
+            rows.append([])
+        rows[-1] += [None, *group] if rows[-1] else group
+    return [Row((), tuple(row)) for row in rows if row]
+
+
+def draw_sheet(rows: Sequence[Row], layout: Layout) -> bytes:
+    """Draw rows of pictures.
+
+    Args:
+        rows: at least one.
+        layout: measures.
+
+    Returns:
+        A PNG of :data:`SHEET_WIDTH` pixels with at most 256 colours and without metadata.
+    """
+    height = 2 * _MARGIN + len(rows) * layout.row_height - _GAP
+    sheet = Image.new("RGB", (SHEET_WIDTH, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, row in enumerate(rows):
+        top = _MARGIN + number * layout.row_height
+        if number:
+            draw.line((_MARGIN, top - _GAP // 2, SHEET_WIDTH - _MARGIN, top - _GAP // 2), _RULE)
+        _write(draw, (_MARGIN, top), row.lines, layout.title_width - _GAP)
+        for column, cell in enumerate(row.cells[: layout.num_columns]):
+            if cell is None:
+                continue
+            left = _MARGIN + layout.title_width + column * layout.cell_width
+            sheet.paste(_thumbnail(cell.image, layout.picture_size), (left, top))
+            below = (left, top + layout.picture_size + 1)
+            _write(draw, below, cell.lines[: layout.num_lines], layout.cell_width - _GAP)
+    file = BytesIO()
+    palette = sheet.quantize(_NUM_COLOURS, method=Image.Quantize.MEDIANCUT)
+    palette.save(file, format="PNG", compress_level=9)
+    return file.getvalue()
+
+
+def shortened(text: str, width: float) -> str:
+    """A text that is at most so many pixels wide, cut in its middle.
+
+    Of file names both ends matter: what it is, and its number. Characters that the font lacks
+    become question marks.
+    """
+    text, font = drawable(text), _font()
+    if font.getlength(text) <= width:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        cut = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+        if font.getlength(cut) <= width:
+            return cut
+    return ""
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], lines: Sequence[str], width: float
+) -> None:
+    for number, line in enumerate(lines):
+        corner = place[0], place[1] + number * _LINE_HEIGHT
+        draw.text(corner, shortened(line, width), _PALE if number else _INK, _font())
+
+
+def _thumbnail(image: np.ndarray, size: int) -> Image.Image:
+    return Image.fromarray(image).resize((size, size), Image.Resampling.BOX)
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    """The font that matplotlib brings along, of which :func:`drawable` knows the characters."""
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    # The basic layout is the same whether or not the system has a library for complex scripts.
+    return ImageFont.truetype(str(file), _FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)

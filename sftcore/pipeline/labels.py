@@ -1,0 +1,72 @@
+"""The labels stage: name labels of the train and validation pictures that may be wrong."""
+
+import numpy as np
+import torch
+
+from sftcore.data.loader import split_batches
+from sftcore.data.store import Store, open_store
+from sftcore.evaluation.predict import pooled_features
+from sftcore.foundations.progress import show_progress
+from sftcore.foundations.runtime import set_up
+from sftcore.inspection.label_report import write_label_report
+from sftcore.inspection.out_of_fold import grouped_folds, out_of_fold
+from sftcore.models.network import build_start
+from sftcore.pipeline.paths import LABELS_REPORT, PREPARED
+from sftcore.settings.sections import Params
+
+_CHUNK = 512  # pictures held in memory at once
+
+
+def audit_labels(params: Params) -> list[str]:
+    """Write ``reports/labels``; nothing is changed or left out because of it.
+
+    Args:
+        params: the seed, and the sections model and runtime.
+
+    Returns:
+        Sentences on what was found.
+
+    Raises:
+        DataError: there are no prepared data.
+        WeightsError: unknown backbone, or weights that do not fit.
+        DeviceError: the named device is not there.
+    """
+    device = set_up(params.runtime.device, params.runtime.num_threads)
+    store = open_store(PREPARED, ("train", "val"))
+    features = frozen_features(params, store, device)
+    labels = store.labels[store.samples["row"].to_numpy()]
+    folds = grouped_folds(labels, store.samples["group"].to_numpy(dtype=str))
+    judged = out_of_fold(features, torch.from_numpy(labels).to(device), folds, len(store.classes))
+    return write_label_report(LABELS_REPORT, store, labels, judged)
+
+
+def frozen_features(params: Params, store: Store, device: torch.device) -> torch.Tensor:
+    """What the pretrained backbone makes of the open pictures, before any fine-tuning.
+
+    Args:
+        params: the seed and the section model.
+        store: opened for the splits in question.
+        device: where it is computed.
+
+    Returns:
+        float32 [N, D] on the device, in the order of the store's samples.
+    """
+    start = build_start(
+        backbone=params.model.backbone,
+        weights=params.model.weights,
+        num_classes=len(store.classes),
+        image_size=store.image_size,
+        dropout=0.0,
+        seed=params.seed,
+        device=device,
+    )
+    network, record = start.network.eval(), start.record
+    rows = store.samples["row"].to_numpy(dtype=np.int64)
+    parts = []
+    with show_progress("labels", len(rows), "pictures") as progress:
+        for chunk in split_batches(rows, _CHUNK):
+            pictures = np.asarray(store.images[chunk])
+            parts.append(pooled_features(network, pictures, mean=record.mean, std=record.std,
+                                         device=str(device)))  # fmt: skip
+            progress.advance(len(chunk))
+    return torch.cat(parts)

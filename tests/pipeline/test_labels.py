@@ -1,0 +1,130 @@
+"""The labels stage: planted labels are named, nothing of the test split has a say."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sftcore.data.prepare import prepare
+from sftcore.data.store import SAMPLES_FILE, write_manifest
+from sftcore.foundations.artifacts import read_json, sha256_file
+from sftcore.pipeline.labels import audit_labels
+from sftcore.reporting.parts import read_parts
+from sftcore.settings.params import load_params
+from sftcore.settings.sections import Params
+from tests.conftest import PREPARE
+from tests.import_closure import ROOT
+from tests.pictures import CLASSES, draw, encode
+from tests.pipeline.project import SMALL, make_project, run_stage, set_params
+
+REPORT = Path("reports/labels")
+PLANTED = ("circle/q00.png", "square/q01.png")  # both are stripes
+
+
+@pytest.fixture(scope="module")
+def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
+    folder = tmp_path_factory.mktemp("params")
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    set_params(folder, SMALL)
+    return load_params(folder / "params.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with prepared pictures of which two carry a wrong label."""
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for kind in CLASSES:
+        (tmp_path / "pictures" / kind).mkdir(parents=True)
+        for seed in range(24):
+            name = f"{kind}/{seed:03d}.png"
+            (tmp_path / "pictures" / name).write_bytes(encode(draw(kind, seed)))
+            split = "test" if seed < 5 else "val" if seed < 10 else "train"
+            rows.append({"path": name, "label": kind, "split": split})
+    for number, name in enumerate(PLANTED):
+        (tmp_path / "pictures" / name).write_bytes(encode(draw("stripes", 100 + number)))
+        rows.append({"path": name, "label": name.split("/")[0], "split": ("train", "val")[number]})
+    pd.DataFrame(rows).to_csv("pictures/labels.csv", index=False)
+    prepare(**PREPARE | {"source": "table", "near_duplicate_distance": -1},
+            path=tmp_path / "pictures", output=Path("data/prepared"))  # fmt: skip
+    return tmp_path
+
+
+def rewrite_test_rows() -> None:
+    """Give every test picture another label and other pixels."""
+    samples = pd.read_csv(f"data/prepared/{SAMPLES_FILE}")
+    is_test = samples["split"] == "test"
+    samples.loc[is_test, "label_index"] = (samples.loc[is_test, "label_index"] + 1) % 3
+    samples.loc[is_test, "label"] = "other"
+    samples.to_csv(f"data/prepared/{SAMPLES_FILE}", index=False, lineterminator="\n")
+    images = np.load("data/prepared/images.npy")
+    images[is_test] = 7
+    np.save("data/prepared/images.npy", images)
+    manifest = read_json(Path("data/prepared/manifest.json"))
+    Path("data/prepared/manifest.json").unlink()
+    facts: dict[str, Any] = {k: v for k, v in manifest.items() if k != "files"}
+    write_manifest(Path("data/prepared"), facts)
+
+
+def digests() -> dict[str, str]:
+    return {path.name: sha256_file(path) for path in sorted(REPORT.iterdir())}
+
+
+def test_planted_labels_are_named_with_the_right_class(folder: Path, params: Params) -> None:
+    sentences = audit_labels(params)
+    table = pd.read_csv(REPORT / "suspects.csv").set_index("id")
+    summary = json.loads((REPORT / "summary.json").read_text())
+    assert set(PLANTED) <= set(table.index)
+    assert (table.loc[list(PLANTED), "suggested"] == "stripes").all()
+    assert table["rank"].tolist() == list(range(1, len(table) + 1))
+    assert table["self_confidence"].is_monotonic_increasing
+    assert not {f"{kind}/{seed:03d}.png" for kind in CLASSES for seed in range(5)} & set(
+        table.index
+    )
+    assert (summary["num_pictures"], summary["num_judged"]) == (59, 59)
+    assert summary["num_suspects"] == len(table) <= summary["num_disagreeing"]
+    assert sentences[0].startswith(f"{len(table)} of 59 labels of train and validation may be")
+    assert "not known" in sentences[1]
+    (part,) = read_parts(REPORT)
+    assert (part.text, part.figures[0].file) == (tuple(sentences), "suspects.png")
+
+
+def test_the_test_split_has_no_say(folder: Path, params: Params) -> None:
+    audit_labels(params)
+    before = digests()
+    rewrite_test_rows()
+    audit_labels(params)
+    assert digests() == before
+
+
+def test_names_that_nobody_would_choose(tmp_path: Path) -> None:
+    project = make_project(tmp_path, **{"data__max_refused_fraction": 0.3})
+    names = ("=cmd|x", "日本語", "<b>$x$")
+    for kind, name in zip(CLASSES, names, strict=True):
+        (project / "data" / "mine" / kind).rename(project / "data" / "mine" / name)
+    # Stripes under the name of circles, in a file whose name steers terminals and tables.
+    for number in range(3):
+        odd = project / "data" / "mine" / "=cmd|x" / f"@\u202e{number},\u007f.png"
+        odd.write_bytes(encode(draw("stripes", 200 + number)))
+    for stage in ("check", "prepare", "labels"):
+        done = run_stage(project, stage)
+        assert done.returncode == 0, done.stderr
+    assert "may be wrong: reports/labels/suspects.csv" in done.stdout
+    before = sha256_file(project / REPORT / "suspects.png")
+    table = pd.read_csv(project / REPORT / "suspects.csv", dtype=str, na_filter=False)
+    assert len(table)
+    for value in table.to_numpy().ravel():
+        assert not value.startswith(("=", "@", "+", "-"))
+    shutil.rmtree(project / REPORT)
+    assert run_stage(project, "labels", env={"PYTHONHASHSEED": "5"}).returncode == 0
+    assert sha256_file(project / REPORT / "suspects.png") == before
+
+
+def test_without_prepared_data_it_says_what_to_do(tmp_path: Path) -> None:
+    done = run_stage(make_project(tmp_path), "labels")
+    assert done.returncode == 2
+    assert "run `dvc repro prepare`" in done.stderr
