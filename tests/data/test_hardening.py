@@ -183,8 +183,6 @@ def test_limits_count_what_crossing_splits_took_away(tmp_path: Path) -> None:
     # Near-duplicates that are taken out are not broken; that nothing is left to learn from is told.
     with pytest.raises(DataError, match="no picture to train on in class circle"):
         prepare(**settings, path=root, output=tmp_path / "out")
-    with pytest.raises(DataError, match="8 x near-duplicate across splits"):
-        prepare(**settings | {"min_pictures_per_class": 15}, path=root, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -63,10 +63,10 @@ def split_of(name: str) -> str:
 
 
 def split_of_file(name: str) -> str:
-    """The split that a path names: in a folder of it, or as a word of the file's name.
+    """The split that a path names: as a word of the file's name, or else in a folder of it.
 
     ``train-00000-of-00002.parquet``, ``set-val-000001.tar`` and ``test/000000.tar`` do.
     """
     path = PurePosixPath(name)
-    words = [*path.parts[:-1], *re.split(r"[-_.]", path.name)]
+    words = [*re.split(r"[-_.]", path.name), *path.parts[-2::-1]]
     return next((split_of(word) for word in words if split_of(word)), "")

@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from sftcore.data.decode import Refused
@@ -20,6 +19,7 @@ from sftcore.foundations.errors import DataError
 
 _SHARD = re.compile(r"\d{3,}\.tar(\.gz)?$")
 _ANY_TAR = re.compile(r"\.(tar|tar\.gz|tgz)$")
+_SHARD_OF = re.compile(r"(.*?\.(?:tar\.gz|tar|tgz))/")
 _LABEL_SUFFIXES = ("cls", "json", "txt")  # the first that a sample has is its label
 _NAME_FILES = ("classnames.txt", "classes.txt", "labels.txt")  # of class numbers, a name a line
 _MAX_LABEL_BYTES = 1 << 20
@@ -47,7 +47,7 @@ def _has_label_files(tree: Tree) -> bool:
     # Notes beside pictures in class folders are common; only .cls cannot be anything else.
     suffixes = ("cls",) if len(holds_pictures(tree)) > 1 else _LABEL_SUFFIXES
     labelled = sum(any(suffix in sample for suffix in suffixes) for sample in pictures)
-    return bool(pictures) and 2 * labelled > len(pictures)
+    return bool(pictures) and 2 * labelled >= len(pictures)
 
 
 def _recognise(tree: Tree, _: str) -> str:
@@ -72,7 +72,7 @@ def read_webdataset(tree: Tree, _: str) -> Layout:
     if shards:
         what = f"{counted(len(shards), 'WebDataset shard')} such as {printable(shards[0])}"
         inside = _joined(tree, shards)
-    items, others = _read_samples(inside, _class_names(tree), split_of_file if shards else None)
+    items, others = _read_samples(inside, _class_names(tree), bool(shards))
     return Layout(what, items, (), others, not (tree.is_archive or shards))
 
 
@@ -91,7 +91,7 @@ def _joined(tree: Tree, shards: Sequence[str]) -> Tree:
 
 
 def _read_samples(
-    tree: Tree, class_names: Sequence[str], split_of_name: Any
+    tree: Tree, class_names: Sequence[str], is_sharded: bool
 ) -> tuple[list[Item], Counter[str]]:
     others = Counter[str]()
     found: list[tuple[str, str]] = []  # picture and label file
@@ -122,8 +122,8 @@ def _read_samples(
         label = _label(tree, label_file)
         if class_names and label.isdecimal() and int(label) < len(class_names):
             label = class_names[int(label)]
-        split = split_of_name(str(PurePosixPath(picture).parent / "x")) if split_of_name else ""
-        items.append(tree.item(picture, label, split))
+        shard = _SHARD_OF.match(picture) if is_sharded else None
+        items.append(tree.item(picture, label, split_of_file(shard[1]) if shard else ""))
     return items, others
 
 
