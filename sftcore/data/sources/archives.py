@@ -127,8 +127,9 @@ def _tar_members(path: Path, opened: LastOpened) -> Iterator[tuple[str, Reader |
                 yield member.name, _tar_member(member, path, opened)
             # The reader takes a damaged header in the middle for the end.
             stream.seek(archive.offset)
-            if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                raise tarfile.ReadError("it is damaged in the middle")
+            end = stream.read(tarfile.BLOCKSIZE)
+            if end.strip(b"\0") or not end:
+                raise tarfile.ReadError("it is damaged in the middle" if end else "it is cut")
     finally:
         stream.close()
 

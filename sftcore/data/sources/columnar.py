@@ -92,7 +92,7 @@ def _rows(tree: Tree, name: str, schema: pa.Schema, column: Any, pictures: Any) 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
+        return any(field.name == "bytes" for field in kind)  # of no type where all are paths
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
