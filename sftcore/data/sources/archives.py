@@ -4,11 +4,12 @@ Names that lead out of the archive stop the run: nobody makes them by accident. 
 files are refused like broken pictures, members have a size limit, and the whole has one too.
 """
 
+import posixpath
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sftcore.data.decode import Refused
 from sftcore.data.sources.files import Reader, Tree, refusing
@@ -63,13 +64,19 @@ def archive_tree(path: Path, archive: Path, opened: LastOpened | None = None) ->
         name = _clean(given, archive)
         if is_hidden(name) or not name:
             continue
-        folder = PurePosixPath(name) if reader is None else PurePosixPath(name).parent
-        folders |= {str(part) for part in (folder, *folder.parents)}
+        _add_folders(name if reader is None else posixpath.dirname(name), folders)
         if reader is not None:  # of a name that stands twice the later one counts, as on unpacking
             files[name], positions[name] = reader, number
             if not is_text(name):
                 files[name] = refusing("unreadable name", "not UTF-8, or control characters")
-    return Tree(path, files, frozenset(folders - {"."}), "", True, positions)
+    return Tree(path, files, frozenset(folders), "", True, positions)
+
+
+def _add_folders(folder: str, folders: set[str]) -> None:
+    """The folder and those around it."""
+    while folder and folder not in folders:
+        folders.add(folder)
+        folder = posixpath.dirname(folder)
 
 
 def _clean(name: str, archive: Path) -> str:

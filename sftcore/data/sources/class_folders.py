@@ -1,7 +1,6 @@
 """Class folders: every file below ``<class>/`` that may be a picture is one of that class."""
 
 from collections import Counter
-from pathlib import PurePosixPath
 
 from sftcore.data.sources.files import Tree
 from sftcore.data.sources.items import Item, Layout, counted, listed
@@ -58,7 +57,7 @@ def pictures_of_folders(tree: Tree, split: str) -> tuple[list[Item], Counter[str
         if not separator:
             continue
         filled.add(label)
-        if kind := other_kind(PurePosixPath(name).name):
+        if kind := other_kind(name):
             others[kind] += 1
         else:
             items.append(tree.item(name, label, split))

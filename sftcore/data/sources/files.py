@@ -4,6 +4,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -43,6 +44,10 @@ class Tree:
 
     def names(self) -> list[str]:
         """Names below the base, relative to it, sorted."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> list[str]:
         start = len(self.base)
         return sorted(name[start:] for name in self.files if name.startswith(self.base))
 
@@ -54,6 +59,10 @@ class Tree:
 
     def top_files(self) -> list[str]:
         """Files directly below the base, sorted."""
+        return self._top_files
+
+    @cached_property
+    def _top_files(self) -> list[str]:
         return [name for name in self.names() if "/" not in name]
 
     def item(self, name: str, label: str, split: str = "", group: str = "") -> Item:

@@ -53,6 +53,8 @@ def reading_order(items: Sequence[Item]) -> list[int]:
 
 def printable(name: str) -> str:
     """A name that fits into a line of UTF-8: other bytes and control characters as ``\\xNN``."""
+    if name.isascii() and name.isprintable():
+        return name
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 else c for c in text)
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import PurePosixPath
+from posixpath import splitext
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -40,16 +41,17 @@ def other_kind(name: str) -> str:
     Returns:
         Empty for everything that may be a picture: it is judged by its bytes.
     """
-    path = PurePosixPath(name)
-    lower, suffix = path.name.lower(), path.suffix.lower()
-    if lower in _OTHER_NAMES or (not suffix and path.stem.lower() in _OTHER_STEMS):
-        return path.name
+    file = name.rpartition("/")[2]
+    lower = file.lower()
+    suffix = splitext(lower)[1]
+    if lower in _OTHER_NAMES or (not suffix and lower in _OTHER_STEMS):
+        return file
     return suffix if suffix in _OTHER_SUFFIXES else ""
 
 
 def is_picture_name(name: str) -> bool:
     """Whether a name ends as pictures do."""
-    return PurePosixPath(name).suffix.lower() in _PICTURE_SUFFIXES
+    return splitext(name)[1].lower() in _PICTURE_SUFFIXES
 
 
 def is_hidden(name: str) -> bool:
