@@ -223,3 +223,16 @@ def test_shards_with_faults_say_where(
     tar_of(tmp_path / "train-000000.tar", files)
     with pytest.raises(DataError, match=message):
         look(tmp_path)
+
+
+def test_params_allow_exactly_the_kinds_of_the_registry() -> None:
+    import re
+
+    from sftcore.data.sources import SOURCES
+    from sftcore.settings.sections import DataParams
+
+    field = DataParams.model_fields["source"]
+    pattern = next(m.pattern for m in field.metadata if getattr(m, "pattern", None))
+    words = {"auto", *SOURCES} - {"torchvision"} | {"torchvision:CIFAR10"}
+    assert all(re.match(pattern, word) for word in words)
+    assert set(re.findall(r"[a-z]{4,}", pattern)) == {"auto", *SOURCES}
