@@ -52,9 +52,12 @@ def test_train_and_val_without_test(tmp_path: Path) -> None:
 def test_train_alone_is_split_like_class_folders(tmp_path: Path) -> None:
     path = splits(tmp_path / "mine", samples(("train",)))
     assert given(path) == {"": 18}
+    assert "class folders, in train/ (3 classes, 18 pictures)" in look(path)
     (path / "notes").mkdir()
     (path / "notes" / "a.txt").write_text("x")
     assert given(path) == {"": 18}
+    wanted = "val and test taken out of train by data.val_fraction and data.test_fraction"
+    assert wanted in look(path)
 
 
 def test_a_test_folder_without_classes_is_left_out_and_said_to_be(tmp_path: Path) -> None:

@@ -123,5 +123,6 @@ def _complete_splits(layout: Layout, path: Path) -> Layout:
         items = [replace(i, split="") if i.split == "train" else i for i in items]
     missing = [name for name in ("val", "test") if not classes[name]]
     if missing:
-        notes.append(f"{' and '.join(missing)} taken out of train by data.{missing[-1]}_fraction")
+        settings = " and ".join(f"data.{name}_fraction" for name in missing)
+        notes.append(f"{' and '.join(missing)} taken out of train by {settings}")
     return replace(layout, items=items, notes=tuple(notes))
