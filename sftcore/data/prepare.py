@@ -19,7 +19,7 @@ from sftcore.data.fingerprints import (
     small_copy,
 )
 from sftcore.data.near_duplicates import Looks, near_duplicate_groups
-from sftcore.data.sources import Item, read_source
+from sftcore.data.sources import Item, open_source, others_line, reading_order
 from sftcore.data.splits import (
     SPLIT_ORDER,
     assign_splits,
@@ -81,13 +81,13 @@ def prepare(
     """Write prepared data into ``output``; an earlier one stays unless all goes well.
 
     Args:
-        source: ``folder``, ``table`` or ``torchvision:<DatasetName>``.
-        path: folder of the data.
+        source: ``auto`` or a kind; see :func:`sftcore.data.sources.open_source`.
+        path: folder, archive or table of the data.
         table: file inside it, for the source ``table``.
         image_size: side of the prepared pictures in pixels.
         background: colour behind transparent pictures and around oblong ones.
         max_pixels: larger pictures are refused undecoded.
-        max_refused_fraction: more refused pictures stop the run.
+        max_refused_fraction: more broken pictures stop the run.
         min_pictures_per_class: fewer usable pictures in a class stop the run.
         near_duplicate_distance: bits in which near-duplicates may differ; -1 is off.
         val_fraction: wanted part for validation.
@@ -102,7 +102,9 @@ def prepare(
         DataError: the source cannot be used, or a limit is passed.
         OutputError: the output does not fit on the disk.
     """
-    items = read_source(source, path, table)
+    contents = open_source(source, path, table)
+    print("\n".join(contents.lines()), flush=True)
+    items = contents.items
     # Twice: all pictures are decoded into one array, then the used ones are copied.
     require_space(output, len(items) * 3 * (2 * image_size**2 + SMALL_SIDE**2))
     with output_folder(output) as folder:
@@ -116,6 +118,10 @@ def prepare(
         )  # fmt: skip
         small.unlink()
         summary = _summarize(judged, leaders, splits, refusals)
+        if contents.others:  # one line for all of them; no picture was lost
+            summary["not_pictures"] = contents.others
+            line = others_line(contents.others)
+            refusals.append(Refusal("", "", *line.split(": ", 1)))
         _write(folder, scratch, judged, leaders, splits, refusals, summary, image_size, background)
     return summary
 
@@ -128,34 +134,39 @@ def _judge(
     max_pixels: int,
     background: Colour,
 ) -> tuple[Judged, list[Refusal]]:
-    """Open every picture once; decoded ones go into the scratch arrays at their item's row."""
+    """Open every picture once, in the order that costs least; row i of the arrays is item i."""
     images, copies = (
         np.lib.format.open_memmap(
             file, mode="w+", dtype=np.uint8, shape=(len(items), side, side, 3)
         )
         for file, side in ((scratch, image_size), (small, SMALL_SIDE))
     )
-    kept, rows, sha256s, hashes, refusals = [], [], [], [], []
+    seen: dict[int, tuple[str, np.ndarray]] = {}
+    refused: dict[int, Refusal] = {}
     with show_progress("prepare", len(items), "pictures") as progress:
-        for row, item in enumerate(items):
+        for row in reading_order(items):
+            item = items[row]
             progress.advance()
             try:
                 content = item.read()
                 picture = decode(content, max_pixels=max_pixels, background=background)
-            except Refused as refused:
-                refusals.append(Refusal(item.id, item.label, refused.reason, refused.detail))
+            except Refused as why:
+                refused[row] = Refusal(item.id, item.label, why.reason, why.detail)
                 continue
             images[row] = fit_square(picture, image_size, background)
             left, top, width, height = content_box(picture.size, image_size)
             copies[row] = small_copy(images[row, top : top + height, left : left + width])
-            kept.append(item)
-            rows.append(row)
-            sha256s.append(sha256_bytes(content))
-            hashes.append(perceptual_hashes(copies[row]))
+            seen[row] = sha256_bytes(content), perceptual_hashes(copies[row])
     images.flush()
     copies.flush()
-    table = np.array(hashes, dtype=np.uint64).reshape(-1, len(VARIANTS), HASH_WORDS)
-    return Judged(kept, rows, sha256s, table), refusals
+    rows = sorted(seen)
+    hashes = np.array([seen[row][1] for row in rows], dtype=np.uint64)
+    return Judged(
+        [items[row] for row in rows],
+        rows,
+        [seen[row][0] for row in rows],
+        hashes.reshape(-1, len(VARIANTS), HASH_WORDS),
+    ), [refused[row] for row in sorted(refused)]
 
 
 def _drop_duplicates(judged: Judged, refusals: list[Refusal]) -> Judged:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sftcore.data.sources import open_source
 from sftcore.data.store import MANIFEST_FILE, SAMPLES_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json, write_json
 from sftcore.foundations.errors import DataError
@@ -81,7 +82,9 @@ def _own_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
 def _source_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
     """The hashes of the source pictures, which the table of samples keeps."""
     data = load_params().data
-    if data.source in ("folder", "table") and (PREPARED / SAMPLES_FILE).is_file():
+    if data.source.startswith("torchvision:") or not (PREPARED / SAMPLES_FILE).is_file():
+        return
+    if open_source(data.source, Path(data.path), data.table).ids_are_files:
         for sample in pd.read_csv(PREPARED / SAMPLES_FILE, dtype=str, na_filter=False).itertuples():
             yield Path(data.path) / str(sample.id), ("sha256", str(sample.sha256))
 

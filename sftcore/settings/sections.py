@@ -30,7 +30,13 @@ from sftcore.settings.parameter_types import (
 class DataParams(Section):
     """Where the pictures come from and how they are split."""
 
-    source: Annotated[str, Field(pattern=r"^(folder|table|torchvision:[A-Za-z0-9]+)$")]
+    source: Annotated[
+        str,
+        Field(
+            pattern=r"^(auto|folder|splits|table|imagefolder|saved|parquet|webdataset"
+            r"|torchvision:[A-Za-z0-9]+)$"
+        ),
+    ]
     path: Annotated[str, Field(min_length=1)]
     table: Annotated[str, Field(min_length=1)]
     image_size: Annotated[int, Field(ge=16, le=1024)]

@@ -89,7 +89,7 @@ def test_torchvision_sets_with_other_halves_are_explained(tmp_path: Path, name: 
 
 
 def test_an_unknown_source_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="folder, table, torchvision"):
+    with pytest.raises(DataError, match="none of auto, folder, imagefolder"):
         read_source("zip", tmp_path, "")
 
 
@@ -180,10 +180,9 @@ def test_limits_count_what_crossing_splits_took_away(tmp_path: Path) -> None:
     table = pd.DataFrame(rows, columns=["path", "label", "split"])
     table.to_csv(root / "labels.csv", index=False)
     settings = PREPARE | {"source": "table", "max_refused_fraction": 0.1}
-    with pytest.raises(DataError, match="8 x near-duplicate across splits"):
-        prepare(**settings, path=root, output=tmp_path / "out")
+    # Near-duplicates that are taken out are not broken; that nothing is left to learn from is told.
     with pytest.raises(DataError, match="no picture to train on in class circle"):
-        prepare(**settings | {"max_refused_fraction": 1.0}, path=root, output=tmp_path / "out")
+        prepare(**settings, path=root, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

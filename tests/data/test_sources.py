@@ -74,17 +74,17 @@ def test_table_gives_labels_splits_and_groups(tmp_path: Path, name: str) -> None
     write_folders(tmp_path, per_class=1)
     rows = pd.DataFrame(
         {
-            "path": ["circle/000.png", "square/000.png", "../x.png"],
-            "label": ["1", "2", "2"],
-            "split": ["test", None, None],
-            "group": [None, "g", None],
+            "path": ["circle/000.png", "square/000.png", "../x.png", "stripes/000.png"],
+            "label": ["1", "2", "2", "1"],
+            "split": ["test", None, None, None],
+            "group": [None, "g", None, None],
         }
     )
     if name.endswith("csv"):
         rows.to_csv(tmp_path / name, index=False)
     else:
         rows.to_parquet(tmp_path / name)
-    outside, circle, square = read_source("table", tmp_path, name)
+    outside, circle, square, _ = read_source("table", tmp_path, name)
     assert (circle.label, circle.split, circle.group) == ("1", "test", "")
     assert (square.label, square.split, square.group) == ("2", "", "g")
     assert circle.read() == (tmp_path / "circle" / "000.png").read_bytes()
@@ -105,9 +105,9 @@ def test_an_absolute_path_in_a_table_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na,b\n", "lacks the column path"),
+        ("name,label\na,b\n", "lacks the column path"),
         ("path,label\na,\nb,c\n", "row 2: label is empty"),
-        ("path,label,split\na,b,dev\nc,d,train\n", "split 'dev' is none of train, val, test"),
+        ("path,label,split\na,b,held\nc,d,train\n", "split 'held' is none of train, val, test"),
         ("path,label\na,b\na,c\n", "path 'a' stands twice"),
         ('path,label\n"a,b\n', "cannot be read as a table"),
     ],
@@ -166,9 +166,11 @@ def test_a_download_that_fails_says_what_to_do(
 
 
 def test_a_name_is_registered_once() -> None:
-    assert set(SOURCES) == {"folder", "table", "torchvision"}
+    assert set(SOURCES) == {
+        "folder", "imagefolder", "parquet", "saved", "splits", "table", "torchvision", "webdataset",
+    }  # fmt: skip
     with pytest.raises(ValueError, match="registered already"):
-        register_source("folder")(SOURCES["table"])
+        register_source("folder", SOURCES["table"].recognise)(SOURCES["table"].read)
 
 
 def test_pictures_helper_draws_distinct_pictures() -> None:

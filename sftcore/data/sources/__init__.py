@@ -1,0 +1,31 @@
+"""Where pictures come from: one file per kind of source, one registry."""
+
+# Each import registers its kinds.
+from sftcore.data.sources import (
+    class_folders,
+    huggingface,
+    split_folders,
+    tables,
+    torchvision_sets,
+    webdataset,
+)
+from sftcore.data.sources.items import Item, reading_order
+from sftcore.data.sources.opening import Contents, open_source, others_line, read_source
+from sftcore.data.sources.registry import SOURCES, register_source
+
+__all__ = [
+    "SOURCES",
+    "Contents",
+    "Item",
+    "class_folders",
+    "huggingface",
+    "open_source",
+    "others_line",
+    "read_source",
+    "reading_order",
+    "register_source",
+    "split_folders",
+    "tables",
+    "torchvision_sets",
+    "webdataset",
+]
