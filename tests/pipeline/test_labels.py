@@ -29,6 +29,7 @@ PLANTED = ("circle/q00.png", "square/q01.png")  # both are stripes
 def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
     folder = tmp_path_factory.mktemp("params")
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    shutil.copytree(ROOT / "studies", folder / "studies")
     set_params(folder, SMALL)
     return load_params(folder / "params.yaml")
 
