@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +13,19 @@ Colour = tuple[int, int, int]
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of grey that cameras and scanners write
+
+
+@dataclass(frozen=True)
+class Square:
+    """A picture as the network sees it.
+
+    Attributes:
+        pixels: uint8 [S, S, 3], on the background.
+        box: where the picture itself is: left, top, width, height in pixels.
+    """
+
+    pixels: np.ndarray
+    box: tuple[int, int, int, int]
 
 
 class Refused(Exception):
@@ -26,6 +40,25 @@ class Refused(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+def decode_square(
+    content: bytes, *, image_size: int, max_pixels: int, background: Colour
+) -> Square:
+    """The only way from a picture file to pixels, for training and for use alike.
+
+    Args:
+        content: the file's bytes.
+        image_size: S, side of the square in pixels.
+        max_pixels: more than this is refused before anything is decoded.
+        background: colour behind transparent pictures and around oblong ones.
+
+    Raises:
+        Refused: see :func:`decode`.
+    """
+    picture = decode(content, max_pixels=max_pixels, background=background)
+    pixels = fit_square(picture, image_size, background)
+    return Square(pixels, content_box(picture.size, image_size))
 
 
 def decode(content: bytes, *, max_pixels: int, background: Colour) -> Image.Image:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sftcore.data.audit import Refusal, check_limits, refuse_crossing, refuse_duplicates
-from sftcore.data.decode import Colour, Refused, content_box, decode, fit_square
+from sftcore.data.decode import Colour, Refused, decode_square
 from sftcore.data.fingerprints import (
     HASH_WORDS,
     SMALL_SIDE,
@@ -141,12 +141,14 @@ def _judge(
             progress.advance()
             try:
                 content = item.read()
-                picture = decode(content, max_pixels=max_pixels, background=background)
+                square = decode_square(
+                    content, image_size=image_size, max_pixels=max_pixels, background=background
+                )
             except Refused as refused:
                 refusals.append(Refusal(item.id, item.label, refused.reason, refused.detail))
                 continue
-            images[row] = fit_square(picture, image_size, background)
-            left, top, width, height = content_box(picture.size, image_size)
+            images[row] = square.pixels
+            left, top, width, height = square.box
             copies[row] = small_copy(images[row, top : top + height, left : left + width])
             kept.append(item)
             rows.append(row)

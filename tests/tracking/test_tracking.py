@@ -348,6 +348,7 @@ def write_small_model(folder: Path) -> None:
         "backbone": "timm/test_efficientnet", "dropout": 0.0, "classes": ["a", "b", "c"],
         "image_size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5),
         "background": (255, 255, 255), "pretrained": {},
+        "num_threads": 1, "mode": "native",
     }  # fmt: skip
     save_model(folder, start_of_model.network.state_dict(), record)
 
