@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Colour = tuple[int, int, int]
+MAX_PIXELS = 50_000_000  # of a picture, where no parameter says so
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of grey that cameras and scanners write

@@ -102,11 +102,15 @@ def _file_reader(root: Path, path: Path) -> Callable[[], bytes]:
 
 
 def _is_text(name: str) -> bool:
-    return _printable(name) == name
+    return printable(name) == name
 
 
-def _printable(name: str) -> str:
-    """A name that fits into a line of UTF-8: other bytes and control characters as ``\\xNN``."""
+def printable(name: str) -> str:
+    """A name that fits into a line of UTF-8: other bytes and control characters as ``\\xNN``.
+
+    Args:
+        name: of a file, as the system gives it.
+    """
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 else c for c in text)
 
@@ -126,10 +130,10 @@ def read_folder(path: Path, _: str) -> list[Item]:
             continue
         files = _walk(folder)
         if not files:
-            empty.append(_printable(folder.name))
-        label = _printable(folder.name)
+            empty.append(printable(folder.name))
+        label = printable(folder.name)
         items += [
-            Item(_printable(file.relative_to(path).as_posix()), label, _file_reader(path, file))
+            Item(printable(file.relative_to(path).as_posix()), label, _file_reader(path, file))
             for file in files
         ]
     if empty:
@@ -190,8 +194,8 @@ def read_table(path: Path, table: str) -> list[Item]:
         raise DataError(f"{file}:\n  " + "\n  ".join(faults[:10]) + more)
     return [
         Item(
-            _printable(row.path),
-            _printable(row.label),
+            printable(row.path),
+            printable(row.label),
             _file_reader(path, path / row.path),
             row.split,
             row.group,

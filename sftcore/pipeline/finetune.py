@@ -92,7 +92,7 @@ def finetune(params: Params) -> Trained:
         write_model(trained, store, params, precision)
         write_history(trained, _ids(store), plan_guard(params.train))
         run.log_artifacts(FINETUNE_REPORT, "finetune")
-        run.log_model(MODEL, store.image_size, len(store.classes))
+        run.log_model(MODEL)
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
         run.set_tags({MODEL_TAG: model_sha256})
         checkpoints.mark_finished(model_sha256)

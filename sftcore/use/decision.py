@@ -39,6 +39,11 @@ class Share:
     high: float
     num: int
 
+    def __str__(self) -> str:
+        if not self.num:
+            return "no picture"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] of {self.num}"
+
 
 @dataclass(frozen=True)
 class CoverageRule:

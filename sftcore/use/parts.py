@@ -11,7 +11,7 @@ from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.selective import conformal_threshold, label_sets, risk_coverage
 from sftcore.reporting.parts import Figure, Part
 from sftcore.use.figures import abstention_figure, coverage_figure, unlike_figure
-from sftcore.use.rules import Fixed, Judged, Share, share
+from sftcore.use.rules import Fixed, Judged, share
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
 
@@ -100,13 +100,6 @@ def unlike_table(
     return table.sort_values(["distance", "id"], ascending=[False, True], ignore_index=True)
 
 
-def in_words(found: Share) -> str:
-    """A share with its interval and number of pictures."""
-    if not found.num:
-        return "no picture"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}] of {found.num}"
-
-
 def _coverage_part(fixed: Fixed) -> Part:
     decision, rule = fixed.decision, fixed.decision.coverage
     chosen = (
@@ -125,7 +118,7 @@ def _coverage_part(fixed: Fixed) -> Part:
             "and the temperature; pictures without any say would make the promise exact.",
             f"With so many pictures the coverage is expected between {rule.expected_low:.3f} and "
             f"{rule.expected_high:.3f} ({decision.confidence:.0%} of draws). On the test pictures "
-            f"it was {in_words(rule.test)}, with {rule.test_mean_labels:.2f} labels in a set.",
+            f"it was {rule.test}, with {rule.test_mean_labels:.2f} labels in a set.",
         ),
         figures=(
             Figure(
@@ -142,17 +135,17 @@ def _coverage_part(fixed: Fixed) -> Part:
 def _abstention_part(fixed: Fixed) -> Part:
     rule = fixed.decision.abstention
     if rule.least_probability is None:
-        found = (
+        found: tuple[str, ...] = (
             f"No threshold gave this on the {rule.val_answered.num} validation pictures, so "
             "`predict` marks every picture `abstain`; lower evaluate.answer_accuracy.",
         )
     else:
         found = (
             f"Validation chose to answer from a calibrated probability of "
-            f"{rule.least_probability:.3f} on: it answers {in_words(rule.val_answered)} validation "
-            f"pictures and is right in {in_words(rule.val_accuracy)}. The choice flatters these.",
-            f"On the test pictures, which had no say: answered {in_words(rule.test_answered)}, "
-            f"right in {in_words(rule.test_accuracy)}.",
+            f"{rule.least_probability:.3f} on: it answers {rule.val_answered} validation "
+            f"pictures and is right in {rule.val_accuracy}. The choice flatters these.",
+            f"On the test pictures, which had no say: answered {rule.test_answered}, "
+            f"right in {rule.test_accuracy}.",
         )
     return Part(
         title="When to give no answer",
@@ -176,7 +169,7 @@ def _unlike_part(fixed: Fixed) -> Part:
             f"Distance: by the cosine, of a picture's features to its {rule.num_neighbours} nearest"
             " training pictures (the farthest of them). `predict` calls a picture unlike that is "
             f"farther than {rule.most_distance:.4f}, as at most {1 - rule.wanted:.0%} of the "
-            f"validation pictures are. Of the test pictures, {in_words(rule.test_passed)} are not.",
+            f"validation pictures are. Of the test pictures, {rule.test_passed} are not.",
             "This says nothing of how well other pictures are told apart: that depends on them.",
         ),
         figures=(

@@ -356,7 +356,7 @@ def write_small_model(folder: Path) -> None:
 def test_the_model_loads_elsewhere_without_pickle_and_answers_the_same(root: Path) -> None:
     write_small_model(root / "finetuned")
     with start() as run:
-        run.log_model(root / "finetuned", 32, 3)
+        run.log_model(root / "finetuned")
         assert runs(root)[0].info.status == "RUNNING"  # logging a model must not end the run
     assert "MLFLOW_TRACKING_URI" not in os.environ
     client = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
