@@ -1,9 +1,9 @@
 """The fine-tuned model for ``mlflow.pyfunc``: code and tensors, no pickle.
 
-MLflow runs this file when it loads the model. Input: N pictures, as uint8 pixels [N, S, S, 3], square
-and laid on the background as the prepare stage does it, or as encoded files (``bytes``, or base64
-text as JSON needs it), which are decoded as there. Output: a table with the column ``label`` and a
-column ``p_<class>`` of probabilities for each class, as trained.
+MLflow runs this file when it loads the model. Input: N pictures, as uint8 pixels [N, S, S, 3] laid
+on the background as the prepare stage does it, or as encoded files (``bytes``, or base64 text as
+JSON needs it), which are decoded as there. Output: a table with the column ``label`` and a column
+``p_<class>`` of probabilities for each class, as trained.
 
 It does not know the rules that evaluate fixes later (calibration, sets of labels, abstention, what
 is unlike the training pictures): ``python -m sftcore predict`` applies those.
@@ -14,6 +14,7 @@ import logging
 import shutil
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
@@ -79,9 +81,13 @@ class ClassifierModel(PythonModel):
         self.lock = threading.Lock()  # decoding and the number of threads are the process's
 
     def predict(
-        self, context: PythonModelContext, model_input: Any, params: Any = None
+        self, context: PythonModelContext, model_input: np.ndarray, params: Any = None
     ) -> pd.DataFrame:
-        """Label and probabilities of N pictures, a row each; see the module."""
+        """Label and probabilities of N pictures, a row each.
+
+        The hint of the input is one that MLflow makes no schema of; what else is taken stands at
+        the top of this file.
+        """
         from sftcore.evaluation.predict import predict_probabilities
         from sftcore.use.requests import read_request
 
@@ -154,7 +160,9 @@ def save_model(target: Path, folder: Path, description: Model) -> None:
     answer = [ColSpec("string", LABEL)]
     answer += [ColSpec("float", name) for name in probability_columns(classes)]
     package = Path(__file__).parent
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        # An example would be a picture of somebody's data.
+        warnings.filterwarnings("ignore", ".*An input example was not provided")
         code = Path(temporary) / package.name
         shutil.copytree(package, code, ignore=shutil.ignore_patterns("__pycache__"))
         mlflow.pyfunc.save_model(

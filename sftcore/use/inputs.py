@@ -48,6 +48,8 @@ class Named:
             raise Refused("cannot be read", self.fault)
         try:
             return self._read_member() if self.member else self._read_file()
+        except Refused:
+            raise
         except OSError as error:
             raise Refused("cannot be read", error.strerror or type(error).__name__) from error
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:

@@ -46,6 +46,7 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self._file.close()
             raise OutputError(
                 f"{self._output} is being written by another process: wait for it, or name another "
                 "file after --out"

@@ -80,5 +80,5 @@ def _read_file(index: int, given: Any, decoding: Decoding) -> np.ndarray:
             background=decoding.background,
         ).pixels  # fmt: skip
     except Refused as refused:
-        reason = " ".join(f"{refused.reason} {refused.detail}".split())
+        reason = " ".join(str(refused).split())
         raise DataError(f"picture {index}: {reason}") from refused

@@ -373,7 +373,9 @@ def test_the_model_loads_elsewhere_without_pickle_and_answers_the_same(root: Pat
         "import numpy as np, mlflow, sys\n"
         f"mlflow.set_tracking_uri('sqlite:///{root}/mlflow.db')\n"
         f"model = mlflow.pyfunc.load_model('runs:/{run.run_id}/model')\n"
-        "np.save('answer.npy', model.predict(np.load('images.npy')))\n"
+        "answer = model.predict(np.load('images.npy'))\n"
+        "assert list(answer.columns) == ['label', 'p_a', 'p_b', 'p_c']\n"
+        "np.save('answer.npy', answer.filter(like='p_').to_numpy())\n"
         "import sftcore; print(sftcore.__file__)\n"
     )
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
