@@ -32,7 +32,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, Schema
 
-from sftcore.data.decode import MAX_PIXELS
+from sftcore.data.decode import MAX_PIXELS, Decoding
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.instruction_set import choose_for_torch
 
@@ -73,7 +73,6 @@ class ClassifierModel(PythonModel):
                 "digits may differ from those of evaluate", mode,
             )  # fmt: skip
         from sftcore.evaluation.predict import load_model
-        from sftcore.use.decoding import Decoding
 
         self.network, self.record = load_model(folder)
         record = self.record

@@ -17,6 +17,21 @@ _DEPTHS = (8, 10, 12, 14, 16)  # bits of grey that cameras and scanners write
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """How files become pictures.
+
+    Attributes:
+        image_size: S, side of the square in pixels.
+        max_pixels: larger pictures are refused before anything is decoded.
+        background: colour behind transparent pictures and around oblong ones.
+    """
+
+    image_size: int
+    max_pixels: int
+    background: Colour
+
+
+@dataclass(frozen=True)
 class Square:
     """A picture as the network sees it.
 
@@ -43,23 +58,20 @@ class Refused(Exception):
         self.detail = detail
 
 
-def decode_square(
-    content: bytes, *, image_size: int, max_pixels: int, background: Colour
-) -> Square:
+def decode_square(content: bytes, decoding: Decoding) -> Square:
     """The only way from a picture file to pixels, for training and for use alike.
 
     Args:
         content: the file's bytes.
-        image_size: S, side of the square in pixels.
-        max_pixels: more than this is refused before anything is decoded.
-        background: colour behind transparent pictures and around oblong ones.
+        decoding: how.
 
     Raises:
         Refused: see :func:`decode`.
     """
-    picture = decode(content, max_pixels=max_pixels, background=background)
-    pixels = fit_square(picture, image_size, background)
-    return Square(pixels, content_box(picture.size, image_size))
+    background = decoding.background
+    picture = decode(content, max_pixels=decoding.max_pixels, background=background)
+    pixels = fit_square(picture, decoding.image_size, background)
+    return Square(pixels, content_box(picture.size, decoding.image_size))
 
 
 def decode(content: bytes, *, max_pixels: int, background: Colour) -> Image.Image:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sftcore.data.audit import Refusal, check_limits, refuse_crossing, refuse_duplicates
-from sftcore.data.decode import Colour, Refused, decode_square
+from sftcore.data.decode import Colour, Decoding, Refused, decode_square
 from sftcore.data.fingerprints import (
     HASH_WORDS,
     SMALL_SIDE,
@@ -135,15 +135,14 @@ def _judge(
         )
         for file, side in ((scratch, image_size), (small, SMALL_SIDE))
     )
+    decoding = Decoding(image_size, max_pixels, background)
     kept, rows, sha256s, hashes, refusals = [], [], [], [], []
     with show_progress("prepare", len(items), "pictures") as progress:
         for row, item in enumerate(items):
             progress.advance()
             try:
                 content = item.read()
-                square = decode_square(
-                    content, image_size=image_size, max_pixels=max_pixels, background=background
-                )
+                square = decode_square(content, decoding)
             except Refused as refused:
                 refusals.append(Refusal(item.id, item.label, refused.reason, refused.detail))
                 continue

@@ -10,6 +10,7 @@ from typing import Any
 from sftcore.data.decode import Refused
 from sftcore.data.splits import SPLIT_ORDER
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,6 @@ def _file_reader(root: Path, path: Path) -> Callable[[], bytes]:
 
 def _is_text(name: str) -> bool:
     return printable(name) == name
-
-
-def printable(name: str) -> str:
-    """A name that fits into a line of UTF-8: other bytes and control characters as ``\\xNN``.
-
-    Args:
-        name: of a file, as the system gives it.
-    """
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 else c for c in text)
 
 
 @register_source("folder")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftcore.data.decode import MAX_PIXELS
+from sftcore.data.decode import MAX_PIXELS, Decoding
 from sftcore.evaluation.predict import PREDICT_BATCH_SIZE, ModelRecord, Seen, load_model, look_at
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.foundations.progress import show_progress
@@ -18,7 +18,7 @@ from sftcore.foundations.runtime import set_up
 from sftcore.models.network import Network
 from sftcore.pipeline.paths import DECISION, MODEL
 from sftcore.use.decision import Decision, load_decision
-from sftcore.use.decoding import Decoding, Opened, open_all
+from sftcore.use.decoding import Opened, open_all
 from sftcore.use.inputs import find_pictures
 from sftcore.use.journal import Journal
 from sftcore.use.rows import DECIDED, RowMaker

@@ -11,22 +11,13 @@ from functools import partial
 
 import numpy as np
 
-from sftcore.data.decode import Colour, Refused, decode_square
+from sftcore.data.decode import Decoding, Refused, decode_square
 from sftcore.foundations.errors import ResourceError
 from sftcore.foundations.interruption import leave_on_signals_for_good
 from sftcore.use.inputs import Named
 
 CHUNK = 16  # pictures that a process is given at once
 _WAITING = 3  # chunks for each process, so that none has to wait and memory stays flat
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How files become pictures; see :func:`sftcore.data.decode.decode_square`."""
-
-    image_size: int
-    max_pixels: int
-    background: Colour
 
 
 @dataclass(frozen=True)
@@ -47,10 +38,7 @@ class Opened:
 def open_one(named: Named, decoding: Decoding) -> Opened:
     """Read and decode a file, or say why not."""
     try:
-        square = decode_square(
-            named.read(), image_size=decoding.image_size, max_pixels=decoding.max_pixels,
-            background=decoding.background,
-        )  # fmt: skip
+        square = decode_square(named.read(), decoding)
     except Refused as refused:
         detail = f": {refused.detail}" if refused.detail else ""
         return Opened(named, None, f"{refused.reason}{detail}")

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from sftcore.data.decode import Refused
-from sftcore.data.sources import printable
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 MOST_BYTES = 1 << 28  # of one picture file, packed or not
 _ENCRYPTED = 1  # flag of a member of an archive

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.data.decode import Refused, decode_square
+from sftcore.data.decode import Decoding, Refused, decode_square
 from sftcore.foundations.errors import DataError
-from sftcore.use.decoding import Decoding
 
 ACCEPTED = "uint8 pictures [N, S, S, 3], or a list of picture files as bytes or base64"
 
@@ -75,10 +74,7 @@ def _read_file(index: int, given: Any, decoding: Decoding) -> np.ndarray:
     if not isinstance(given, bytes | bytearray):
         raise DataError(f"picture {index}: {type(given).__name__} was given, wanted: {ACCEPTED}")
     try:
-        return decode_square(
-            bytes(given), image_size=decoding.image_size, max_pixels=decoding.max_pixels,
-            background=decoding.background,
-        ).pixels  # fmt: skip
+        return decode_square(bytes(given), decoding).pixels
     except Refused as refused:
         reason = " ".join(str(refused).split())
         raise DataError(f"picture {index}: {reason}") from refused

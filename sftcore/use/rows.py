@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from sftcore.data.sources import printable
 from sftcore.evaluation.predict import Seen
 from sftcore.foundations.artifacts import CSV_FLOAT_FORMAT
-from sftcore.foundations.tables import safe_cells
+from sftcore.foundations.tables import printable, safe_cells
 from sftcore.use.decision import Decision, decide
 from sftcore.use.decoding import Opened
 

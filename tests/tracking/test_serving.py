@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from mlflow.models import Model
 
-from sftcore.data.decode import decode_square
+from sftcore.data.decode import Decoding, decode_square
 from sftcore.evaluation.predict import load_model, predict_probabilities
 from sftcore.pyfunc_model import save_model
 from tests.import_closure import ROOT
@@ -96,8 +96,7 @@ def expected(folder: Path, count: int = len(FILES)) -> np.ndarray:
     """What evaluate would say of the files."""
     network, record = load_model(folder / "finetuned")
     squares = [
-        decode_square(file, image_size=32, max_pixels=10**6, background=(255, 255, 255)).pixels
-        for file in FILES[:count]
+        decode_square(file, Decoding(32, 10**6, (255, 255, 255))).pixels for file in FILES[:count]
     ]
     return predict_probabilities(network, np.stack(squares), mean=record.mean, std=record.std)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sftcore.data.decode import Refused
+from sftcore.data.decode import Decoding, Refused
 from sftcore.foundations.errors import DataError
 from sftcore.use import inputs
-from sftcore.use.decoding import Decoding, open_all
+from sftcore.use.decoding import open_all
 from sftcore.use.inputs import find_pictures
 from tests.pictures import draw, encode
 
