@@ -1,7 +1,7 @@
 """Pictures decoded in other processes while the network computes, in order and a few at a time."""
 
 import multiprocessing
-import signal
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,7 +13,7 @@ import numpy as np
 
 from sftcore.data.decode import Decoding, Refused, decode_square
 from sftcore.foundations.errors import ResourceError
-from sftcore.foundations.interruption import leave_on_signals_for_good
+from sftcore.foundations.interruption import end_with_parent
 from sftcore.use.inputs import Named
 
 CHUNK = 16  # pictures that a process is given at once
@@ -60,7 +60,9 @@ def open_all(pictures: Sequence[Named], decoding: Decoding, num_workers: int) ->
         yield from (open_one(named, decoding) for named in pictures)
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half-way
-    pool = ProcessPoolExecutor(num_workers, context, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(
+        num_workers, context, initializer=end_with_parent, initargs=(os.getpid(),)
+    )
     try:
         yield from _in_order(pool, pictures, decoding, _WAITING * num_workers)
     except BrokenProcessPool as error:
@@ -87,8 +89,3 @@ def _in_order(
 
 def _open_chunk(chunk: Sequence[Named], decoding: Decoding) -> list[Opened]:
     return [open_one(named, decoding) for named in chunk]
-
-
-def _begin_worker() -> None:
-    leave_on_signals_for_good()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the pool

@@ -156,7 +156,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     stream = np.random.default_rng(0)
     content = encode(Image.fromarray(stream.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)))
-    for number in range(240):
+    for number in range(160):
         (folder / f"{number:03d}.png").write_bytes(content)
     return folder
 
@@ -179,7 +179,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
             assert time.monotonic() < deadline
             time.sleep(0.01)
         os.kill(process.pid, number)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)  # ends when no worker holds the pipe any more
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "goes on from here" in stderr
