@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from sftcore.foundations.artifacts import output_error
+from sftcore.foundations.artifacts import output_error, remove_abandoned
 from sftcore.foundations.errors import OutputError
 from sftcore.use.inputs import Named
 
@@ -34,6 +34,7 @@ class Journal:
             raise OutputError(f"{output} is a folder: name a file after --out")
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(output.parent)
             if output.exists() and not os.access(output, os.W_OK):
                 raise PermissionError(13, os.strerror(13))
             self._file: IO[bytes] = self._path.open("a+b")
