@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.interruption import leave_on_signals
+from sftcore.pipeline.predict_command import add_predict, run_predict
 
 
 def main() -> int:
@@ -19,8 +20,11 @@ def main() -> int:
     advice.add_argument("--experiment", action="store_true", help="and run it as an experiment")
     undo = commands.add_parser("undo-advice", help="put the earlier values back")
     undo.add_argument("--force", action="store_true", help="also where a value was set since")
+    add_predict(commands)
     options = parser.parse_args()
     command = options.command
+    if command == "predict":
+        return run_predict(options)
     if command in ("advice", "undo-advice"):
         from sftcore.pipeline.advice import run_experiment, take_advice, undo_advice
 

@@ -1,49 +1,128 @@
 """The fine-tuned model for ``mlflow.pyfunc``: code and tensors, no pickle.
 
-MLflow runs this file when it loads the model. Input: uint8 pictures [N, S, S, 3], square and
-already laid on the background as the prepare stage does it. Output: probabilities [N, C].
+MLflow runs this file when it loads the model. Input: N pictures, as uint8 pixels [N, S, S, 3] laid
+on the background as the prepare stage does it, or as encoded files (``bytes``, or base64 text as
+JSON needs it), which are decoded as there. Output: a table with the column ``label`` and a column
+``p_<class>`` of probabilities for each class, as trained.
+
+It does not know the rules that evaluate fixes later (calibration, sets of labels, abstention, what
+is unlike the training pictures): ``python -m sftcore predict`` applies those.
 """
 
+import json
+import logging
 import shutil
 import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature, set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema
 
-_REQUIRED = ("torch", "torchvision", "timm", "numpy", "pandas", "safetensors")
+from sftcore.data.decode import MAX_PIXELS, Decoding
+from sftcore.foundations.errors import DataError
+from sftcore.foundations.instruction_set import choose_for_torch
+
+_REQUIRED = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow", "safetensors")
+LABEL = "label"
+
+
+class BadInput(MlflowException):
+    """What was handed over is no picture: status 400 over HTTP, with the reason alone.
+
+    The server would put the whole body before the reason, which may be megabytes of base64.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+        super().__init__(reason, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """The reason, whatever the server makes of it."""
+        return self._reason
+
+    @message.setter
+    def message(self, _: str) -> None:
+        pass
 
 
 class ClassifierModel(PythonModel):
-    """Loads ``model.safetensors`` and answers with probabilities."""
+    """Loads ``model.safetensors`` and answers with labels and probabilities."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the model's files."""
+        """Read the model's files; torch gets the kernels that the record names, if it can."""
+        folder = Path(context.artifacts["model"])
+        mode = json.loads((folder / "model.json").read_text(encoding="utf-8")).get("mode")
+        if mode and not choose_for_torch(mode):  # a record without it is refused below
+            logging.getLogger(__name__).warning(
+                "torch had begun with other kernels than the model was measured with (%s): last "
+                "digits may differ from those of evaluate", mode,
+            )  # fmt: skip
         from sftcore.evaluation.predict import load_model
 
-        self.network, self.record = load_model(Path(context.artifacts["model"]))
+        self.network, self.record = load_model(folder)
+        record = self.record
+        self.decoding = Decoding(record.image_size, MAX_PIXELS, record.background)
+        self.lock = threading.Lock()  # decoding and the number of threads are the process's
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: Any = None
-    ) -> np.ndarray:
-        """Probabilities [N, C] of uint8 pictures [N, S, S, 3]."""
+    ) -> pd.DataFrame:
+        """Label and probabilities of N pictures, a row each.
+
+        The hint of the input is one that MLflow makes no schema of; what else is taken stands at
+        the top of this file.
+        """
         from sftcore.evaluation.predict import predict_probabilities
+        from sftcore.use.requests import read_request
 
-        return predict_probabilities(
-            self.network, model_input, mean=self.record.mean, std=self.record.std
-        )
+        with self.lock, _num_threads(self.record.num_threads):
+            try:
+                images = read_request(model_input, self.decoding)
+            except DataError as error:
+                raise BadInput(str(error)) from error
+            probability = predict_probabilities(
+                self.network, images, mean=self.record.mean, std=self.record.std
+            )
+        classes = self.record.classes
+        labels = {LABEL: [classes[k] for k in probability.argmax(axis=1)]}
+        columns = dict(zip(probability_columns(classes), probability.T, strict=True))
+        return pd.DataFrame(labels | columns)
 
 
-def log_model(
-    client: MlflowClient, run_id: str, folder: Path, image_size: int, num_classes: int
-) -> None:
+def probability_columns(classes: Sequence[str]) -> list[str]:
+    """A column for each class; with ``p_`` before its name none can be called ``label``."""
+    return [f"p_{name}" for name in classes]
+
+
+@contextmanager
+def _num_threads(count: int) -> Iterator[None]:
+    """As many threads as the numbers were measured with; the caller's afterwards."""
+    import torch
+
+    earlier = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(earlier)
+
+
+def log_model(client: MlflowClient, run_id: str, folder: Path) -> None:
     """Log the model in ``folder`` to a run, with the code that it needs.
 
     The client is used throughout, as MLflow's functions without one change the process's tracking
@@ -53,8 +132,6 @@ def log_model(
         client: of the run's store.
         run_id: of a run.
         folder: ``models/finetuned``.
-        image_size: side of the pictures in pixels.
-        num_classes: C.
     """
     run = client.get_run(run_id)
     logged = client.create_logged_model(
@@ -64,28 +141,27 @@ def log_model(
     with tempfile.TemporaryDirectory() as temporary:
         saved = Path(temporary) / "model"
         description = Model(run_id=run_id, model_id=logged.model_id)
-        save_model(saved, folder, image_size, num_classes, description)
+        save_model(saved, folder, description)
         client.log_model_artifacts(logged.model_id, str(saved))
     client.finalize_logged_model(logged.model_id, "READY")
 
 
-def save_model(
-    target: Path, folder: Path, image_size: int, num_classes: int, description: Model
-) -> None:
+def save_model(target: Path, folder: Path, description: Model) -> None:
     """Write a folder that ``mlflow.pyfunc.load_model`` loads anywhere.
 
     Args:
         target: folder to write; it must not exist.
         folder: ``models/finetuned``.
-        image_size: side of the pictures in pixels.
-        num_classes: C.
         description: holds the ids under which MLflow knows the model.
     """
-    # Without names: MLflow hands a named tensor over as a mapping instead of as an array.
-    pictures = TensorSpec(np.dtype(np.uint8), (-1, image_size, image_size, 3))
-    probabilities = TensorSpec(np.dtype(np.float32), (-1, num_classes))
+    # No schema of MLflow lets pixels and encoded files through: the model checks its input itself.
+    classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
+    answer = [ColSpec("string", LABEL)]
+    answer += [ColSpec("float", name) for name in probability_columns(classes)]
     package = Path(__file__).parent
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        # An example would be a picture of somebody's data.
+        warnings.filterwarnings("ignore", ".*An input example was not provided")
         code = Path(temporary) / package.name
         shutil.copytree(package, code, ignore=shutil.ignore_patterns("__pycache__"))
         mlflow.pyfunc.save_model(
@@ -93,7 +169,7 @@ def save_model(
             mlflow_model=description,
             python_model=str(Path(__file__)),
             artifacts={"model": str(folder)},
-            signature=ModelSignature(Schema([pictures]), Schema([probabilities])),
+            signature=ModelSignature(outputs=Schema(answer)),
             code_paths=[str(code)],
             pip_requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIRED],
         )

@@ -30,3 +30,15 @@ def test_it_must_come_before_the_libraries_have_chosen() -> None:
 def test_stages_come_before(stage: str) -> None:
     code = f"import sys, stages.{stage}; assert not {{'numpy', 'torch'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_torch_alone_is_held_in_a_process_that_has_numpy() -> None:
+    for first, expected in (("numpy", "True"), ("torch", "False")):
+        code = (
+            f"import {first}; from sftcore.foundations.instruction_set import choose_for_torch; "
+            "print(choose_for_torch('portable'))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        )
+        assert done.stdout.strip() == expected

@@ -3,15 +3,45 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Colour = tuple[int, int, int]
+MAX_PIXELS = 50_000_000  # of a picture, where no parameter says so
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of grey that cameras and scanners write
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How files become pictures.
+
+    Attributes:
+        image_size: S, side of the square in pixels.
+        max_pixels: larger pictures are refused before anything is decoded.
+        background: colour behind transparent pictures and around oblong ones.
+    """
+
+    image_size: int
+    max_pixels: int
+    background: Colour
+
+
+@dataclass(frozen=True)
+class Square:
+    """A picture as the network sees it.
+
+    Attributes:
+        pixels: uint8 [S, S, 3], on the background.
+        box: where the picture itself is: left, top, width, height in pixels.
+    """
+
+    pixels: np.ndarray
+    box: tuple[int, int, int, int]
 
 
 class Refused(Exception):
@@ -26,6 +56,22 @@ class Refused(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+def decode_square(content: bytes, decoding: Decoding) -> Square:
+    """The only way from a picture file to pixels, for training and for use alike.
+
+    Args:
+        content: the file's bytes.
+        decoding: how.
+
+    Raises:
+        Refused: see :func:`decode`.
+    """
+    background = decoding.background
+    picture = decode(content, max_pixels=decoding.max_pixels, background=background)
+    pixels = fit_square(picture, decoding.image_size, background)
+    return Square(pixels, content_box(picture.size, decoding.image_size))
 
 
 def decode(content: bytes, *, max_pixels: int, background: Colour) -> Image.Image:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sftcore.data.audit import Refusal, check_limits, refuse_crossing, refuse_duplicates
-from sftcore.data.decode import Colour, Refused, content_box, decode, fit_square
+from sftcore.data.decode import Colour, Decoding, Refused, decode_square
 from sftcore.data.fingerprints import (
     HASH_WORDS,
     SMALL_SIDE,
@@ -141,6 +141,7 @@ def _judge(
         )
         for file, side in ((scratch, image_size), (small, SMALL_SIDE))
     )
+    decoding = Decoding(image_size, max_pixels, background)
     seen: dict[int, tuple[str, np.ndarray]] = {}
     refused: dict[int, Refusal] = {}
     with show_progress("prepare", len(items), "pictures") as progress:
@@ -149,12 +150,12 @@ def _judge(
             progress.advance()
             try:
                 content = item.read()
-                picture = decode(content, max_pixels=max_pixels, background=background)
+                square = decode_square(content, decoding)
             except Refused as why:
                 refused[row] = Refusal(item.id, item.label, why.reason, why.detail)
                 continue
-            images[row] = fit_square(picture, image_size, background)
-            left, top, width, height = content_box(picture.size, image_size)
+            images[row] = square.pixels
+            left, top, width, height = square.box
             copies[row] = small_copy(images[row, top : top + height, left : left + width])
             seen[row] = sha256_bytes(content), perceptual_hashes(copies[row])
     images.flush()

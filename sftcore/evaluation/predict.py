@@ -1,6 +1,6 @@
 """A fine-tuned model as files, and its predictions as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftcore.data.loader import normalize, split_batches, to_unit_range
+from sftcore.data.loader import normalize, to_unit_range
 from sftcore.foundations.artifacts import (
     output_folder,
     read_json,
@@ -25,7 +25,10 @@ from sftcore.tasks.classification import probabilities
 
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"
-PREDICT_BATCH_SIZE = 64
+# One shape for every prediction: kernels add in an order that depends on the shape of the batch
+# (rows of one picture and of 64 differ in the last digits), and on nothing else that is in it. A
+# single picture costs as much as a batch, so it is no larger than speed asks for.
+PREDICT_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class ModelRecord:
         std: per channel, likewise.
         background: colour behind transparent pictures and around oblong ones, in [0, 255].
         pretrained: record of the weights that training began with.
+        num_threads: of one CPU operation, which belongs to the numbers.
+        mode: ``portable`` or ``native`` kernels, likewise.
         precision: of the updates, written only where it is not ``fp32``.
         model_sha256: of the tensors' file.
     """
@@ -53,6 +58,8 @@ class ModelRecord:
     std: tuple[float, float, float]
     background: tuple[int, int, int]
     pretrained: dict[str, Any]
+    num_threads: int
+    mode: str
     model_sha256: str
     precision: str = FULL
 
@@ -85,9 +92,15 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]
     """
     if not (folder / RECORD_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
         raise WeightsError(f"{folder} holds no fine-tuned model: run `dvc repro finetune`")
-    fields = read_json(folder / RECORD_FILE)
-    fields |= {key: tuple(fields[key]) for key in ("mean", "std", "background")}
-    record = ModelRecord(**fields)
+    try:
+        fields = read_json(folder / RECORD_FILE)
+        fields |= {key: tuple(fields[key]) for key in ("mean", "std", "background")}
+        record = ModelRecord(**fields)
+    except (ValueError, TypeError, KeyError) as error:
+        raise WeightsError(
+            f"{folder / RECORD_FILE} is damaged or of another version of this code ({error}): run "
+            "`dvc repro finetune`"
+        ) from error
     if sha256_file(folder / WEIGHTS_FILE) != record.model_sha256:
         raise WeightsError(f"{folder / WEIGHTS_FILE} is damaged: run `dvc repro finetune`")
     start = build_start(
@@ -103,6 +116,75 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]
     return start.network.eval(), record
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a network says of pictures.
+
+    Attributes:
+        features: before the head, float32 [N, D], on the network's device.
+        probability: float32 [N, C]; each row sums to 1.
+    """
+
+    features: torch.Tensor
+    probability: np.ndarray
+
+
+@torch.no_grad()
+def look_at(
+    network: Network,
+    images: np.ndarray,
+    *,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    batch_size: int = PREDICT_BATCH_SIZE,
+    device: str = "cpu",
+) -> Seen:
+    """Features and class probabilities of pictures.
+
+    A picture gets the same bits whatever is predicted beside it and in whatever number, since every
+    batch has the same shape: the last one is filled up.
+
+    Args:
+        network: in evaluation mode, on ``device``.
+        images: uint8 [N, S, S, 3], at least one.
+        mean: per channel, of the model's record.
+        std: per channel, of the model's record.
+        batch_size: pictures at a time.
+        device: where the network is.
+    """
+    parts = list(_look(network, images, mean, std, batch_size, device))
+    return Seen(
+        torch.cat([features for features, _ in parts]),
+        np.concatenate([probability for _, probability in parts]),
+    )
+
+
+def _look(
+    network: Network,
+    images: np.ndarray,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    batch_size: int,
+    device: str,
+) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    for count, batch in _equal_batches(images, batch_size):
+        pictures = normalize(to_unit_range(batch, torch.device(device)), mean, std)
+        features = network.run_blocks(pictures, 0, len(network.blocks))
+        probability = probabilities(network.head(features))
+        yield features[:count], probability[:count].cpu().numpy()
+
+
+def _equal_batches(images: np.ndarray, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Batches of one shape, each with the number of pictures that are asked for."""
+    for start in range(0, len(images), batch_size):
+        batch = np.array(images[start : start + batch_size])  # torch wants memory of its own
+        missing = batch_size - len(batch)
+        yield (
+            len(batch),
+            np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch,
+        )
+
+
 @torch.no_grad()
 def predict_probabilities(
     network: Network,
@@ -113,27 +195,11 @@ def predict_probabilities(
     batch_size: int = PREDICT_BATCH_SIZE,
     device: str = "cpu",
 ) -> np.ndarray:
-    """Class probabilities of pictures.
-
-    Args:
-        network: in evaluation mode, on ``device``.
-        images: uint8 [N, S, S, 3].
-        mean: per channel, of the model's record.
-        std: per channel, of the model's record.
-        batch_size: pictures at a time.
-        device: where the network is.
-
-    Returns:
-        float32 [N, C]; each row sums to 1.
-    """
-    parts = []
-    for rows in split_batches(np.arange(len(images)), batch_size):
-        pictures = normalize(to_unit_range(images[rows], torch.device(device)), mean, std)
-        parts.append(probabilities(network(pictures)).cpu().numpy())
-    return np.concatenate(parts)
+    """Class probabilities of pictures, float32 [N, C]; see :func:`look_at`."""
+    parts = _look(network, images, mean, std, batch_size, device)
+    return np.concatenate([probability for _, probability in parts])
 
 
-@torch.no_grad()
 def pooled_features(
     network: Network,
     images: np.ndarray,
@@ -143,24 +209,10 @@ def pooled_features(
     batch_size: int = PREDICT_BATCH_SIZE,
     device: str = "cpu",
 ) -> torch.Tensor:
-    """What the backbone says of pictures, before the head.
-
-    Args:
-        network: in evaluation mode, on ``device``.
-        images: uint8 [N, S, S, 3].
-        mean: per channel, of the weights' record.
-        std: per channel, of the weights' record.
-        batch_size: pictures at a time.
-        device: where the network is.
-
-    Returns:
-        float32 [N, D], on ``device``.
-    """
-    parts = []
-    for rows in split_batches(np.arange(len(images)), batch_size):
-        pictures = normalize(to_unit_range(images[rows], torch.device(device)), mean, std)
-        parts.append(network.run_blocks(pictures, 0, len(network.blocks)))
-    return torch.cat(parts)
+    """What the backbone says of pictures, before the head, float32 [N, D]; see :func:`look_at`."""
+    return look_at(
+        network, images, mean=mean, std=std, batch_size=batch_size, device=device
+    ).features
 
 
 def predictions_table(

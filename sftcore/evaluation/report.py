@@ -1,6 +1,6 @@
 """From a table of predictions to numbers with intervals, tables and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from sftcore.metrics.calibration import (
 )
 from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
 from sftcore.metrics.intervals import percentile_interval
-from sftcore.reporting.parts import write_parts
+from sftcore.reporting.parts import Part, write_parts
 
 HEADLINE_FILE = "test.json"
 SPLITS = ("train", "val", "test")
@@ -51,6 +51,7 @@ def write_report(
     seed: int,
     output: Path,
     baselines: Sequence[Baseline] = (),
+    add_parts: Callable[[Path], Sequence[Part]] = lambda folder: (),
 ) -> dict[str, Any]:
     """Write everything that is known of a finished model's predictions.
 
@@ -65,6 +66,7 @@ def write_report(
         num_most_wrong: pictures shown.
         seed: of the bootstrap.
         output: folder to write.
+        add_parts: writes more files into the folder that it is given, and says what they show.
         baselines: rows to beat, on the table's pictures of val and of test in their order; without
             any, nothing is said of them.
 
@@ -139,7 +141,7 @@ def write_report(
             pictures["baselines"] = figures.baselines_figure(comparison)
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
-        write_parts(folder, results_parts(metrics))
+        write_parts(folder, [*results_parts(metrics), *add_parts(folder)])
     return metrics
 
 

@@ -22,6 +22,27 @@ PORTABLE = {
 }
 
 
+def choose_for_torch(mode: str) -> bool:
+    """Hold torch alone to one level, in a process that others began and that has NumPy already.
+
+    Args:
+        mode: ``portable`` or ``native``.
+
+    Returns:
+        Whether torch computes at this level; it cannot be changed once torch has begun.
+    """
+    if mode == "native":
+        return not any(os.environ.get(name) == level for name, level in PORTABLE.items())
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    if "torch" not in sys.modules:
+        os.environ.update(PORTABLE)
+    import torch
+
+    is_set = all(os.environ.get(name) == level for name, level in PORTABLE.items())
+    return is_set and bool(torch.backends.cpu.get_cpu_capability() == "AVX2")
+
+
 def choose_instruction_set(mode: str) -> None:
     """Hold the libraries to one level; worker processes inherit it.
 

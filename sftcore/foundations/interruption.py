@@ -66,6 +66,21 @@ def leave_on_signals_for_good() -> None:
     _ask_for_signal(_ORPHANED)
 
 
+def end_with_parent(parent: int) -> None:
+    """Let this process end on the spot when its parent does, and leave Ctrl-C to the parent.
+
+    For workers that have nothing to put away. A pool's worker goes on after an exception, whatever
+    its kind, so that one that was told by an exception would wait for work for ever.
+
+    Args:
+        parent: number of the process that started this one.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ask_for_signal(signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before it could be asked for
+        os._exit(1)
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Put off signals until the end of the outermost block."""

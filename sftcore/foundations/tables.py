@@ -1,4 +1,4 @@
-"""Tables that are safe to open in a spreadsheet."""
+"""Text from anywhere in tables: one line, and safe to open in a spreadsheet."""
 
 import pandas as pd
 
@@ -21,3 +21,15 @@ def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
 def _defuse(value: object) -> object:
     is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
     return f"'{value}" if is_formula else value
+
+
+def printable(name: str) -> str:
+    """A name that fits into a line of UTF-8: other bytes and control characters as ``\\xNN``.
+
+    Args:
+        name: of a file, as the system gives it.
+    """
+    if name.isascii() and name.isprintable():
+        return name
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 else c for c in text)

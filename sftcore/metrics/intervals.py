@@ -190,6 +190,33 @@ def failure_bound(num_failed: int, num_runs: int, confidence: float) -> float:
     return float(found.proportion_ci(confidence, method="exact").high)
 
 
+def proportion_interval(
+    is_true: np.ndarray, groups: np.ndarray, confidence: float
+) -> tuple[float, float]:
+    """Exact interval of a proportion (Clopper and Pearson, 1934) with groups as what is counted.
+
+    Pictures of one group are right or wrong together, so n is the number of groups (an effective
+    sample size: Korn and Graubard, 1998, Confidence intervals for proportions with small expected
+    number of positive counts). Where all are true, the bootstrap has no width and this still has.
+
+    Args:
+        is_true: [N].
+        groups: name of each row's group [N].
+        confidence: of the interval.
+
+    Returns:
+        Low and high; 0 and 1 without any row.
+    """
+    if not len(is_true):
+        return 0.0, 1.0
+    count = len(set(np.asarray(groups).tolist()))
+    hits = float(np.mean(is_true)) * count
+    tail = (1 - confidence) / 2
+    low = stats.beta.ppf(tail, hits, count - hits + 1) if hits > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, count - hits) if hits < count else 1.0
+    return float(low), float(high)
+
+
 def bonferroni(confidence: float, num_comparisons: int) -> float:
     """Confidence of each interval so that all hold together (Dunn, 1961)."""
     return 1 - (1 - confidence) / max(1, num_comparisons)

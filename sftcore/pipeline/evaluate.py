@@ -2,6 +2,9 @@
 
 import math
 import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +14,10 @@ from sftcore.data.store import Store, open_store
 from sftcore.evaluation.baselines import Baseline, rows_to_beat
 from sftcore.evaluation.predict import (
     ModelRecord,
+    Seen,
     load_model,
+    look_at,
     pooled_features,
-    predict_probabilities,
     predictions_table,
 )
 from sftcore.evaluation.report import write_report
@@ -22,14 +26,18 @@ from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
 from sftcore.metrics.paired_test import smallest_difference
 from sftcore.models.network import build_start
-from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
-from sftcore.settings.sections import ModelParams, Params
+from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, MODEL, PREPARED
+from sftcore.reporting.parts import Part
+from sftcore.settings.sections import EvaluateParams, ModelParams, Params
 from sftcore.tracking import MODEL_TAG, check_store, open_run
 from sftcore.training.checkpoints import discard_finished
+from sftcore.use.decision import save_decision
+from sftcore.use.parts import use_parts
+from sftcore.use.rules import Wanted, fix_rules
 
 
 def evaluate(params: Params) -> dict[str, Any]:
-    """Write ``reports/evaluate``. No other stage opens the test split.
+    """Write ``reports/evaluate`` and ``models/decision``. No other stage opens the test split.
 
     Args:
         params: the seed, and the sections model, evaluate, runtime and tracking.
@@ -56,14 +64,13 @@ def evaluate(params: Params) -> dict[str, Any]:
         tags={},
         key=(MODEL_TAG, record.model_sha256),
     ) as run:
-        probability = predict_probabilities(
-            network, store.images, mean=record.mean, std=record.std, device=device
-        )
+        seen = look_at(network, store.images, mean=record.mean, std=record.std, device=device)
         baselines = _rows_to_beat(store, record, params.model, params.seed, device)
         samples = store.samples
         table = predictions_table(
-            probability, store.labels, store.classes, list(samples["id"]), list(samples["split"])
-        )
+            seen.probability, store.labels, store.classes, list(samples["id"]),
+            list(samples["split"]),
+        )  # fmt: skip
         metrics = write_report(
             table,
             store.classes,
@@ -76,10 +83,29 @@ def evaluate(params: Params) -> dict[str, Any]:
             seed=params.seed,
             output=EVALUATE_REPORT,
             baselines=baselines,
+            add_parts=_fix_rules(seen, store, record, params.evaluate, device),
         )
         run.log_metrics(flat_metrics(metrics))
         run.log_artifacts(EVALUATE_REPORT, "evaluate")
     return metrics
+
+
+def _fix_rules(
+    seen: Seen, store: Store, record: ModelRecord, settings: EvaluateParams, device: str
+) -> Callable[[Path], list[Part]]:
+    """Write ``models/decision``; what writes into a folder what the report says of it."""
+    samples = store.samples
+    rows = {name: store.split(name) for name in ("train", "val", "test")}
+    wanted = Wanted(
+        settings.coverage, settings.answer_accuracy, settings.known_fraction, settings.confidence
+    )
+    fixed = fix_rules(
+        seen.features, seen.probability, store.labels, samples["group"].to_numpy(dtype=object),
+        rows, wanted, model_sha256=record.model_sha256, device=torch.device(device).type,
+    )  # fmt: skip
+    save_decision(DECISION, fixed.decision, fixed.directions)
+    ids = {name: samples["id"].to_numpy()[rows[name]].tolist() for name in ("val", "test")}
+    return partial(use_parts, fixed, ids)
 
 
 def _rows_to_beat(

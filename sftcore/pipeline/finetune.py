@@ -30,7 +30,7 @@ from sftcore.planning import num_head_epochs, plan_guard
 from sftcore.recipe import Trained, train
 from sftcore.reporting.parts import write_parts
 from sftcore.settings.params import flatten
-from sftcore.settings.sections import ModelParams, Params
+from sftcore.settings.sections import Params
 from sftcore.stability.guard import GuardSettings, Incident
 from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
 from sftcore.training.checkpoints import Checkpoints
@@ -91,10 +91,10 @@ def finetune(params: Params) -> Trained:
         run.log_params(settings)
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
         trained = _train(params, store, device, precision, key, run, checkpoints)
-        write_model(trained, store, params.model, precision)
+        write_model(trained, store, params, precision)
         write_history(trained, _ids(store), plan_guard(params.train))
         run.log_artifacts(FINETUNE_REPORT, "finetune")
-        run.log_model(MODEL, store.image_size, len(store.classes))
+        run.log_model(MODEL)
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
         run.set_tags({MODEL_TAG: model_sha256})
         checkpoints.mark_finished(model_sha256)
@@ -170,17 +170,19 @@ def incident_metrics(incident: Incident) -> dict[str, float]:
     }
 
 
-def write_model(trained: Trained, store: Store, model: ModelParams, precision: str) -> None:
+def write_model(trained: Trained, store: Store, params: Params, precision: str) -> None:
     """Write the chosen tensors and all that is needed to use them."""
     record: dict[str, Any] = {
-        "backbone": model.backbone,
-        "dropout": model.dropout,
+        "backbone": params.model.backbone,
+        "dropout": params.model.dropout,
         "classes": store.classes,
         "image_size": store.image_size,
         "mean": trained.start.record.mean,
         "std": trained.start.record.std,
         "background": store.background,
         "pretrained": asdict(trained.start.record),
+        "num_threads": params.runtime.num_threads,
+        "mode": params.runtime.mode,
         "precision": precision,
     }
     save_model(MODEL, trained.result.chosen_state, record)

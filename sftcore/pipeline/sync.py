@@ -140,7 +140,7 @@ def _backfill_model(version: Version, tree: dict[str, Any], experiment: str) -> 
         run.log_metrics(flat_metrics(metrics))
         run.log_artifacts(version.folder / FINETUNE_REPORT, "finetune")
         run.log_artifacts(version.folder / EVALUATE_REPORT, "evaluate")
-        run.log_model(version.folder / MODEL, record["image_size"], len(record["classes"]))
+        run.log_model(version.folder / MODEL)
     yield f"{version.title}: told MLflow of the model {record['model_sha256'][:12]}"
 
 

@@ -165,6 +165,9 @@ class EvaluateParams(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     num_calibration_bins: Annotated[int, Field(ge=2, le=100)]
     num_most_wrong: Annotated[int, Field(ge=1, le=100)]
+    coverage: Annotated[float, Field(ge=0.5, lt=1)]
+    answer_accuracy: Annotated[float, Field(gt=0, le=1)]
+    known_fraction: Annotated[float, Field(gt=0.5, lt=1)]
 
 
 class RuntimeParams(Section):

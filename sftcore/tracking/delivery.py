@@ -145,8 +145,7 @@ class Delivery:
         outputs = self._client.get_run(self.run_id).outputs
         if outputs is not None and any(self._is_ready(o.model_id) for o in outputs.model_outputs):
             return
-        path = _unchanged(entry)
-        log_model(self._client, self.run_id, path, entry["image_size"], entry["num_classes"])
+        log_model(self._client, self.run_id, _unchanged(entry))
 
     def _is_ready(self, model_id: str) -> bool:
         return bool(self._client.get_logged_model(model_id).status == "READY")

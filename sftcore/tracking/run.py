@@ -98,9 +98,9 @@ class Run:
         details = {"name": name, "digest": digest, "context": context, "num_rows": len(samples)}
         self._put({"kind": "dataset", **details})
 
-    def log_model(self, folder: Path, image_size: int, num_classes: int) -> None:
+    def log_model(self, folder: Path) -> None:
         """Log the fine-tuned model so that ``mlflow.pyfunc.load_model`` loads it without pickle."""
-        self._put_files("model", folder, image_size=image_size, num_classes=num_classes)
+        self._put_files("model", folder)
 
     def log_child(
         self,

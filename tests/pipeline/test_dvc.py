@@ -63,8 +63,10 @@ def test_mlflow_has_the_runs_and_a_model_that_loads_without_pickle(project: Path
     assert {run.data.tags["sft.row"] for run in children} >= {"none", "l1", "cosine 0.1 none"}
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     model = mlflow.pyfunc.load_model(f"runs:/{main.info.run_id}/model")
-    probabilities = model.predict(np.zeros((3, 32, 32, 3), dtype=np.uint8))
+    answer = model.predict(np.zeros((3, 32, 32, 3), dtype=np.uint8))
+    probabilities = answer.filter(like="p_").to_numpy()
     assert probabilities.shape == (3, 3)
+    assert set(answer["label"]) <= {"circle", "square", "stripes"}
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     assert not list((project / "mlartifacts").rglob("*.pkl"))
     assert not list((project / "mlartifacts").rglob("*.pyc"))

@@ -15,7 +15,12 @@ PACKAGE = ROOT / "sftcore"
 # What the engine imports, and what chooses the kernels and the threads that it computes with.
 ENGINE = ("recipe.py", "foundations/runtime.py", "foundations/instruction_set.py")
 # These say which cells there are. What that comes to, resolved parameters, is in the key itself.
-NAMES_CELLS_ALONE = {"ablation/__init__.py", "ablation/plan.py", "settings/params.py"}
+NAMES_CELLS_ALONE = {
+    "ablation/__init__.py",
+    "ablation/plan.py",
+    "settings/params.py",
+    "settings/studies.py",
+}
 # It lies among the files of the engine and only writes tables.
 IN_A_FOLDER_OF_THE_ENGINE = {"training/tables.py"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sftcore.data.decode import Refused
 from sftcore.data.sources.files import Reader, Tree, refusing
-from sftcore.data.sources.items import is_text, printable
+from sftcore.data.sources.items import is_text
 from sftcore.data.sources.names import is_hidden
 from sftcore.data.sources.streams import (
     READ_ERRORS,
@@ -23,6 +23,7 @@ from sftcore.data.sources.streams import (
     swollen_limit,
 )
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 MAX_MEMBER_BYTES = 256 << 20
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)

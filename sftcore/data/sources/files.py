@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sftcore.data.decode import Refused
-from sftcore.data.sources.items import Item, is_text, printable
+from sftcore.data.sources.items import Item, is_text
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 Reader = Callable[[], bytes]
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from sftcore.foundations.tables import printable
+
 
 @dataclass(frozen=True)
 class Item:
@@ -49,14 +51,6 @@ class Layout:
 def reading_order(items: Sequence[Item]) -> list[int]:
     """Indices of the items in the order in which reading them costs least."""
     return sorted(range(len(items)), key=lambda index: items[index].position)
-
-
-def printable(name: str) -> str:
-    """A name that fits into a line of UTF-8: other bytes and control characters as ``\\xNN``."""
-    if name.isascii() and name.isprintable():
-        return name
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 else c for c in text)
 
 
 def is_text(name: str) -> bool:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sftcore.data.sources.auto import choose
-from sftcore.data.sources.items import Item, Layout, counted, listed, printable
+from sftcore.data.sources.items import Item, Layout, counted, listed
 from sftcore.data.sources.registry import SOURCES
 from sftcore.data.sources.trees import open_tree
 from sftcore.data.splits import SPLIT_ORDER
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 
 @dataclass(frozen=True)

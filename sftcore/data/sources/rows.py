@@ -10,8 +10,8 @@ from typing import Any
 from sftcore.data.decode import Refused
 from sftcore.data.sources.columns import Columns, find_columns
 from sftcore.data.sources.files import Tree
-from sftcore.data.sources.items import printable
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 Cell = Callable[[int], Any]  # the picture's cell of a row
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n")

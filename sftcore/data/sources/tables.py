@@ -4,13 +4,14 @@ import posixpath
 from collections.abc import Callable, Sequence
 
 from sftcore.data.sources.files import Tree
-from sftcore.data.sources.items import Item, Layout, counted, listed, printable
+from sftcore.data.sources.items import Item, Layout, counted, listed
 from sftcore.data.sources.names import SPLIT_NAMES, split_of, split_of_file
 from sftcore.data.sources.registry import register_source
 from sftcore.data.sources.rows import Rows, read_rows, shown_rows
 from sftcore.data.sources.trees import TABLE_SUFFIXES
 from sftcore.data.splits import SPLIT_ORDER
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 _UNLABELLED = ("", "-1")  # of a row whose class is a number with a name elsewhere
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from sftcore.data.sources.files import Tree
 from sftcore.data.sources.idx_files import IDX_SETS, find_idx, read_idx, sets_named
-from sftcore.data.sources.items import Item, Layout, printable
+from sftcore.data.sources.items import Item, Layout
 from sftcore.data.sources.registry import register_source
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 _GIVEN = {"train": "", "test": "test"}  # splits by half
 _FOLDERS = {"cifar-10-batches-py": "CIFAR10", "cifar-100-python": "CIFAR100"}

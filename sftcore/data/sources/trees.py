@@ -4,9 +4,10 @@ from pathlib import Path
 
 from sftcore.data.sources.archives import ARCHIVE_SUFFIXES, archive_tree, is_archive
 from sftcore.data.sources.files import Tree, file_reader, folder_tree
-from sftcore.data.sources.items import listed, printable
+from sftcore.data.sources.items import listed
 from sftcore.data.sources.names import is_picture_name, other_kind
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow")
 

@@ -11,11 +11,12 @@ from sftcore.data.sources.archives import archive_tree
 from sftcore.data.sources.class_folders import holds_pictures
 from sftcore.data.sources.columns import LABEL_NAMES, LABELS
 from sftcore.data.sources.files import Reader, Tree
-from sftcore.data.sources.items import Item, Layout, counted, listed, printable
+from sftcore.data.sources.items import Item, Layout, counted, listed
 from sftcore.data.sources.names import is_picture_name, other_kind, split_of_file
 from sftcore.data.sources.registry import register_source
 from sftcore.data.sources.streams import LastOpened
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.tables import printable
 
 _SHARD = re.compile(r"\d{3,}\.tar(\.gz)?$")
 _ANY_TAR = re.compile(r"\.(tar|tar\.gz|tgz)$")

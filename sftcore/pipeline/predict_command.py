@@ -1,0 +1,66 @@
+"""The words of the command ``predict``; what it does is in :mod:`sftcore.pipeline.predict`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = """\
+Writes a row for every file: the label with its confidence as trained (as in
+reports/evaluate/predictions.csv) and its calibrated probability; the set of labels for the
+coverage that params.yaml wants; whether it abstains; the distance to the training pictures and
+whether it is unlike them; and the reason where a file has no answer. A killed run goes on."""
+
+
+def add_predict(commands: Any) -> None:
+    """Add the command to a parser's subcommands."""
+    parser = commands.add_parser(
+        "predict", help="a finished model's answers for files, folders, globs, zip archives",
+        description=DESCRIPTION,
+    )  # fmt: skip
+    parser.add_argument("inputs", nargs="+", help="files, folders, quoted globs, zip archives")
+    parser.add_argument("--out", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--model", type=Path, default=Path("models/finetuned"))
+    parser.add_argument(
+        "--decision",
+        default="",
+        help="folder of the rules (default: beside --model); none: without",
+    )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="also p_<k> of all classes, as trained"
+    )
+    parser.add_argument("--max-pixels", type=_positive, help="larger pictures are refused")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index>")
+    parser.add_argument(
+        "--workers", type=_count, default=2, help="processes that decode; 0: none beside this one"
+    )
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    """Run it; gives the exit code."""
+    from sftcore.use.kernels import choose_kernels
+
+    choose_kernels(options.model)
+    from sftcore.pipeline.predict import PredictOptions, predict
+
+    limits = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    asked = PredictOptions(
+        inputs=options.inputs, out=options.out, model=options.model, decision=options.decision,
+        with_probabilities=options.probabilities, device=options.device,
+        num_workers=options.workers, **limits,
+    )  # fmt: skip
+    for line in predict(asked):
+        print(line, flush=True)
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = _count(text)
+    if not value:
+        raise argparse.ArgumentTypeError("should be a whole number above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"should be a whole number, not {text!r}")
+    return int(text)

@@ -1,0 +1,1 @@
+"""A finished model in use: rules for its probabilities, predictions for anybody's files."""

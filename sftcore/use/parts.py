@@ -1,0 +1,183 @@
+"""What the report of the run says of the rules: coverage, abstention, distance."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sftcore.foundations.artifacts import write_bytes, write_csv
+from sftcore.foundations.tables import safe_cells
+from sftcore.metrics.selective import conformal_threshold, label_sets, risk_coverage
+from sftcore.reporting.parts import Figure, Part
+from sftcore.use.figures import abstention_figure, coverage_figure, unlike_figure
+from sftcore.use.rules import Fixed, Judged, share
+
+COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
+
+
+def use_parts(fixed: Fixed, ids: dict[str, Sequence[str]], folder: Path) -> list[Part]:
+    """Write tables and figures of the rules, and say what they show.
+
+    Args:
+        fixed: the rules, with the pictures of validation and test.
+        ids: names of the pictures of ``val`` and of ``test``.
+        folder: of the stage's report.
+
+    Returns:
+        Sections of the report, which name the files.
+    """
+    decision = fixed.decision
+    coverage = coverage_table(fixed.val, fixed.test, decision.coverage.wanted, decision.confidence)
+    abstention = abstention_table({"val": fixed.val, "test": fixed.test})
+    unlike = unlike_table({"val": fixed.val, "test": fixed.test}, ids,
+                          decision.unlike.most_distance)  # fmt: skip
+    write_csv(folder / "coverage.csv", coverage)
+    write_csv(folder / "abstention.csv", abstention)
+    write_csv(folder / "unlike.csv", safe_cells(unlike))
+    write_bytes(folder / "coverage.png", coverage_figure(coverage, decision.coverage.wanted))
+    write_bytes(folder / "abstention.png", abstention_figure(abstention, decision.abstention))
+    write_bytes(folder / "unlike.png", unlike_figure(unlike, decision.unlike.most_distance))
+    return [_coverage_part(fixed), _abstention_part(fixed), _unlike_part(fixed)]
+
+
+def coverage_table(val: Judged, test: Judged, wanted: float, confidence: float) -> pd.DataFrame:
+    """What the sets come to on test, had another coverage been wanted.
+
+    Args:
+        val: the pictures that choose the threshold.
+        test: the pictures that judge.
+        wanted: the coverage of the rule, one of the rows.
+        confidence: of the intervals.
+
+    Returns:
+        Columns coverage, least_probability, test_coverage, test_low, test_high, mean_labels.
+    """
+    rows = []
+    for coverage in sorted({*COVERAGES, wanted}):
+        threshold = conformal_threshold(val.of_label, coverage)
+        sets = label_sets(test.probability, threshold)
+        found = share(sets[np.arange(len(sets)), test.labels], test.groups, confidence)
+        rows.append(
+            {
+                "coverage": coverage,
+                "least_probability": threshold,
+                "test_coverage": found.value,
+                "test_low": found.low,
+                "test_high": found.high,
+                "mean_labels": float(sets.sum(axis=1).mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def abstention_table(judged: dict[str, Judged]) -> pd.DataFrame:
+    """The share that is answered and how often right, at every threshold, for each split."""
+    parts = []
+    for split, of in judged.items():
+        curve = risk_coverage(of.confidence, of.is_right)
+        curve.insert(0, "split", split)
+        parts.append(curve)
+    return pd.concat(parts, ignore_index=True)
+
+
+def unlike_table(
+    judged: dict[str, Judged], ids: dict[str, Sequence[str]], most_distance: float
+) -> pd.DataFrame:
+    """Distance of each picture to the training pictures, the farthest first."""
+    parts = [
+        pd.DataFrame(
+            {
+                "id": list(ids[split]),
+                "split": split,
+                "distance": of.distance.astype(float),
+                "is_unlike": of.distance > most_distance,
+            }
+        )
+        for split, of in judged.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table.sort_values(["distance", "id"], ascending=[False, True], ignore_index=True)
+
+
+def _coverage_part(fixed: Fixed) -> Part:
+    decision, rule = fixed.decision, fixed.decision.coverage
+    chosen = (
+        f"A set holds every class with a calibrated probability of at least "
+        f"{rule.least_probability:.4g}, and the most probable one."
+        if rule.least_probability > 0
+        else f"{decision.num_val} validation pictures are too few for this coverage, so every set "
+        "holds all classes."
+    )
+    return Part(
+        title="Sets of labels",
+        text=(
+            f"Wanted: sets that hold the right label with probability {rule.wanted:g}. {chosen} "
+            f"The threshold is fixed on the {decision.num_val} validation pictures "
+            f"({decision.num_val_groups} groups of near-duplicates), which also chose the epoch "
+            "and the temperature; pictures without any say would make the promise exact.",
+            f"With so many pictures the coverage is expected between {rule.expected_low:.3f} and "
+            f"{rule.expected_high:.3f} ({decision.confidence:.0%} of draws). On the test pictures "
+            f"it was {rule.test}, with {rule.test_mean_labels:.2f} labels in a set.",
+        ),
+        figures=(
+            Figure(
+                "coverage.png",
+                "Coverage of the test pictures against the coverage that was wanted, with "
+                f"{decision.confidence:.0%} intervals by groups of near-duplicates, and the "
+                "labels in a set.",
+                "coverage.csv",
+            ),
+        ),
+    )
+
+
+def _abstention_part(fixed: Fixed) -> Part:
+    rule = fixed.decision.abstention
+    if rule.least_probability is None:
+        found: tuple[str, ...] = (
+            f"No threshold gave this on the {rule.val_answered.num} validation pictures, so "
+            "`predict` marks every picture `abstain`; lower evaluate.answer_accuracy.",
+        )
+    else:
+        found = (
+            f"Validation chose to answer from a calibrated probability of "
+            f"{rule.least_probability:.3f} on: it answers {rule.val_answered} validation "
+            f"pictures and is right in {rule.val_accuracy}. The choice flatters these.",
+            f"On the test pictures, which had no say: answered {rule.test_answered}, "
+            f"right in {rule.test_accuracy}.",
+        )
+    return Part(
+        title="When to give no answer",
+        text=(f"Wanted: answers that are right in {rule.wanted:g} of the cases.", *found),
+        figures=(
+            Figure(
+                "abstention.png",
+                "How often answers are right, by the share of pictures that is answered, the most "
+                "confident first.",
+                "abstention.csv",
+            ),
+        ),
+    )
+
+
+def _unlike_part(fixed: Fixed) -> Part:
+    rule = fixed.decision.unlike
+    return Part(
+        title="Pictures unlike the training pictures",
+        text=(
+            f"Distance: by the cosine, of a picture's features to its {rule.num_neighbours} nearest"
+            " training pictures (the farthest of them). `predict` calls a picture unlike that is "
+            f"farther than {rule.most_distance:.4f}, as at most {1 - rule.wanted:.0%} of the "
+            f"validation pictures are. Of the test pictures, {rule.test_passed} are not.",
+            "This says nothing of how well other pictures are told apart: that depends on them.",
+        ),
+        figures=(
+            Figure(
+                "unlike.png",
+                "Share of pictures up to each distance; the line is the threshold.",
+                "unlike.csv",
+            ),
+        ),
+        is_folded=True,
+    )
