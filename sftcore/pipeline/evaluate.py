@@ -1,6 +1,5 @@
 """The evaluate stage: predict every split with the finished model and write its report."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,10 @@ from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
 from sftcore.models.network import build_start
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
+from sftcore.pipeline.telling import headline_metrics, test_text
+from sftcore.settings.params import PARAMS_FILE, read_yaml
 from sftcore.settings.sections import ModelParams, Params
-from sftcore.tracking import MODEL_TAG, check_store, open_run
+from sftcore.tracking import MODEL_TAG, TEST, changes_since, check_store, open_run, training_name
 from sftcore.training.checkpoints import discard_finished
 
 
@@ -50,7 +51,7 @@ def evaluate(params: Params) -> dict[str, Any]:
     with open_run(
         enabled=params.tracking.enabled,
         experiment=params.tracking.experiment,
-        name=os.environ.get("DVC_EXP_NAME", "evaluate"),
+        name=training_name(params.model.backbone, changes_since(read_yaml(PARAMS_FILE))),
         tags={},
         key=(MODEL_TAG, record.model_sha256),
     ) as run:
@@ -75,8 +76,10 @@ def evaluate(params: Params) -> dict[str, Any]:
             output=EVALUATE_REPORT,
             baselines=baselines,
         )
-        run.log_metrics(flat_metrics(metrics))
+        run.log_metrics(headline_metrics(metrics))
+        run.describe(TEST, test_text(metrics))
         run.log_artifacts(EVALUATE_REPORT, "evaluate")
+        run.link()
     return metrics
 
 
@@ -134,19 +137,3 @@ def first_answer(metrics: dict[str, Any]) -> list[str]:
         title,
         *(f"  {name:<20} {v:.3f} [{low:.3f}, {high:.3f}]" for name, v, low, high in lines),
     ]
-
-
-def flat_metrics(metrics: dict[str, Any]) -> dict[str, float]:
-    """The report's numbers under the names that MLflow groups its charts by.
-
-    Those of train and val are called ``final_``: without it they are numbers of an epoch. A row
-    to beat stands before its numbers: ``baselines/logistic_regression_test_accuracy``.
-    """
-    flat: dict[str, float] = {}
-    for group, numbers in metrics.items():
-        for name, value in numbers.items():
-            many = value if isinstance(value, dict) else {"": value}
-            final = "final_" if group in ("train", "val") else ""
-            flat |= {f"{group}/{final}{name}{inner and '_'}{inner}": float(number)
-                     for inner, number in many.items()}  # fmt: skip
-    return flat
