@@ -20,7 +20,7 @@ from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
 from sftcore.models.network import build_start
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
-from sftcore.pipeline.telling import headline_metrics, test_text
+from sftcore.pipeline.telling import answer_text, headline_metrics
 from sftcore.settings.params import PARAMS_FILE, read_yaml
 from sftcore.settings.sections import ModelParams, Params
 from sftcore.tracking import MODEL_TAG, TEST, changes_since, check_store, open_run, training_name
@@ -77,7 +77,7 @@ def evaluate(params: Params) -> dict[str, Any]:
             baselines=baselines,
         )
         run.log_metrics(headline_metrics(metrics))
-        run.describe(TEST, test_text(metrics))
+        run.describe(TEST, answer_text(metrics))
         run.log_artifacts(EVALUATE_REPORT, "evaluate")
         run.link()
     return metrics

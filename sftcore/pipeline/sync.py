@@ -22,12 +22,12 @@ from sftcore.pipeline.paths import (
 )
 from sftcore.pipeline.telling import (
     STUDY_LENGTH,
+    answer_text,
     cell_lines,
     files_text,
     headline_metrics,
     recipe_key,
     study_text,
-    test_text,
     training_text,
 )
 from sftcore.settings.grids import SIMPLER_ROWS
@@ -180,7 +180,7 @@ def _backfill_model(version: Version, tree: dict[str, Any]) -> Iterator[str]:
         settings |= {"runtime.num_threads": num_threads, "runtime.precision": precision}
         run.log_params(flatten(settings))
         run.describe(TRAINING, training_text(*about))
-        run.describe(TEST, test_text(metrics))
+        run.describe(TEST, answer_text(metrics))
         run.describe(FILES, files_text(version.experiment))
         run.log_history([(epoch.epoch, epoch_metrics(epoch)) for epoch in epochs])
         run.log_metrics(headline_metrics(metrics))

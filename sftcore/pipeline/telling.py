@@ -91,7 +91,7 @@ def training_text(
     return "\n\n".join(lines)
 
 
-def test_text(metrics: Mapping[str, Any]) -> str:
+def answer_text(metrics: Mapping[str, Any]) -> str:
     """The test accuracy and those of the rows to beat, with their intervals, as a table.
 
     Args:

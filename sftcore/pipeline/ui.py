@@ -77,9 +77,10 @@ def _check_port(port: int) -> None:
     try:
         socket.create_server((_HOST, port)).close()
     except OSError as error:
+        other = port + 1 if port < 65535 else port - 1
         raise TrackingError(
-            f"port {port} cannot be used ({error.strerror}): end what uses it, or name another one, "
-            f"`make ui PORT={port + 1 if port < 65535 else port - 1}`"
+            f"port {port} cannot be used ({os.strerror(error.errno or 0)}): end what uses it, or "
+            f"name another, `make ui PORT={other}`"
         ) from error
 
 

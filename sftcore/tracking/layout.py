@@ -24,6 +24,8 @@ HEADLINE = (
     "test/accuracy_gap",
     "val/final_accuracy",
 )
+_WORKFLOW = "machine_learning"  # else MLflow shows the menu of its language models
+_NARROW, _LETTER = 90, 6  # pixels of a column, at least and for each letter of its full name
 _VIEW_TAG = "mlflow.sharedViewState."
 _KIND_TAG = "mlflow.experimentKind"  # else MLflow opens its pages for language models
 NOTE_TAG = "mlflow.note.content"
@@ -55,8 +57,8 @@ _PAGES = {
         title="Trainings",
         columns=(
             "attributes.`Dataset`",
-            "attributes.`Models`",
             *(f"metrics.`{name}`" for name in HEADLINE),
+            "attributes.`Models`",
         ),
         curves=("train/loss", "val/loss", "train/accuracy", "val/accuracy"),
         note="One run a training: its curves, its test, its report.",
@@ -161,6 +163,8 @@ def _state(page: _Page) -> dict[str, Any]:
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": list(page.columns),
+        "columnOrder": list(page.columns),
+        "columnWidths": {name: max(_NARROW, _LETTER * len(name)) for name in page.columns},
         **shown,
     }
 
@@ -177,14 +181,14 @@ def runs_page(
         search: filter in MLflow's language; a view has one of its own.
     """
     asked = {"viewStateShareKey": view, "compareRunsMode": "CHART" if is_chart else "",
-             "searchFilter": search}  # fmt: skip
+             "searchFilter": search, "workflowType": _WORKFLOW}  # fmt: skip
     query = "&".join(f"{name}={quote(value)}" for name, value in asked.items() if value)
-    return f"#/experiments/{experiment_id}/runs{query and '?'}{query}"
+    return f"#/experiments/{experiment_id}/runs?{query}"
 
 
 def run_page(experiment_id: str, run_id: str) -> str:
     """Address of a run within MLflow's pages."""
-    return f"#/experiments/{experiment_id}/runs/{run_id}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}?workflowType={_WORKFLOW}"
 
 
 def compare_page(experiment_id: str, run_ids: list[str]) -> str:

@@ -40,7 +40,7 @@ def changes_since(tree: Mapping[str, Any], revision: str = "") -> dict[str, tupl
 def training_name(
     backbone: str, changes: Mapping[str, tuple[Any, Any]], experiment: str | None = None
 ) -> str:
-    """A run's name in the list: ``puffy-name: weight_decay=0.001``.
+    """A run's name in the list, ``weight_decay=0.001 (puffy-name)``: what tells most stands first.
 
     Args:
         backbone: names a training of the workspace.
@@ -54,4 +54,4 @@ def training_name(
     ]
     if len(changes) > len(shown):
         shown.append(f"{len(changes) - len(shown)} more")
-    return f"{name}: {', '.join(shown)}" if shown else name
+    return f"{', '.join(shown)} ({name})" if shown else name

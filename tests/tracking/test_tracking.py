@@ -1,14 +1,12 @@
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,30 +28,6 @@ mlflow = pytest.importorskip("mlflow")
 
 # These tests open stores themselves; what the package does must need no such exception.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sqlite store without experiments of ours: copying one is quicker than making one."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with warnings.catch_warnings(action="ignore"):
-        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def new_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the repository before its first run."""
-    (tmp_path / ".dvc").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def root(new_root: Path, empty_store: Path) -> Path:
-    """A folder that stands for the repository, with a store of its own."""
-    shutil.copy(empty_store, new_root)
-    return new_root
 
 
 def runs(root: Path) -> list[mlflow.entities.Run]:
@@ -127,8 +101,9 @@ def test_everything_arrives_and_the_run_ends(root: Path, monkeypatch: pytest.Mon
     names = {a.path for a in store.list_artifacts(parent.info.run_id)}
     assert names == {"texts", "long_params.json"}
     assert parent.info.artifact_uri.startswith((root / "mlartifacts").as_uri())
-    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert (child.info.status, child.data.params) == ("FAILED", {"seed": "1"})
+    assert store.get_experiment(cell.info.experiment_id).name == "test-cells"
+    assert (cell.info.status, cell.data.params) == ("FAILED", {"seed": "1"})
+    assert cell.data.metrics == {"val/loss": 2.0}
 
 
 def test_the_run_names_its_commit_and_whether_it_was_changed(root: Path) -> None:
