@@ -69,15 +69,10 @@ def test_what_dvc_took_from_its_cache_is_told_once(project: Path, finished_proje
         assert "test pictures | accuracy" in note
         assert "3 classes of pictures" in note
         assert "[The study](#/experiments/" in note
-        assert "report.html" in {
-            Path(f.path).name for f in client.list_artifacts(run.info.run_id, "ablation")
-        }
-    assert (
-        "dvc exp apply again"
-        in {r.data.tags.get("dvc.exp_name"): r for r in model}["again"].data.tags[
-            "mlflow.note.content"
-        ]
-    )
+        shown = client.list_artifacts(run.info.run_id, "ablation")
+        assert "report.html" in {Path(file.path).name for file in shown}
+    (again,) = [run for run in model if run.data.tags.get("dvc.exp_name") == "again"]
+    assert "dvc exp apply again" in again.data.tags["mlflow.note.content"]
     cells = runs(project, "fine-tuning-cells")
     table = pd.read_csv(project / "reports" / "ablation" / "cells.csv")
     trained = table[~table["row"].isin(["nearest_neighbours", "most_frequent"])]

@@ -115,9 +115,8 @@ def test_children_that_waited_since_an_older_version_become_cells(root: Path) ->
     folder = root / ".sft" / "mlflow_pending"
     folder.mkdir(parents=True)
     for number in range(2):  # the second time it is there already
-        lines = [
-            json.dumps(line) for line in (opening, child, {"kind": "status", "status": "FINISHED"})
-        ]
+        end = {"kind": "status", "status": "FINISHED"}
+        lines = [json.dumps(line) for line in (opening, child, end)]
         (folder / f"99999999{number}-x.jsonl").write_text("\n".join(lines))
         assert len([*replay_pending()]) == 1
     (cell,) = runs(root, "t-cells")

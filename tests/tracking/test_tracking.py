@@ -88,9 +88,10 @@ def test_everything_arrives_and_the_run_ends(root: Path, monkeypatch: pytest.Mon
         run.log_metrics({"val/loss": 1.5, "val/none": float("nan")}, 3)
         run.log_dataset(samples, name="prepared", digest="f" * 64, context="training")
         run.log_artifacts(root / "file.txt", "texts")
-        run.log_child("child", params={"seed": 1}, history=[(0, {"val/loss": 2.0})],
-                      tags={"sft.row": "l1"}, is_finished=False)  # fmt: skip
-    parent, child = runs(root)
+        run.log_cell("cell", study="s", member="screen l1", line="", params={"seed": 1},
+                     history=[(0, {"val/loss": 2.0})], tags={"sft.row": "l1"},
+                     is_finished=False)  # fmt: skip
+    parent, cell = runs(root)
     assert parent.info.status == "FINISHED"
     assert parent.data.params == {"train.l1": "0.1"}
     assert parent.data.metrics == {"val/loss": 1.5}
