@@ -41,8 +41,8 @@ def started(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], li
         [sys.executable, "-m", "sftcore", "ui", "--port", str(port)],
         cwd=folder, env=environment(PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         lines = []
         for line in process.stdout:
             lines.append(line.rstrip())
@@ -52,6 +52,7 @@ def started(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], li
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def test_links_then_pages_then_an_end(folder: Path) -> None:

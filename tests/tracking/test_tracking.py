@@ -187,18 +187,19 @@ def test_two_processes_may_create_the_store_at_once(new_root: Path) -> None:
     assert [(r.info.status, r.data.metrics) for r in runs(new_root)] == finished
 
 
-def test_a_child_keeps_all_of_its_parameters_and_epochs(root: Path) -> None:
+def test_a_cell_keeps_all_of_its_parameters_and_epochs(root: Path) -> None:
     params = {f"p{i}": i for i in range(230)} | {"long": "z" * 7000}
     history = [(epoch, {f"m{i}": float(i) for i in range(60)}) for epoch in range(20)]
     with start() as run:
-        run.log_child("child", params=params, history=history, tags={}, is_finished=True)
-    child = runs(root)[1]
-    assert child.info.status == "FINISHED"
-    assert child.data.params == {f"p{i}": str(i) for i in range(230)}
+        run.log_cell("cell", study="s", member="m", line="", params=params, history=history,
+                     tags={}, is_finished=True)  # fmt: skip
+    cell = runs(root)[1]
+    assert cell.info.status == "FINISHED"
+    assert cell.data.params == {f"p{i}": str(i) for i in range(230)}
     store = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
-    assert [m.step for m in store.get_metric_history(child.info.run_id, "m59")] == [*range(20)]
-    assert len(child.data.metrics) == 60
-    path = store.download_artifacts(child.info.run_id, "long_params.json", str(root))
+    assert [m.step for m in store.get_metric_history(cell.info.run_id, "m59")] == [*range(20)]
+    assert len(cell.data.metrics) == 60
+    path = store.download_artifacts(cell.info.run_id, "long_params.json", str(root))
     assert json.loads(Path(path).read_text()) == {"long": "z" * 7000}
 
 
