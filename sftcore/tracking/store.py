@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import ssl
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,9 +100,11 @@ def connect(experiment: str, uri: str, role: str = TRAININGS) -> tuple["MlflowCl
         else:
             experiment_id = known.experiment_id
         had = known.tags if known is not None else {}
-        for tag, value in experiment_tags(role, experiment_id).items():
-            if tag not in had:  # what people have changed there is theirs
-                client.set_experiment_tag(experiment_id, tag, value)
+        # A server may forbid it to people who may write runs; how a page looks stops nothing.
+        with suppress(Exception):
+            for tag, value in experiment_tags(role, experiment_id).items():
+                if tag not in had:  # what people have changed there is theirs
+                    client.set_experiment_tag(experiment_id, tag, value)
         return client, experiment_id
 
 

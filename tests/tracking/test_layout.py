@@ -69,6 +69,22 @@ def test_what_people_changed_about_an_experiment_stays_theirs(root: Path) -> Non
     assert "mlflow.sharedViewState.trainings" in tags
 
 
+def test_a_server_that_forbids_views_gets_the_runs(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbid(*_: object) -> None:
+        raise mlflow.MlflowException("PERMISSION_DENIED")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_experiment_tag", forbid)
+    with open_run(enabled=True, experiment="t", name="r", tags={}) as run:
+        run.log_metrics({"a": 1.0})
+    client = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 't'")
+    assert "mlflow.sharedViewState.trainings" not in experiment.tags
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"a": 1.0})
+
+
 def test_pages_worth_opening(root: Path) -> None:
     assert list(worthwhile_pages("t")) == ["trainings", "their curves"]
     for number in range(8):
