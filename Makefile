@@ -50,10 +50,8 @@ lint: $(INSTALLED) ## format, and fix what can be fixed
 	ruff format .
 	ruff check --fix .
 
-ui: $(INSTALLED) ## MLflow on http://127.0.0.1:5000
-	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-	  mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
-	  --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
+ui: $(INSTALLED) ## MLflow, with links to the trainings; PORT=5001 where 5000 is taken
+	@python -m sftcore ui --port $(or $(PORT),5000)
 
 advice: $(INSTALLED) ## write what the study confirmed into params.yaml
 	@python -m sftcore advice

@@ -14,6 +14,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sftcore", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sync", help="tell MLflow what it has missed")
+    pages = commands.add_parser("ui", help="serve MLflow's pages, and say which to open")
+    pages.add_argument("--port", type=_port, default=5000, help="of this machine (5000)")
     commands.add_parser("verify", help="compare every file with the hash that was written down")
     commands.add_parser("reference", help="keep this run's hashes for machines of its kind")
     advice = commands.add_parser("advice", help="write what the study confirmed into params.yaml")
@@ -35,6 +37,12 @@ def main() -> int:
         for line in lines:
             print(line, flush=True)
         return 0
+    if command == "ui":
+        from sftcore.pipeline.ui import ui
+
+        for line in ui(options.port):
+            print(line, flush=True)
+        return 0
     if command == "sync":
         from sftcore.pipeline.sync import sync
 
@@ -54,6 +62,12 @@ def main() -> int:
     print("\n".join(findings) or "no file differs from the hash that was written down for it")
     print(f"looked at {num_files} files, {num_bytes / 1e6:.1f} MB; {verify.compare_reference()}")
     return 1 if findings else 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The ablate stage: train the study's cells, compare them, write the report."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+
+import pandas as pd
 
 from sftcore.ablation.cells import CELL_THREADS, CellResult
 from sftcore.ablation.plan import Cell
@@ -12,21 +13,32 @@ from sftcore.ablation.run import check_cells, run_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import CELLS_FILE, write_nothing, write_study
 from sftcore.data.store import open_store
-from sftcore.foundations.artifacts import sha256_file, sha256_json
+from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
 from sftcore.pipeline.precision import resolve_precision
-from sftcore.settings.grids import BASELINE_ROW
+from sftcore.pipeline.telling import STUDY_LENGTH, cell_lines, recipe_key, study_text
+from sftcore.settings.grids import BASELINE_ROW, SIMPLER_ROWS
 from sftcore.settings.params import flatten, recipe_digest
 from sftcore.settings.sections import Params
-from sftcore.tracking import ABLATION_TAG, RUN_KEY_TAG, Run, check_store, open_run
+from sftcore.tracking import (
+    ABLATION_TAG,
+    RECIPE_TAG,
+    RUN_KEY_TAG,
+    STUDIES,
+    STUDY,
+    Run,
+    check_store,
+    experiment_name,
+    open_run,
+)
 from sftcore.training.measure import epoch_metrics
 from sftcore.training.records import EpochRecord
 
 
 def ablate(params: Params) -> Study | None:
-    """Train the study, write ``reports/ablation``, and tell MLflow, a child run per cell.
+    """Train the study, write ``reports/ablation``, and tell MLflow, a run per cell.
 
     Args:
         params: the seed, and the sections model, train, ablation, runtime and tracking.
@@ -47,18 +59,30 @@ def ablate(params: Params) -> Study | None:
     with open_run(
         enabled=params.tracking.enabled,
         experiment=params.tracking.experiment,
-        name=f"ablation {os.environ.get('DVC_EXP_NAME', '')}".strip(),
-        tags={},
+        role=STUDIES,
+        name=f"ablation {experiment_name()}".strip(),
+        tags={RECIPE_TAG: recipe_key(params, digest)},
         key=(RUN_KEY_TAG, sha256_json(["ablation", *content, digest])),
     ) as run:
         run.log_params(settings)
         study = run_study(params)
         run.log_metrics(headline(study))
-        run.set_tags({ABLATION_TAG: sha256_file(ABLATION_REPORT / CELLS_FILE)})
+        cells = sha256_file(ABLATION_REPORT / CELLS_FILE)
+        run.set_tags({ABLATION_TAG: cells})
         run.log_artifacts(ABLATION_REPORT, "ablation")
-        for result in study.results:
-            _log_cell(run, result)
+        run.describe(STUDY, study_text(read_json(ABLATION_REPORT / "verdict.json")))
+        for result, line in zip(study.results, _lines(), strict=True):
+            _log_cell(run, result, cells[:STUDY_LENGTH], line)
+        run.list_cells(cells[:STUDY_LENGTH])
+        run.link()
     return study
+
+
+def _lines() -> list[str]:
+    """Digests of the lines of trainings; the simpler rows to beat are none."""
+    table = ABLATION_REPORT / CELLS_FILE
+    lines = zip(cell_lines(table), pd.read_csv(table)["row"], strict=True)
+    return [line for line, row in lines if row not in SIMPLER_ROWS]
 
 
 def headline(study: Study) -> dict[str, float]:
@@ -73,7 +97,7 @@ def headline(study: Study) -> dict[str, float]:
     return numbers | {"study/loss_rise": found.rise.mean, "study/gap": found.gap.mean}
 
 
-def _log_cell(run: Run, result: CellResult) -> None:
+def _log_cell(run: Run, result: CellResult, study: str, line: str) -> None:
     row, seed = result.cell.row, result.cell.seed
     judged = {f"judged/{name}": value for name, value in result.judged.items()}
     judged |= {
@@ -85,8 +109,11 @@ def _log_cell(run: Run, result: CellResult) -> None:
     if not math.isnan(result.seconds):
         end.append((0, {"time/seconds": result.seconds}))
     model, train = row.model.model_dump(), row.train.model_dump()
-    run.log_child(
+    run.log_cell(
         f"{row.family} {row.name} {result.cell.portion.title}",
+        study=study,
+        member=f"{row.family} {row.name}",
+        line=line,
         params=flatten(
             {"seed": seed, "model": model, "train": train, "portion": asdict(result.cell.portion)}
         ),

@@ -1,7 +1,6 @@
 """The evaluate stage: predict every split with the finished model and write its report."""
 
 import math
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,9 +26,11 @@ from sftcore.foundations.runtime import set_up
 from sftcore.metrics.paired_test import smallest_difference
 from sftcore.models.network import build_start
 from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, MODEL, PREPARED
+from sftcore.pipeline.telling import answer_text, headline_metrics
 from sftcore.reporting.parts import Part
+from sftcore.settings.params import PARAMS_FILE, read_yaml
 from sftcore.settings.sections import EvaluateParams, ModelParams, Params
-from sftcore.tracking import MODEL_TAG, check_store, open_run
+from sftcore.tracking import MODEL_TAG, TEST, changes_since, check_store, open_run, training_name
 from sftcore.training.checkpoints import discard_finished
 from sftcore.use.decision import save_decision
 from sftcore.use.parts import use_parts
@@ -60,7 +61,7 @@ def evaluate(params: Params) -> dict[str, Any]:
     with open_run(
         enabled=params.tracking.enabled,
         experiment=params.tracking.experiment,
-        name=os.environ.get("DVC_EXP_NAME", "evaluate"),
+        name=training_name(params.model.backbone, changes_since(read_yaml(PARAMS_FILE))),
         tags={},
         key=(MODEL_TAG, record.model_sha256),
     ) as run:
@@ -85,8 +86,10 @@ def evaluate(params: Params) -> dict[str, Any]:
             baselines=baselines,
             add_parts=_fix_rules(seen, store, record, params.evaluate, device),
         )
-        run.log_metrics(flat_metrics(metrics))
+        run.log_metrics(headline_metrics(metrics))
+        run.describe(TEST, answer_text(metrics))
         run.log_artifacts(EVALUATE_REPORT, "evaluate")
+        run.link()
     return metrics
 
 
@@ -177,19 +180,3 @@ def _paired_line(paired: dict[str, float]) -> list[str]:
         f"only fine-tuned right on {better}, only logistic regression on {worse} (p "
         f"{paired['p_value']:.2g}); so many pictures show {shown}"
     ]
-
-
-def flat_metrics(metrics: dict[str, Any]) -> dict[str, float]:
-    """The report's numbers under the names that MLflow groups its charts by.
-
-    Those of train and val are called ``final_``: without it they are numbers of an epoch. A row
-    to beat stands before its numbers: ``baselines/logistic_regression_test_accuracy``.
-    """
-    flat: dict[str, float] = {}
-    for group, numbers in metrics.items():
-        for name, value in numbers.items():
-            many = value if isinstance(value, dict) else {"": value}
-            final = "final_" if group in ("train", "val") else ""
-            flat |= {f"{group}/{final}{name}{inner and '_'}{inner}": float(number)
-                     for inner, number in many.items()}  # fmt: skip
-    return flat

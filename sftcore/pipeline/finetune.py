@@ -1,6 +1,5 @@
 """The fine-tune stage: read the store, train, write model, history and summary."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,13 +25,25 @@ from sftcore.foundations.runtime import set_up
 from sftcore.foundations.tables import safe_cells
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
+from sftcore.pipeline.telling import files_text, recipe_key, training_text
 from sftcore.planning import num_head_epochs, plan_guard
 from sftcore.recipe import Trained, train
 from sftcore.reporting.parts import write_parts
-from sftcore.settings.params import flatten
+from sftcore.settings.params import PARAMS_FILE, flatten, read_yaml
 from sftcore.settings.sections import Params
 from sftcore.stability.guard import GuardSettings, Incident
-from sftcore.tracking import MODEL_TAG, RUN_KEY_TAG, Run, check_store, open_run
+from sftcore.tracking import (
+    FILES,
+    MODEL_TAG,
+    RECIPE_TAG,
+    RUN_KEY_TAG,
+    TRAINING,
+    Run,
+    changes_since,
+    check_store,
+    open_run,
+    training_name,
+)
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.measure import epoch_metrics
@@ -78,17 +89,20 @@ def finetune(params: Params) -> Trained:
     checkpoints = Checkpoints(
         scratch_folder() / "checkpoints" / key, params.runtime.checkpoint_seconds
     )
+    changes = changes_since(read_yaml(PARAMS_FILE))
     with (
         checkpoints.locked(),
         open_run(
             enabled=params.tracking.enabled,
             experiment=params.tracking.experiment,
-            name=os.environ.get("DVC_EXP_NAME", "finetune"),
-            tags={},
+            name=training_name(params.model.backbone, changes),
+            tags={RECIPE_TAG: recipe_key(params, store.digest)},
             key=(RUN_KEY_TAG, key),
         ) as run,
     ):
         run.log_params(settings)
+        run.describe(TRAINING, _description(params, store, changes))
+        run.describe(FILES, files_text())
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
         trained = _train(params, store, device, precision, key, run, checkpoints)
         write_model(trained, store, params, precision)
@@ -99,6 +113,11 @@ def finetune(params: Params) -> Trained:
         run.set_tags({MODEL_TAG: model_sha256})
         checkpoints.mark_finished(model_sha256)
     return trained
+
+
+def _description(params: Params, store: Store, changes: Mapping[str, tuple[Any, Any]]) -> str:
+    counts = {name: len(store.split(name)) for name in store.splits}
+    return training_text(params.model.backbone, store.classes, store.image_size, counts, changes)
 
 
 def _train(

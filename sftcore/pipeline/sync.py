@@ -9,26 +9,53 @@ from typing import Any
 import pandas as pd
 
 from sftcore.ablation.write import CELLS_FILE
+from sftcore.data.store import MANIFEST_FILE
 from sftcore.evaluation.predict import RECORD_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file
-from sftcore.foundations.errors import TrackingError
-from sftcore.pipeline.evaluate import flat_metrics
-from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT, FINETUNE_REPORT, MODEL
-from sftcore.settings.params import PARAMS_FILE, flatten, read_yaml
+from sftcore.foundations.errors import ParamsError, TrackingError
+from sftcore.pipeline.paths import (
+    ABLATION_REPORT,
+    EVALUATE_REPORT,
+    FINETUNE_REPORT,
+    MODEL,
+    PREPARED,
+)
+from sftcore.pipeline.telling import (
+    STUDY_LENGTH,
+    answer_text,
+    cell_lines,
+    files_text,
+    headline_metrics,
+    recipe_key,
+    study_text,
+    training_text,
+)
+from sftcore.settings.grids import SIMPLER_ROWS
+from sftcore.settings.params import PARAMS_FILE, check_params, flatten, read_yaml
 from sftcore.stability.precision import FULL
 from sftcore.tracking import (
     ABLATION_TAG,
     EXPERIMENT_TAG,
+    FILES,
     MODEL_TAG,
+    RECIPE_TAG,
+    STUDIES,
+    STUDY,
+    TEST,
+    TRAINING,
+    Run,
+    changes_since,
     check_store,
     contents_of,
     open_run,
     replay_pending,
+    training_name,
 )
 from sftcore.training.measure import epoch_metrics
 from sftcore.training.records import EpochRecord
 
-_WANTED = (PARAMS_FILE, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT)
+_MANIFEST = PREPARED / MANIFEST_FILE
+_WANTED = (PARAMS_FILE, _MANIFEST, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT)
 _CELL_METRICS = {
     "train_loss": "train/loss",
     "train_accuracy": "train/accuracy",
@@ -92,8 +119,8 @@ def _experiments(temporary: Path) -> Iterator[Version]:
         for name, revision in experiments:
             files = DVCFileSystem(url=".", rev=revision)
             folder = temporary / revision
-            folder.mkdir()
             for path in _WANTED:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 try:
                     files.get(f"/{path.as_posix()}", str(folder / path), recursive=True)
                 except (FileNotFoundError, OSError):
@@ -104,63 +131,98 @@ def _experiments(temporary: Path) -> Iterator[Version]:
 def _backfill(version: Version) -> Iterator[str]:
     try:
         tree = read_yaml(version.folder / PARAMS_FILE)
-        experiment = tree["tracking"]["experiment"]
-        yield from _backfill_model(version, tree, experiment)
-        yield from _backfill_study(version, tree, experiment)
+        yield from _backfill_model(version, tree)
+        yield from _backfill_study(version, tree)
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).relative_to(version.folder).as_posix()
         yield f"{version.title}: {missing} is not there"
+    except KeyError as error:
+        yield f"{version.title}: its results are of an older version and have no {error}"
 
 
-def _options(version: Version, experiment: str, key: tuple[str, str]) -> dict[str, Any]:
-    tags = {EXPERIMENT_TAG: version.experiment, "dvc.baseline_rev": version.baseline}
+def _options(version: Version, tree: dict[str, Any], key: tuple[str, str]) -> dict[str, Any]:
+    tags = {EXPERIMENT_TAG: version.experiment, "dvc.baseline_rev": version.baseline,
+            RECIPE_TAG: _recipe(version, tree)}  # fmt: skip
     return {
-        "experiment": experiment,
-        "tags": tags,
+        "experiment": tree["tracking"]["experiment"],
+        "tags": {name: value for name, value in tags.items() if value},
         "key": key,
         "any_experiment": not version.experiment,
     }
 
 
-def _backfill_model(version: Version, tree: dict[str, Any], experiment: str) -> Iterator[str]:
+def _recipe(version: Version, tree: dict[str, Any]) -> str:
+    """What the training and the study have in common; empty where that cannot be known."""
+    try:
+        return recipe_key(
+            check_params(tree, PARAMS_FILE.name), sha256_file(version.folder / _MANIFEST)
+        )
+    except (ParamsError, FileNotFoundError):  # of an older version; or not in the cache
+        return ""
+
+
+def _backfill_model(version: Version, tree: dict[str, Any]) -> Iterator[str]:
     """The run of the fine-tuned model, with its history, its test and its files."""
     record = read_json(version.folder / MODEL / RECORD_FILE)
     history = pd.read_csv(version.folder / FINETUNE_REPORT / "history.csv")
     metrics = read_json(version.folder / EVALUATE_REPORT / "metrics.json")
-    options = _options(version, experiment, (MODEL_TAG, record["model_sha256"]))
+    options = _options(version, tree, (MODEL_TAG, record["model_sha256"]))
     if {"train/loss", "test/accuracy", "finetune/", "evaluate/", "model"} <= contents_of(**options):
         return
     settings = {name: tree[name] for name in ("seed", "model", "train")}
     epochs = [EpochRecord(**row) for row in history.to_dict("records")]
-    with open_run(enabled=True, name=version.experiment or "finetune", **options) as run:
+    changes = changes_since(tree, version.baseline)
+    name = training_name(record["backbone"], changes, version.experiment)
+    counts = {split: int(metrics[split]["num_pictures"]) for split in ("train", "val")}
+    about = (record["backbone"], record["classes"], record["image_size"], counts, changes)
+    with open_run(enabled=True, name=name, **options) as run:
         num_threads, precision = tree["runtime"]["num_threads"], record.get("precision", FULL)
         settings |= {"runtime.num_threads": num_threads, "runtime.precision": precision}
         run.log_params(flatten(settings))
+        run.describe(TRAINING, training_text(*about))
+        run.describe(TEST, answer_text(metrics))
+        run.describe(FILES, files_text(version.experiment))
         run.log_history([(epoch.epoch, epoch_metrics(epoch)) for epoch in epochs])
-        run.log_metrics(flat_metrics(metrics))
+        run.log_metrics(headline_metrics(metrics))
         run.log_artifacts(version.folder / FINETUNE_REPORT, "finetune")
         run.log_artifacts(version.folder / EVALUATE_REPORT, "evaluate")
         run.log_model(version.folder / MODEL)
+        run.link()
     yield f"{version.title}: told MLflow of the model {record['model_sha256'][:12]}"
 
 
-def _backfill_study(version: Version, tree: dict[str, Any], experiment: str) -> Iterator[str]:
-    """The run of the ablation, with a child run per cell."""
+def _backfill_study(version: Version, tree: dict[str, Any]) -> Iterator[str]:
+    """The run of the study, and a run for each cell that MLflow does not have."""
     table = version.folder / ABLATION_REPORT / CELLS_FILE
+    if not table.is_file():  # the study was left out
+        return
     digest = sha256_file(table)
-    options = _options(version, experiment, (ABLATION_TAG, digest))
+    options = _options(version, tree, (ABLATION_TAG, digest)) | {"role": STUDIES}
     if "ablation/" in contents_of(**options):
         return
+    verdict = read_json(table.parent / "verdict.json")
     with open_run(enabled=True, name=f"ablation {version.experiment}".strip(), **options) as run:
         run.log_params(flatten({"seed": tree["seed"], "ablation": tree["ablation"]}))
-        for cell in pd.read_csv(table, na_filter=True).to_dict("records"):
-            numbers = {name: float(cell[column]) for column, name in _CELL_METRICS.items()}
-            run.log_child(
-                f"{cell['family']} {cell['row']} replicate {cell['replicate']}",
-                params={name: cell[name] for name in _CELL_PARAMS},
-                history=[(max(int(cell["best_epoch"]), 0), numbers)],
-                tags={"sft.family": str(cell["family"]), "sft.row": str(cell["row"])},
-                is_finished=cell["status"] != "diverged",
-            )
+        run.describe(STUDY, study_text(verdict))
+        cells = pd.read_csv(table).to_dict("records")
+        for cell, line in zip(cells, cell_lines(table), strict=True):
+            if cell["row"] not in SIMPLER_ROWS:  # nothing was trained for those
+                _log_cell(run, cell, digest[:STUDY_LENGTH], line)
+        run.list_cells(digest[:STUDY_LENGTH])
         run.log_artifacts(table.parent, "ablation")
+        run.link()
     yield f"{version.title}: told MLflow of the ablation {digest[:12]}"
+
+
+def _log_cell(run: Run, cell: dict[str, Any], study: str, line: str) -> None:
+    numbers = {name: float(cell[column]) for column, name in _CELL_METRICS.items()}
+    run.log_cell(
+        f"{cell['family']} {cell['row']} replicate {cell['replicate']}",
+        study=study,
+        member=f"{cell['family']} {cell['row']}",
+        line=line,
+        params={name: cell[name] for name in _CELL_PARAMS},
+        history=[(max(int(cell["best_epoch"]), 0), numbers)],
+        tags={"sft.family": str(cell["family"]), "sft.row": str(cell["row"])},
+        is_finished=cell["status"] != "diverged",
+    )

@@ -2,52 +2,29 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sftcore.foundations.artifacts import sha256_json
+from sftcore.tracking.address import Address, find_run
+from sftcore.tracking.cells import LINE_LENGTH, RUN_KEY_TAG, Cells
 from sftcore.tracking.entries import Entry, digest_of
+from sftcore.tracking.layout import CELLS, NOTE_TAG, experiment_of
+from sftcore.tracking.linking import link
+from sftcore.tracking.notes import CELLS_TITLE, put_section
 from sftcore.tracking.store import connect
+from sftcore.tracking.writing import Measurement, write_metrics, write_params
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
-EXPERIMENT_TAG = "dvc.exp_name"
-PARENT_TAG = "mlflow.parentRunId"
-RUN_KEY_TAG = "sft.run_key"
-_MAX_PARAM_LENGTH = 6000  # MLflow refuses longer ones
-_BATCH_METRICS, _BATCH_PARAMS = 1000, 100  # MLflow's limits of one request
-_PAGE = 1000
-
-
-@dataclass(frozen=True)
-class Address:
-    """Which run is meant; the same content under the same DVC experiment is the same run.
-
-    Attributes:
-        uri: of the store.
-        experiment: of MLflow; created when it is not there.
-        name: of the run, if it is new.
-        tags: of the run, if it is new.
-        key: tag and value that name the content, or nothing for a run that is always new.
-        any_experiment: whether a run of another DVC experiment will do.
-    """
-
-    uri: str
-    experiment: str
-    name: str
-    tags: dict[str, str]
-    key: tuple[str, str] | None = None
-    any_experiment: bool = False
+    pass
 
 
 class Delivery:
     """An open run of a store."""
 
     def __init__(self, address: Address) -> None:
-        self._client, self._experiment_id = connect(address.experiment, address.uri)
+        self._client, self._experiment_id = connect(address.place, address.uri, address.role)
         found = find_run(self._client, self._experiment_id, address)
         self.was_there = found is not None
         if found is not None:
@@ -58,17 +35,17 @@ class Delivery:
                 self._experiment_id, run_name=address.name, tags=address.tags
             )
             self.run_id = created.info.run_id
+        self._address = address
         # What a run holds is asked for only where it may hold something.
-        self._may_hold = {self.run_id: self.was_there}
-        self._steps: dict[tuple[str, str], set[int]] = defaultdict(set)
-        self._asked: set[tuple[str, str]] = set()
-        self._children: dict[tuple[str, str], Run] | None = None
+        self._may_hold = self.was_there
+        self._steps: dict[str, set[int]] = defaultdict(set)
+        self._asked: set[str] = set()
+        self._cells: Cells | None = None
 
     def doubt(self) -> None:
         """After a failure nobody knows what has arrived: look before anything is written."""
-        self._may_hold = dict.fromkeys(self._may_hold, True)
+        self._may_hold = True
         self._asked.clear()
-        self._children = None
 
     def deliver(self, entry: Entry) -> None:
         """Write one entry.
@@ -79,9 +56,9 @@ class Delivery:
         """
         kind = entry["kind"]
         if kind == "params":
-            self._log_params(self.run_id, entry["params"])
+            write_params(self._client, self.run_id, entry["params"])
         elif kind == "metrics":
-            self._log_metrics(self.run_id, entry["metrics"])
+            self._log_metrics(entry["metrics"])
         elif kind == "tags":
             for name, value in entry["tags"].items():
                 self._client.set_tag(self.run_id, name, value)
@@ -93,41 +70,34 @@ class Delivery:
             copy(self.run_id, str(path), entry["folder"])
         elif kind == "model":
             self._log_model(entry)
-        elif kind == "child":
-            self._log_child(entry)
+        elif kind == "section":
+            self._put_section(entry["title"], entry["text"])
+        elif kind == "cell":
+            self._cells_of().put(entry)
+        elif kind == "child":  # waited since cells were children of their study
+            self._cells_of().put(_as_cell(entry))
+        elif kind == "cells_page":
+            self._log_cells_page(entry)
+        elif kind == "link":
+            link(self._client, self._address, self.run_id)
         elif kind == "status":
             self._client.set_terminated(self.run_id, entry["status"])
         else:
             raise ValueError(f"no entry is of kind {kind!r}")
 
-    def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        from mlflow.entities import Param
+    def _log_metrics(self, metrics: Sequence[Measurement]) -> None:
+        new = [metric for metric in metrics if not self._holds(*metric)]
+        write_metrics(self._client, self.run_id, new)
+        for name, _, _, step in new:
+            self._steps[name].add(step)
 
-        known = self._client.get_run(run_id).data.params  # MLflow refuses to change them
-        long = {name: value for name, value in params.items() if len(value) > _MAX_PARAM_LENGTH}
-        short = [Param(n, v) for n, v in params.items() if n not in long and n not in known]
-        for start in range(0, len(short), _BATCH_PARAMS):
-            self._client.log_batch(run_id, params=short[start : start + _BATCH_PARAMS])
-        if long:
-            self._client.log_text(run_id, json.dumps(long, indent=2), "long_params.json")
-
-    def _log_metrics(self, run_id: str, metrics: Sequence[tuple[str, float, int, int]]) -> None:
-        from mlflow.entities import Metric
-
-        new = [Metric(*metric) for metric in metrics if not self._holds(run_id, *metric)]
-        for start in range(0, len(new), _BATCH_METRICS):
-            self._client.log_batch(run_id, metrics=new[start : start + _BATCH_METRICS])
-        for metric in new:
-            self._steps[run_id, metric.key].add(metric.step)
-
-    def _holds(self, run_id: str, name: str, value: float, timestamp: int, step: int) -> bool:
+    def _holds(self, name: str, value: float, timestamp: int, step: int) -> bool:
         """Whether the run has a value of this metric for this step."""
-        place = (run_id, name)
-        if self._may_hold.get(run_id, True) and place not in self._asked:
-            known = self._client.get_metric_history(run_id, name)
-            self._steps[place] |= {metric.step for metric in known}
-            self._asked.add(place)
-        return step in self._steps[place]
+        if self._may_hold and name not in self._asked:
+            known = self._client.get_metric_history(self.run_id, name)
+            self._steps[name] |= {metric.step for metric in known}
+            self._asked.add(name)
+        return step in self._steps[name]
 
     def _log_dataset(self, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -150,35 +120,27 @@ class Delivery:
     def _is_ready(self, model_id: str) -> bool:
         return bool(self._client.get_logged_model(model_id).status == "READY")
 
-    def _log_child(self, entry: Entry) -> None:
-        found = self._find_child(entry)
-        if found is not None and found.info.status in ("FINISHED", "FAILED"):
-            return
-        if found is None:
-            tags = {PARENT_TAG: self.run_id, **entry["tags"]}
-            found = self._client.create_run(self._experiment_id, run_name=entry["name"], tags=tags)
-            self._may_hold[found.info.run_id] = False
-        run_id = found.info.run_id
-        self._log_params(run_id, entry["params"])
-        self._log_metrics(run_id, entry["metrics"])
-        self._client.set_terminated(run_id, entry["status"])
+    def _put_section(self, title: str, text: str) -> None:
+        note = self._client.get_run(self.run_id).data.tags.get(NOTE_TAG, "")
+        self._client.set_tag(self.run_id, NOTE_TAG, put_section(note, title, text))
 
-    def _find_child(self, entry: Entry) -> "Run | None":
-        """The child run of this name and content, if an earlier attempt has begun it."""
-        if not self._may_hold[self.run_id]:
-            return None
-        if self._children is None:
-            which = f"tags.`{PARENT_TAG}` = '{self.run_id}'"
-            self._children = {
-                (run.info.run_name, run.data.tags.get(RUN_KEY_TAG, "")): run
-                for run in search_runs(self._client, self._experiment_id, which)
-            }
-        return self._children.get((entry["name"], entry["tags"].get(RUN_KEY_TAG, "")))
+    def _cells_of(self) -> Cells:
+        if self._cells is None:
+            name = experiment_of(self._address.experiment, CELLS)
+            self._cells = Cells(self._address.uri, name)
+        return self._cells
+
+    def _log_cells_page(self, entry: Entry) -> None:
+        cells, study = self._cells_of(), entry["study"]
+        table = cells.table(study)
+        self._client.log_text(self.run_id, table, "cells.csv")
+        text = f"[{len(table.splitlines()) - 1} cells]({cells.page(study)}), also in `cells.csv`."
+        self._put_section(CELLS_TITLE, text)
 
 
 def contents_of(address: Address) -> set[str]:
     """Names of the metrics of a finished run, of its folders (``evaluate/``), and ``model``."""
-    client, experiment_id = connect(address.experiment, address.uri)
+    client, experiment_id = connect(address.place, address.uri, address.role)
     run = find_run(client, experiment_id, address)
     if run is None or run.info.status != "FINISHED":
         return set()
@@ -189,34 +151,15 @@ def contents_of(address: Address) -> set[str]:
     return names | set(run.data.metrics)
 
 
-def find_run(client: "MlflowClient", experiment_id: str, address: Address) -> "Run | None":
-    """The latest run at an address, whatever its status; child runs do not count."""
-    if address.key is None:
-        return None
-    tag, value = address.key
-    wanted = address.tags.get(EXPERIMENT_TAG, "")
-    for run in search_runs(client, experiment_id, f"tags.`{tag}` = '{value}'"):
-        tags = run.data.tags
-        is_same = address.any_experiment or tags.get(EXPERIMENT_TAG, "") == wanted
-        if is_same and PARENT_TAG not in tags:
-            return run
-    return None
-
-
-def search_runs(client: "MlflowClient", experiment_id: str, which: str) -> list["Run"]:
-    """All runs that a filter lets through, the latest first."""
-    runs: list[Run] = []
-    token: Any = None
-    while True:
-        page = client.search_runs([experiment_id], which, max_results=_PAGE, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
-
-
 def _unchanged(entry: Entry) -> Path:
     path = Path(entry["path"])
     if digest_of(path) != entry["sha256"]:
         raise FileNotFoundError(f"{path} has changed since")
     return path
+
+
+def _as_cell(entry: Entry) -> Entry:
+    """A cell from an entry that was written when cells were children of their study."""
+    content = sha256_json([entry["name"], entry["params"]])[:LINE_LENGTH]
+    is_known = RUN_KEY_TAG in entry["tags"]
+    return {**entry, "study": "", "member": "", "line": "" if is_known else content}

@@ -60,18 +60,35 @@ def digest_of(path: Path) -> str:
     return sha256_json({file.relative_to(path).as_posix(): sha256_file(file) for file in files})
 
 
-def child_entry(
+def cell_entry(
     name: str,
     *,
+    study: str,
+    member: str,
+    line: str,
     params: Mapping[str, Any],
     history: History,
     tags: Mapping[str, str],
     is_finished: bool,
 ) -> Entry:
-    """A complete child run: FINISHED, or FAILED where ``is_finished`` is false."""
+    """A complete cell of a study.
+
+    Args:
+        name: of the run.
+        study: name of the study in the tags.
+        member: what the cell is in it: its family and row.
+        line: digest of its line in the study's table.
+        params: of the training.
+        history: numbers by step.
+        tags: of the run; that of the key names its content.
+        is_finished: FINISHED, or FAILED where it is false.
+    """
     return {
-        "kind": "child",
+        "kind": "cell",
         "name": name,
+        "study": study,
+        "member": member,
+        "line": line,
         "params": params_entry(params)["params"],
         "metrics": metrics_entry(history)["metrics"],
         "tags": dict(tags),

@@ -17,17 +17,19 @@ from sftcore.foundations.errors import OutputError
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.foundations.repository import scratch_folder
 from sftcore.tracking import delivery
+from sftcore.tracking.address import Address
 from sftcore.tracking.context import context_tags
-from sftcore.tracking.delivery import Address, Delivery
+from sftcore.tracking.delivery import Delivery
 from sftcore.tracking.entries import (
     Entry,
     History,
-    child_entry,
+    cell_entry,
     files_entry,
     metrics_entry,
     params_entry,
     tags_entry,
 )
+from sftcore.tracking.layout import TRAININGS
 from sftcore.tracking.store import tracking_uri, without_login
 
 if TYPE_CHECKING:
@@ -102,19 +104,30 @@ class Run:
         """Log the fine-tuned model so that ``mlflow.pyfunc.load_model`` loads it without pickle."""
         self._put_files("model", folder)
 
-    def log_child(
-        self,
-        name: str,
-        *,
-        params: Mapping[str, Any],
-        history: History,
-        tags: Mapping[str, str],
-        is_finished: bool,
-    ) -> None:
-        """Write a complete child run: FINISHED, or FAILED where ``is_finished`` is false."""
-        self._put(
-            child_entry(name, params=params, history=history, tags=tags, is_finished=is_finished)
-        )
+    def log_cell(self, name: str, **content: Any) -> None:
+        """Write a complete cell of a study, unless its content is there already.
+
+        Args:
+            name: of the run, if it is new.
+            content: see :func:`sftcore.tracking.entries.cell_entry`.
+        """
+        self._put(cell_entry(name, **content))
+
+    def list_cells(self, study: str) -> None:
+        """Link to the cells of a study in its description; log their list as ``cells.csv``.
+
+        Args:
+            study: its name in the tags of the cells.
+        """
+        self._put({"kind": "cells_page", "study": study})
+
+    def describe(self, title: str, text: str) -> None:
+        """Write a section of the run's description; see :mod:`sftcore.tracking.notes`."""
+        self._put({"kind": "section", "title": title, "text": without_login(text)})
+
+    def link(self) -> None:
+        """Link a training and the study of its recipe; see :mod:`sftcore.tracking.linking`."""
+        self._put({"kind": "link"})
 
     def end(self, status: str) -> None:
         """Give the run its last status, and leave what still waits for ``make sync``."""
@@ -202,23 +215,25 @@ def open_run(
     tags: Mapping[str, str],
     key: tuple[str, str] | None = None,
     any_experiment: bool = False,
+    role: str = TRAININGS,
 ) -> Iterator[Run]:
     """A run that ends FINISHED, FAILED on an error, or KILLED on SIGTERM and Ctrl-C.
 
     Args:
         enabled: if false, the run does nothing and mlflow is not imported.
-        experiment: name; created when it is not there.
+        experiment: name of that of the trainings; created when it is not there.
         name: of the run.
         tags: besides those that say which DVC experiment and git commit this is. The tag
             ``dvc.exp_name`` overrules what DVC says.
         key: tag and value that name the run's content. A run with this tag that belongs to the
             same DVC experiment, or like this one to none, is continued, whatever became of it.
         any_experiment: whether a run of another DVC experiment is continued too.
+        role: what the run is, see :mod:`sftcore.tracking.layout`.
     """
     if not enabled:
         yield Run(None)
         return
-    address = _address(experiment, name, tags, key, any_experiment)
+    address = _address(experiment, name, tags, key, any_experiment, role)
     with leave_on_signals():
         run = Run(address)
         try:
@@ -230,11 +245,16 @@ def open_run(
 
 
 def contents_of(
-    *, experiment: str, tags: Mapping[str, str], key: tuple[str, str], any_experiment: bool
+    *,
+    experiment: str,
+    tags: Mapping[str, str],
+    key: tuple[str, str],
+    any_experiment: bool,
+    role: str = TRAININGS,
 ) -> set[str]:
     """What the run that :func:`open_run` would continue holds; nothing if it is not finished."""
     with warnings.catch_warnings(action="ignore"):
-        return delivery.contents_of(_address(experiment, "", tags, key, any_experiment))
+        return delivery.contents_of(_address(experiment, "", tags, key, any_experiment, role))
 
 
 def _address(
@@ -243,10 +263,11 @@ def _address(
     tags: Mapping[str, str],
     key: tuple[str, str] | None,
     any_experiment: bool,
+    role: str,
 ) -> Address:
     named = {key[0]: key[1]} if key else {}
     known = {tag: text for tag, text in {**context_tags(), **named, **tags}.items() if text}
-    return Address(tracking_uri(), experiment, name, known, key, any_experiment)
+    return Address(tracking_uri(), experiment, name, known, key, any_experiment, role)
 
 
 def pending_folder() -> Path:

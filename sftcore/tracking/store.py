@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import ssl
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from urllib.request import urlopen
 from sftcore.foundations.artifacts import remove_abandoned
 from sftcore.foundations.errors import TrackingError
 from sftcore.foundations.repository import repository_root
+from sftcore.tracking.layout import TRAININGS, experiment_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,15 +73,18 @@ def without_login(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def connect(experiment: str, uri: str) -> tuple["MlflowClient", str]:
+def connect(experiment: str, uri: str, role: str = TRAININGS) -> tuple["MlflowClient", str]:
     """A client and the experiment's id; a fresh store is made by one process at a time.
 
     Two processes that create the same sqlite store break each other's migration, and an
     experiment's artifact folder is fixed for good when it is created, so it is named here.
+
+    Args:
+        experiment: its name.
+        uri: of the store.
+        role: what the experiment holds; see :mod:`sftcore.tracking.layout`.
     """
-    for variable, value in _QUIET.items():
-        os.environ.setdefault(variable, value)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    _silence()
     from filelock import FileLock
     from mlflow import MlflowClient
 
@@ -89,10 +94,32 @@ def connect(experiment: str, uri: str) -> tuple["MlflowClient", str]:
         _create_sqlite(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         known = client.get_experiment_by_name(experiment)
-        if known is not None:
-            return client, known.experiment_id
-        local = (root / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
-        return client, client.create_experiment(experiment, artifact_location=local)
+        if known is None:
+            local = (root / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
+            experiment_id = client.create_experiment(experiment, artifact_location=local)
+        else:
+            experiment_id = known.experiment_id
+        had = known.tags if known is not None else {}
+        # A server may forbid it to people who may write runs; how a page looks stops nothing.
+        with suppress(Exception):
+            for tag, value in experiment_tags(role, experiment_id).items():
+                if tag not in had:  # what people have changed there is theirs
+                    client.set_experiment_tag(experiment_id, tag, value)
+        return client, experiment_id
+
+
+def reader(uri: str) -> "MlflowClient":
+    """A client that creates nothing."""
+    _silence()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _silence() -> None:
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _create_sqlite(uri: str) -> None:

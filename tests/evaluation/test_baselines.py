@@ -25,7 +25,8 @@ from sftcore.evaluation.predict import predictions_table
 from sftcore.evaluation.report import write_report
 from sftcore.metrics.paired_test import smallest_difference
 from sftcore.optimization.linear_head import STRENGTHS
-from sftcore.pipeline.evaluate import first_answer, flat_metrics
+from sftcore.pipeline.evaluate import first_answer
+from sftcore.pipeline.telling import headline_metrics
 
 C = 4
 
@@ -159,7 +160,7 @@ def test_where_exactly_one_is_right_is_counted_and_said(tmp_path: Path) -> None:
     assert line.endswith(f"from {smallest_difference(50, (better + worse) / 50):.3f}")
     same = report(tmp_path / "b", logistic, rows)
     assert first_answer(same)[-1].endswith("on 0 (p 1); so many pictures show no difference")
-    assert flat_metrics(same)["paired/p_value"] == 1.0
+    assert same["paired"]["p_value"] == 1.0
     assert "paired" not in report(tmp_path / "c", logistic, [])
 
 
@@ -185,15 +186,15 @@ def test_what_is_written_of_them(tmp_path: Path) -> None:
         assert own["val_nll"] == pytest.approx(loss(row.val, VAL[1]), abs=1e-5)
         assert own["test_macro_f1_low"] <= own["test_macro_f1"] <= own["test_macro_f1_high"]
         for name, number in own.items():
-            told = float(table.loc[table["row"] == row.name, name].iloc[0])
-            assert told == pytest.approx(number, abs=1e-9)
+            shown = float(table.loc[table["row"] == row.name, name].iloc[0])
+            assert shown == pytest.approx(number, abs=1e-9)
     assert (tmp_path / "a" / "baselines.png").read_bytes().startswith(b"\x89PNG")
-    flat = flat_metrics(metrics)
-    assert (
-        flat["baselines/logistic_regression_test_accuracy"]
-        == (metrics["baselines"]["logistic_regression"]["test_accuracy"])
+    told = headline_metrics(metrics)
+    assert told["test/accuracy_gain"] == pytest.approx(
+        metrics["test"]["accuracy"] - metrics["baselines"]["logistic_regression"]["test_accuracy"],
+        abs=2e-6,
     )
-    assert {"worth/test_nll_low", "train/final_accuracy", "test/accuracy"} <= flat.keys()
+    assert told["test/accuracy"] == metrics["test"]["accuracy"]
     assert "fine_tuned" not in metrics["baselines"]
     without = report(tmp_path / "b", rows[1], [])
     assert not {"baselines", "worth"} & without.keys()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sftcore.tracking import HEADLINE
 from tests.pipeline.project import digests, dvc, run_program, set_params
 
 pytestmark = pytest.mark.timeout(600)
@@ -54,13 +55,24 @@ def test_mlflow_has_the_runs_and_a_model_that_loads_without_pickle(project: Path
 
     runs = tracked_runs(project)
     assert {run.info.status for run in runs} == {"FINISHED"}
-    (main,) = [r for r in runs if r.data.tags["mlflow.runName"] == "finetune" and
-               r.info.run_id == min((x.info.start_time, x.info.run_id) for x in runs if
-                                    x.data.tags["mlflow.runName"] == "finetune")[1]]  # fmt: skip
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    names = {e.experiment_id: e.name for e in client.search_experiments()}
+    of = {name: [r for r in runs if names[r.info.experiment_id] == name] for name in names.values()}
+    main = min(of["fine-tuning"], key=lambda run: run.info.start_time)
+    assert main.data.tags["mlflow.runName"] == "test_efficientnet"
     assert main.data.params["train.epochs"] == "1"
-    assert {"val/loss", "test/accuracy", "gap/train_minus_test_accuracy"} <= set(main.data.metrics)
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    assert {run.data.tags["sft.row"] for run in children} >= {"none", "l1", "cosine 0.1 none"}
+    assert {"val/loss", *HEADLINE} <= set(main.data.metrics)
+    assert len(main.data.metrics) <= 14 + len(HEADLINE) + 6, "more than curves and headline"
+    assert {"ablation", "evaluate", "finetune"} == {
+        file.path for file in client.list_artifacts(main.info.run_id)
+    }
+    note = main.data.tags["mlflow.note.content"]
+    assert note.index("## Test") < note.index("## Study") < note.index("## Training")
+    cells = of["fine-tuning-cells"]
+    assert {run.data.tags["sft.row"] for run in cells} >= {"none", "l1", "cosine 0.1 none"}
+    keys = [run.data.tags["sft.run_key"] for run in cells]
+    assert len(keys) == len(set(keys))
+    assert not [run for run in runs if "mlflow.parentRunId" in run.data.tags]
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     model = mlflow.pyfunc.load_model(f"runs:/{main.info.run_id}/model")
     answer = model.predict(np.zeros((3, 32, 32, 3), dtype=np.uint8))
@@ -86,10 +98,11 @@ def test_experiments_of_all_kinds_land_in_one_store(project: Path) -> None:
     decays = {
         run.data.params["train.weight_decay"]
         for run in tracked_runs(project)
-        if "dvc.exp_name" in run.data.tags and "train.weight_decay" in run.data.params
-        and "mlflow.parentRunId" not in run.data.tags
+        if "dvc.exp_name" in run.data.tags and "sft.model_sha256" in run.data.tags
     }  # fmt: skip
     assert decays == {"1e-05", "0.001", "0.01"}
+    names = {run.info.run_name for run in tracked_runs(project)}
+    assert "weight_decay=1e-05 (small)" in names
     assert (project / "dvc.lock").read_bytes() == lock
     assert not (project / ".dvc" / "tmp" / "exps" / "mlflow.db").exists()
 

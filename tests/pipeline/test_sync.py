@@ -27,11 +27,12 @@ def sync(project: Path, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def runs(folder: Path) -> list[Any]:
+def runs(folder: Path, experiment: str = "") -> list[Any]:
+    """Runs of an experiment; without its name, of all."""
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    ids = [e.experiment_id for e in client.search_experiments() if experiment in ("", e.name)]
     return list(client.search_runs(ids, max_results=500))
 
 
@@ -63,9 +64,33 @@ def test_what_dvc_took_from_its_cache_is_told_once(project: Path, finished_proje
         assert {"finetune", "evaluate"} <= names
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     assert mlflow.pyfunc.load_model(f"runs:/{model[0].info.run_id}/model")
-    children = [run for run in runs(project) if "mlflow.parentRunId" in run.data.tags]
-    cells = pd.read_csv(project / "reports" / "ablation" / "cells.csv")
-    assert len(children) == 2 * len(cells)  # of the workspace and of the experiment
+    for run in model:
+        note = run.data.tags["mlflow.note.content"]
+        assert "test pictures | accuracy" in note
+        assert "3 classes of pictures" in note
+        assert "[The study](#/experiments/" in note
+        shown = client.list_artifacts(run.info.run_id, "ablation")
+        assert "report.html" in {Path(file.path).name for file in shown}
+    (again,) = [run for run in model if run.data.tags.get("dvc.exp_name") == "again"]
+    assert "dvc exp apply again" in again.data.tags["mlflow.note.content"]
+    cells = runs(project, "fine-tuning-cells")
+    table = pd.read_csv(project / "reports" / "ablation" / "cells.csv")
+    trained = table[~table["row"].isin(["nearest_neighbours", "most_frequent"])]
+    assert len(trained) < len(table), "the table has lines for which nothing was trained"
+    assert len(cells) == len(trained), "the workspace and the experiment share them"
+    assert len(runs(project, "fine-tuning")) == len(runs(project, "fine-tuning-studies")) == 2
+
+
+def test_it_adds_no_cell_to_those_that_the_study_has_told(
+    finished_project: Path, tmp_path: Path
+) -> None:
+    """The results come from another machine's cache, which knows no keys of cells."""
+    project = tmp_path / "project"
+    shutil.copytree(finished_project, project)
+    before = {run.info.run_id for run in runs(project, "fine-tuning-cells")}
+    dvc(project, "exp", "run", "--temp", "-n", "likewise", "-S", "seed=0")
+    assert any("told MLflow of the ablation" in line for line in sync(project))
+    assert {run.info.run_id for run in runs(project, "fine-tuning-cells")} == before
 
 
 def test_what_is_not_in_the_cache_is_named(project: Path) -> None:

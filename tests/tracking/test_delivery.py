@@ -233,29 +233,6 @@ def test_several_at_once_lose_no_run(store: str, root: Path, server: Server) -> 
         assert stored(uri, key)[:2] == ("FINISHED", EPOCHS)
 
 
-def test_children_are_written_once_and_completed(root: Path, server: Server) -> None:
-    def log(run: Any, number: int) -> None:
-        run.log_child(
-            f"cell {number}", params={"n": number}, history=[(0, {"a": 1.0}), (1, {"a": 2.0})],
-            tags={"sft.run_key": f"cell {number}"}, is_finished=True,
-        )  # fmt: skip
-
-    with run_of("parent") as run:
-        log(run, 0)
-        log(run, 1)
-    client = mlflow.MlflowClient(server.uri)
-    experiment = client.get_experiment_by_name("test").experiment_id
-    children = client.search_runs([experiment], "tags.`sft.run_key` = 'cell 1'")
-    client.update_run(children[0].info.run_id, status="RUNNING")  # as a SIGKILL leaves it
-    with run_of("parent") as run:
-        for number in range(3):
-            log(run, number)
-    for number in range(3):
-        assert stored(server.uri, f"cell {number}") == (
-            "FINISHED", [(0, 1.0), (1, 2.0)], {"n": str(number)},
-        )  # fmt: skip
-
-
 def test_the_same_content_in_another_dvc_experiment_is_another_run(
     root: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

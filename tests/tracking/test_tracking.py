@@ -1,14 +1,12 @@
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,30 +28,6 @@ mlflow = pytest.importorskip("mlflow")
 
 # These tests open stores themselves; what the package does must need no such exception.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sqlite store without experiments of ours: copying one is quicker than making one."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with warnings.catch_warnings(action="ignore"):
-        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def new_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the repository before its first run."""
-    (tmp_path / ".dvc").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def root(new_root: Path, empty_store: Path) -> Path:
-    """A folder that stands for the repository, with a store of its own."""
-    shutil.copy(empty_store, new_root)
-    return new_root
 
 
 def runs(root: Path) -> list[mlflow.entities.Run]:
@@ -114,9 +88,10 @@ def test_everything_arrives_and_the_run_ends(root: Path, monkeypatch: pytest.Mon
         run.log_metrics({"val/loss": 1.5, "val/none": float("nan")}, 3)
         run.log_dataset(samples, name="prepared", digest="f" * 64, context="training")
         run.log_artifacts(root / "file.txt", "texts")
-        run.log_child("child", params={"seed": 1}, history=[(0, {"val/loss": 2.0})],
-                      tags={"sft.row": "l1"}, is_finished=False)  # fmt: skip
-    parent, child = runs(root)
+        run.log_cell("cell", study="s", member="screen l1", line="", params={"seed": 1},
+                     history=[(0, {"val/loss": 2.0})], tags={"sft.row": "l1"},
+                     is_finished=False)  # fmt: skip
+    parent, cell = runs(root)
     assert parent.info.status == "FINISHED"
     assert parent.data.params == {"train.l1": "0.1"}
     assert parent.data.metrics == {"val/loss": 1.5}
@@ -127,8 +102,9 @@ def test_everything_arrives_and_the_run_ends(root: Path, monkeypatch: pytest.Mon
     names = {a.path for a in store.list_artifacts(parent.info.run_id)}
     assert names == {"texts", "long_params.json"}
     assert parent.info.artifact_uri.startswith((root / "mlartifacts").as_uri())
-    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert (child.info.status, child.data.params) == ("FAILED", {"seed": "1"})
+    assert store.get_experiment(cell.info.experiment_id).name == "test-cells"
+    assert (cell.info.status, cell.data.params) == ("FAILED", {"seed": "1"})
+    assert cell.data.metrics == {"val/loss": 2.0}
 
 
 def test_the_run_names_its_commit_and_whether_it_was_changed(root: Path) -> None:
@@ -211,18 +187,19 @@ def test_two_processes_may_create_the_store_at_once(new_root: Path) -> None:
     assert [(r.info.status, r.data.metrics) for r in runs(new_root)] == finished
 
 
-def test_a_child_keeps_all_of_its_parameters_and_epochs(root: Path) -> None:
+def test_a_cell_keeps_all_of_its_parameters_and_epochs(root: Path) -> None:
     params = {f"p{i}": i for i in range(230)} | {"long": "z" * 7000}
     history = [(epoch, {f"m{i}": float(i) for i in range(60)}) for epoch in range(20)]
     with start() as run:
-        run.log_child("child", params=params, history=history, tags={}, is_finished=True)
-    child = runs(root)[1]
-    assert child.info.status == "FINISHED"
-    assert child.data.params == {f"p{i}": str(i) for i in range(230)}
+        run.log_cell("cell", study="s", member="m", line="", params=params, history=history,
+                     tags={}, is_finished=True)  # fmt: skip
+    cell = runs(root)[1]
+    assert cell.info.status == "FINISHED"
+    assert cell.data.params == {f"p{i}": str(i) for i in range(230)}
     store = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
-    assert [m.step for m in store.get_metric_history(child.info.run_id, "m59")] == [*range(20)]
-    assert len(child.data.metrics) == 60
-    path = store.download_artifacts(child.info.run_id, "long_params.json", str(root))
+    assert [m.step for m in store.get_metric_history(cell.info.run_id, "m59")] == [*range(20)]
+    assert len(cell.data.metrics) == 60
+    path = store.download_artifacts(cell.info.run_id, "long_params.json", str(root))
     assert json.loads(Path(path).read_text()) == {"long": "z" * 7000}
 
 

@@ -1,0 +1,161 @@
+"""What MLflow is told of a training and of a study, in a few numbers and in words."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sftcore.foundations.artifacts import sha256_json
+from sftcore.settings.params import recipe_digest
+from sftcore.settings.sections import Params
+from sftcore.tracking import HEADLINE, LINE_LENGTH, commit_of_run, experiment_name, plain
+
+_SOURCES = (
+    ("test", "accuracy"),
+    ("test", "accuracy_low"),
+    ("test", "accuracy_high"),
+    ("test", "balanced_accuracy"),
+    ("test", "macro_f1"),
+    ("test", "nll"),
+    ("test", "ece"),
+    ("worth", "test_accuracy"),
+    ("gap", "train_minus_test_accuracy"),
+    ("val", "accuracy"),
+)  # of sftcore.tracking.HEADLINE in metrics.json
+_MOST_CLASSES, _MOST_CHANGES = 20, 10
+STUDY_LENGTH = 12  # characters of a digest that name a study in the tags of its cells
+_NAMES = ("family", "setting")  # of a line of cells.csv; what else it holds is the cell's content
+ANSWERS = ("worth", "overfitting", "helped", "advice", "more_data", "stable", "failures")
+
+
+def recipe_key(params: Params, digest: str) -> str:
+    """What a training has in common with the study of its recipe: that, the seed and the data.
+
+    Args:
+        params: the seed, and the sections model and train.
+        digest: of the prepared data.
+    """
+    return sha256_json([recipe_digest(params), params.seed, digest])
+
+
+def headline_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an evaluation that MLflow's list shows; ``metrics.json`` holds them all.
+
+    Args:
+        metrics: see :func:`sftcore.pipeline.evaluate.evaluate`.
+
+    Returns:
+        By :data:`sftcore.tracking.HEADLINE`. ``test/accuracy_gain`` is over logistic regression on
+        the features as they were, ``test/accuracy_gap`` is what training accuracy is above it.
+    """
+    return {
+        name: float(metrics[group][number])
+        for name, (group, number) in zip(HEADLINE, _SOURCES, strict=True)
+    }
+
+
+def training_text(
+    backbone: str,
+    classes: Sequence[str],
+    image_size: int,
+    num_pictures: Mapping[str, int],
+    changes: Mapping[str, tuple[Any, Any]],
+) -> str:
+    """What was trained on what.
+
+    Args:
+        backbone: its name.
+        classes: their names.
+        image_size: side of the pictures in pixels.
+        num_pictures: by split.
+        changes: parameters that differ from the commit it began from, as (there, here).
+    """
+    counts = ", ".join(f"{number} in {split}" for split, number in num_pictures.items())
+    names = ", ".join(plain(name) for name in classes[:_MOST_CLASSES])
+    if len(classes) > _MOST_CLASSES:
+        names += f" and {len(classes) - _MOST_CLASSES} more"
+    lines = [
+        f"{plain(backbone)}, fine-tuned on {len(classes)} classes of pictures, "
+        f"{image_size} × {image_size} pixels{counts and ': '}{counts}.",
+        f"Classes: {names}.",
+    ]
+    if changes:
+        shown = [
+            f"{plain(name)} {plain(str(before))} → {plain(str(now))}"
+            for name, (before, now) in list(changes.items())[:_MOST_CHANGES]
+        ]
+        if len(changes) > _MOST_CHANGES:
+            shown.append(f"and {len(changes) - _MOST_CHANGES} more")
+        lines.append("Changed since the commit it began from: " + "; ".join(shown) + ".")
+    return "\n\n".join(lines)
+
+
+def answer_text(metrics: Mapping[str, Any]) -> str:
+    """The test accuracy and those of the rows to beat, with their intervals, as a table.
+
+    Args:
+        metrics: see :func:`sftcore.pipeline.evaluate.evaluate`.
+    """
+    test, confidence = metrics["test"], metrics["interval"]["confidence"]
+    rows = [("**fine-tuned**", test, "accuracy")]
+    rows += [
+        (name.replace("_", " "), of, "test_accuracy") for name, of in metrics["baselines"].items()
+    ]
+    lines = [
+        f"| on {test['num_pictures']} test pictures | accuracy | {confidence:.0%} interval |",
+        "|---|---|---|",
+        *(
+            f"| {title} | {of[name]:.3f} | {of[f'{name}_low']:.3f} to {of[f'{name}_high']:.3f} |"
+            for title, of, name in rows
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def study_text(verdict: Mapping[str, Any]) -> str:
+    """The study's answers, a line each.
+
+    Args:
+        verdict: content of the study's ``verdict.json``.
+    """
+    return "\n".join(f"- {plain(verdict[name])}" for name in ANSWERS if verdict.get(name))
+
+
+def files_text(experiment: str | None = None, commit: str | None = None) -> str:
+    """How the files of a run come back.
+
+    Args:
+        experiment: DVC's name; without one, that of the experiment that is being run.
+        commit: of git; without one, that of the workspace.
+    """
+    name = experiment_name() if experiment is None else experiment
+    known, is_dirty = commit_of_run() if commit is None else (commit, False)
+    lines = ["Figures and tables: this run's artifacts. The model: `mlflow.pyfunc.load_model`."]
+    if name:
+        lines.append(f"As a whole, while DVC keeps the experiment: `dvc exp apply {name}`.")
+    elif known and not is_dirty:
+        lines.append(f"As a whole: `git checkout {known[:12]}`, then `dvc repro`.")
+    elif known:
+        lines.append(
+            f"It was run on commit `{known[:12]}` with changes that were not committed: only "
+            "what this page names is kept of them."
+        )
+    return "\n\n".join(lines)
+
+
+def cell_lines(table: Path) -> list[str]:
+    """Digests of the lines of a study's ``cells.csv``, in their order.
+
+    A line stands for its cell where nothing else is known of it, in results that another machine
+    has made: the same numbers under the same row and seed are the same cell.
+
+    Args:
+        table: the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    cells = pd.read_csv(table, dtype=str, na_filter=False)
+    kept = cells.drop(columns=[name for name in _NAMES if name in cells.columns])
+    return [sha256_json(line)[:LINE_LENGTH] for line in kept.to_dict("records")]
