@@ -85,8 +85,12 @@ def _part(part: Part, folder: Path) -> dict[str, object]:
 
 def _figure(figure: Figure, folder: Path) -> dict[str, str]:
     content = base64.b64encode((folder / figure.file).read_bytes()).decode()
-    data = {"name": figure.data, "link": _link(folder / figure.data)} if figure.data else {}
-    return {"caption": figure.caption, "image": f"data:image/png;base64,{content}", **data}
+    return {
+        "caption": figure.caption,
+        "image": f"data:image/png;base64,{content}",
+        "name": figure.data,
+        "link": _link(folder / figure.data) if figure.data else "",
+    }
 
 
 def _table(table: Table, folder: Path) -> dict[str, object]:
