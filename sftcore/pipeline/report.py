@@ -46,7 +46,7 @@ def write_page(params: Params) -> None:
         tags={},
         key=(MODEL_TAG, read_json(MODEL / "model.json")["model_sha256"]),
     ) as run:
-        run.log_artifacts(REPORT, "report")
+        run.log_artifacts(REPORT, "")
 
 
 def _article() -> Article:

@@ -19,6 +19,7 @@ from sftcore.pipeline.paths import (
     FINETUNE_REPORT,
     MODEL,
     PREPARED,
+    REPORT,
 )
 from sftcore.pipeline.telling import (
     STUDY_LENGTH,
@@ -55,7 +56,8 @@ from sftcore.training.measure import epoch_metrics
 from sftcore.training.records import EpochRecord
 
 _MANIFEST = PREPARED / MANIFEST_FILE
-_WANTED = (PARAMS_FILE, _MANIFEST, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT)
+_WANTED = (PARAMS_FILE, _MANIFEST, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT,
+           REPORT)  # fmt: skip
 _CELL_METRICS = {
     "train_loss": "train/loss",
     "train_accuracy": "train/accuracy",
@@ -186,6 +188,8 @@ def _backfill_model(version: Version, tree: dict[str, Any]) -> Iterator[str]:
         run.log_metrics(headline_metrics(metrics))
         run.log_artifacts(version.folder / FINETUNE_REPORT, "finetune")
         run.log_artifacts(version.folder / EVALUATE_REPORT, "evaluate")
+        if (version.folder / REPORT).is_file():
+            run.log_artifacts(version.folder / REPORT, "")
         run.log_model(version.folder / MODEL)
         run.link()
     yield f"{version.title}: told MLflow of the model {record['model_sha256'][:12]}"

@@ -1,7 +1,5 @@
 """A training and the study of its recipe name each other, whichever was told first."""
 
-import tempfile
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,11 +12,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RECIPE_TAG = "sft.recipe_sha256"
-_REPORT = "ablation/report.html"
 
 
 def link(client: "MlflowClient", address: Address, run_id: str) -> None:
-    """Bring a study's answer and report into the run of its training, with links both ways.
+    """Bring a study's answer into the run of its training, with links both ways.
 
     Args:
         client: of the store.
@@ -46,10 +43,6 @@ def link(client: "MlflowClient", address: Address, run_id: str) -> None:
     page = run_page(study.info.experiment_id, study.info.run_id)
     _put(client, training, STUDY, f"{answer}\n\n[The study]({page}), with its cells.")
     _put(client, study, TRAINING, f"[{_name(training)}]({_page(training)})")
-    # A store may not have the report: an old one, or one whose files were moved away.
-    with tempfile.TemporaryDirectory() as folder, suppress(OSError):
-        report = client.download_artifacts(study.info.run_id, _REPORT, folder)
-        client.log_artifact(training.info.run_id, report, "ablation")
 
 
 def _put(client: "MlflowClient", run: "Run", title: str, text: str) -> None:

@@ -22,14 +22,10 @@ def train(recipe: str = "r") -> None:
 
 
 def study(recipe: str = "r") -> None:
-    report = Path("ablation") / "report.html"
-    report.parent.mkdir(exist_ok=True)
-    report.write_text("<h1>report</h1>")
     with open_run(
         enabled=True, experiment="t", role=STUDIES, name="study", tags={RECIPE_TAG: recipe},
         key=("sft.run_key", f"study {recipe}"),
     ) as run:  # fmt: skip
-        run.log_artifacts(report.parent, "ablation")
         run.describe(STUDY, "- it helps")
         run.link()
 
@@ -49,9 +45,6 @@ def test_both_name_each_other(root: Path, order: tuple[Callable[[], None], ...])
     assert note.count("- it helps") == note.count("test accuracy") == 1
     assert other.info.run_id in note
     assert training.info.run_id in other.data.tags["mlflow.note.content"]
-    assert "report</h1>" in mlflow.artifacts.load_text(
-        f"{training.info.artifact_uri}/ablation/report.html"
-    )
     assert training.info.status == other.info.status == "FINISHED"
 
 
@@ -82,12 +75,3 @@ def test_what_a_person_wrote_stays(root: Path) -> None:
     assert after.startswith("my best")
     assert after.endswith("## Ideas\nmore data\n")
     assert after.index("## Test") < after.index("## Study") < after.index("## Ideas")
-
-
-def test_a_report_that_is_gone_stops_nothing(root: Path) -> None:
-    study()
-    for file in (root / "mlartifacts").rglob("report.html"):
-        file.unlink()
-    train()
-    assert "- it helps" in only_run(root, "t").data.tags["mlflow.note.content"]
-    assert only_run(root, "t").info.status == "FINISHED"
