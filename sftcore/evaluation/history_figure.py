@@ -1,6 +1,7 @@
 """The course of a training as one figure."""
 
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from sftcore.evaluation.drawing import (
     BLUE,
@@ -43,11 +44,9 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
             ha="right", fontsize=8, color=RED,
         )  # fmt: skip
     descended = history[history["learning_rate"] > 0]  # a solved head has no rate
-    rate.plot(
-        descended["epoch"], descended["learning_rate"], color=GREEN, label="learning rate, end"
-    )
+    rate.plot(descended["epoch"], descended["learning_rate"], color=GREEN, label="rate at end")
     rate.plot(descended["epoch"], descended["gradient_norm"], color=RED,
-              label="gradient norm, mean")  # fmt: skip
+              label="mean gradient norm")  # fmt: skip
     if len(descended) and (descended["gradient_norm"] > 0).all():
         rate.set_yscale("log")
     rate.set_title("optimization", loc="left")
@@ -61,6 +60,7 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
             axis.axvspan(head.min(), head.max() + 0.5, color="#f0f0f0", zorder=0)
         axis.axvline(best_epoch, color=GREY, linestyle=":", linewidth=1.2)
         axis.set_xlabel("epoch (shaded: head alone; dotted: best)")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(
             loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9,
             borderaxespad=0.1, columnspacing=1, handlelength=1.5,

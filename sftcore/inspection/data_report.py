@@ -90,7 +90,7 @@ def _data_part(folder: Path, summary: Mapping[str, Any]) -> Part:
     write_csv(folder / "classes.csv", safe_cells(class_table(summary)))
     begin = f"{summary['num_pictures']:,} pictures of {summary['num_classes']:,} classes."
     shown = Table("classes.csv", "Pictures of each class, the smallest first.", _CLASS_COLUMNS)
-    return Part("The data", (begin, *overview_sentences(summary)), tables=(shown,))
+    return Part("Pictures and classes", (begin, *overview_sentences(summary)), tables=(shown,))
 
 
 def _visible_part(folder: Path, split: SplitSize, sentences: Sequence[str]) -> Part:

@@ -2,13 +2,19 @@
 
 import base64
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sftcore.reporting.numbers import format_column
+from sftcore.reporting.numbers import format_column, is_numeric
 from sftcore.reporting.parts import Figure, Part, Table
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_CODE = re.compile(r"`([^`]+)`")
 _TEMPLATE = "page.html.j2"
 _MOST_EMBEDDED_BYTES = 300_000  # of a CSV; a larger one stays a file beside the report
 
@@ -63,6 +69,7 @@ def render_page(article: Article, chapters: Sequence[Chapter]) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["code"] = _with_code
     folders = {chapter.title: chapter.folder for chapter in chapters}
     shown = [
         {"title": chapter.title, "parts": [_part(part, chapter.folder) for part in chapter.parts]}
@@ -71,6 +78,13 @@ def render_page(article: Article, chapters: Sequence[Chapter]) -> str:
     ]
     first = _figure(article.figure, folders[article.chapter]) if article.figure else None
     return environment.get_template(_TEMPLATE).render(article=article, first=first, chapters=shown)
+
+
+def _with_code(text: str) -> "Markup":
+    """A text, escaped, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _part(part: Part, folder: Path) -> dict[str, object]:
@@ -96,14 +110,16 @@ def _figure(figure: Figure, folder: Path) -> dict[str, str]:
 def _table(table: Table, folder: Path) -> dict[str, object]:
     with (folder / table.file).open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
-    columns = []
+    columns, kinds = [], []
     for name in table.columns:
         cells = [table.words.get(line[name], line[name]) for line in lines]
         columns.append(format_column(cells, has_own_digits=name in table.own_digits))
+        kinds.append("number" if is_numeric(cells) else "text")
     rows = list(zip(*columns, strict=True))
     return {
         "caption": table.caption,
         "header": list(table.columns.values()),
+        "kinds": kinds,
         "rows": rows[: table.most_rows],
         "num_more": max(0, len(rows) - table.most_rows),
         "name": table.file,

@@ -45,7 +45,7 @@ class Table:
     file: str
     caption: str
     columns: dict[str, str]
-    most_rows: int = 50
+    most_rows: int = 20
     words: dict[str, str] = field(default_factory=dict)
     own_digits: tuple[str, ...] = ()
 
