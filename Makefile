@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all run scm install test lint ui advice undo-advice sync verify reproduce reference chaos fuzz lock evidence clean help
+.PHONY: all run scm install test lint ui experiments advice undo-advice sync verify reproduce reference chaos fuzz lock evidence clean help
 
 all: install run ## install everything, run the pipeline, say what it found
 
@@ -52,6 +52,9 @@ lint: $(INSTALLED) ## format, and fix what can be fixed
 
 ui: $(INSTALLED) ## MLflow, with links to the trainings; PORT=5001 where 5000 is taken
 	@python -m sftcore ui --port $(or $(PORT),5000)
+
+experiments: $(INSTALLED) ## DVC's experiments with the headline numbers and the parameters that differ
+	@dvc exp show --only-changed --drop '^(sftcore|stages|studies|data/|models/|reports/|requirements)'
 
 advice: $(INSTALLED) ## write what the study confirmed into params.yaml
 	@python -m sftcore advice

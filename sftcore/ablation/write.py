@@ -5,6 +5,7 @@ from typing import Any
 
 from sftcore.ablation import figures, stability_figures
 from sftcore.ablation.curves import curves_figure, curves_table
+from sftcore.ablation.effects import FAILED
 from sftcore.ablation.plan import CONFIRM
 from sftcore.ablation.sections import row_means, study_parts
 from sftcore.ablation.stability import stability_words
@@ -137,10 +138,15 @@ def _draw(study: Study, num_classes: int) -> dict[str, bytes]:
 
 
 def _headline(study: Study) -> dict[str, float]:
-    """What DVC's tables show: the recipe over the features as they are; more is better."""
+    """What DVC's tables show: the recipe over the features as they are; more is better.
+
+    Nothing where it failed in a replicate: a mean over the others would flatter it.
+    """
     worth = study.findings.worth
     own = (worth["row"] == BASELINE_ROW) & (worth["metric"] == study.findings.metric)
     line = worth[own].iloc[0]
+    if line["verdict"] == FAILED:
+        return {}
     values = [line["difference"], line["low"], line["high"]]
     if study.findings.metric == "loss":
         values = [-line["difference"], -line["high"], -line["low"]]

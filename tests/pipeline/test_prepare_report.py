@@ -74,7 +74,8 @@ def test_everything_is_shown_safely_and_the_same_twice(hostile: Path) -> None:
     assert digests() == before
     parts = {part.title: part for part in read_parts(REPORT)}
     assert list(parts) == [
-        "Pictures and classes", "What the test split can show", "Pictures of every class", "Near-duplicates",
+        "Pictures and classes", "What the test split can show", "Pictures of every class",
+        "Near-duplicates",
         "Refused pictures",
     ]  # fmt: skip
     refused = pd.read_csv(REPORT / "refused.csv")

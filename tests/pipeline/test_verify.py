@@ -63,7 +63,7 @@ def comment(path: Path) -> None:
         ("reports/ablation/cells.csv", Path.unlink, "cells.csv: missing"),
         ("reports/ablation/cells.csv", add, "extra.txt: was not written by the pipeline"),
         ("data/mine/circle/000.png", flip, "000.png: sha256 is"),
-        ("sftcore/foundations/errors.py", comment, "errors.py: md5 is"),
+        ("sftcore/foundations/errors.py", comment, "sftcore/foundations: differs from"),
     ],
 )
 def test_what_was_changed_is_named(
