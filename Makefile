@@ -56,7 +56,7 @@ ui: $(INSTALLED) ## MLflow, with links to the trainings; PORT=5001 where 5000 is
 experiments: $(INSTALLED) ## DVC's experiments with the headline numbers and the parameters that differ
 	@dvc exp show --only-changed --drop '^(sftcore|stages|studies|data/|models/|reports/|requirements)'
 
-advice: $(INSTALLED) ## write what the study confirmed into params.yaml
+advice: $(INSTALLED) ## write the study's advice into params.yaml
 	@python -m sftcore advice
 
 undo-advice: $(INSTALLED) ## put the values back that `make advice` changed

@@ -7,7 +7,7 @@ from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED, trained_rows
 from sftcore.metrics.intervals import failure_bound
 from sftcore.reporting.parts import Figure, Part, Table
-from sftcore.settings.grids import ROW_WORDS, AblationParams, Changes
+from sftcore.settings.grids import COMPOSED_ROW, ROW_WORDS, AblationParams, Changes
 
 _QUESTIONS = {
     "worth": "Is fine-tuning worth it?",
@@ -23,7 +23,7 @@ _COMPARED = {
     "verdict": "verdict", "visible": "visible from", "num_failed": "failed",
     "num_on_last_epoch": "best at end",
 }  # fmt: skip
-_INTERVAL = "Intervals speak of new pictures and new seeds (corrected resampled t)."
+_INTERVAL = "Lines: intervals for new pictures and new seeds (corrected resampled t), each at"
 
 
 def study_parts(study: Study, ablation: AblationParams, intro: str) -> list[Part]:
@@ -63,7 +63,8 @@ def _worth(study: Study) -> Part:
         (
             Figure(
                 "worth.png",
-                f"Difference from logistic regression on the frozen features. {_INTERVAL}",
+                f"Difference from logistic regression on the frozen features. {_INTERVAL} "
+                f"{study.findings.confidence:.0%}.",
                 "worth.csv",
             ),
         ),
@@ -119,23 +120,33 @@ def _overfitting(study: Study) -> Part:
 
 
 def _effects(study: Study, ablation: AblationParams) -> Part:
-    num_replicates = ablation.chosen.confirm.num_replicates
+    num_replicates, error = ablation.chosen.confirm.num_replicates, 1 - ablation.confidence
+    is_composed = COMPOSED_ROW in set(study.findings.effects["row"])
+    together = ", and all of them at once (composed)" if is_composed else ""
     return Part(
         "The confirmation",
         (
-            f"The best rows of the screen, and all of them at once (composed), on top of your "
-            f"recipe in {num_replicates} replicates that the screen never saw. Verdict, p value "
-            "and interval are of one test, and hold for all rows of a metric together (Holm); the "
-            f"verdict is by {ablation.metric.replace('_', ' ')}.",
+            f"The best rows of the screen{together}, on top of your recipe in {num_replicates} "
+            "replicates that the screen never saw. Verdict and p value allow for the number of "
+            f"confirmed rows (Holm, error {error:.0%} in all), by "
+            f"{ablation.metric.replace('_', ' ')}. Each interval stands at the level of its step "
+            f"and leaves zero out exactly where its p is below {error:.0%}; intervals of several "
+            "rows or metrics do not hold jointly.",
             f"Where more than {MOST_ON_LAST_EPOCH:.0%} of the trainings of a row or of the recipe "
             "were best at their end, they may not have converged and there is no verdict.",
         ),
-        (Figure("effects.png", f"Difference from your recipe. {_INTERVAL}", "effects.csv"),),
+        (
+            Figure(
+                "effects.png",
+                f"Difference from your recipe. {_INTERVAL} the level in the table.",
+                "effects.csv",
+            ),
+        ),
         (
             Table(
                 "effects.csv",
                 "A line per row and metric.",
-                {**_COMPARED, "p_holm": "p"},
+                {**_COMPARED, "confidence": "level", "p_holm": "p"},
                 words=ROW_WORDS,
             ),
         ),
@@ -145,11 +156,11 @@ def _effects(study: Study, ablation: AblationParams) -> Part:
 def _data_size(study: Study) -> Part:
     words = []
     for law in study.laws:
-        support = "supports" if law.is_supported else "does not support"
+        support = "does not refute" if law.is_supported else "gives no leave to go beyond"
         words.append(
-            f"{ROW_WORDS.get(law.row, law.row)}: error falls as n^-{law.exponent.mean:.2f} "
-            f"[{law.exponent.low:.2f}, {law.exponent.high:.2f}], which {support} a word on twice "
-            "the data"
+            f"{ROW_WORDS.get(law.row, law.row)}: exponent b = {law.exponent.mean:+.2f} "
+            f"[{law.exponent.low:+.2f}, {law.exponent.high:+.2f}] (if the law holds), and the "
+            f"largest size {support} it"
         )
     return Part(
         "Does more data help?",
@@ -190,11 +201,13 @@ def _stability(study: Study, ablation: AblationParams) -> Part:
     return Part(
         "The stability map",
         (
-            f"Your recipe{base}, every rate with every answer in {grid.num_replicates} replicates. "
+            f"Starting from your recipe{base}, each answer put on top of it, every rate in "
+            f"{grid.num_replicates} replicates. "
             "Safe: in every replicate the last epoch is better than the head alone on pictures "
             "that had no say. Diverged: not finite, or the guard gave up. Collapsed: no better "
-            "than guessing on training pictures. No failure in so few replicates still allows a "
-            f"rate of failures of up to {bound:.0%}.",
+            "than guessing on training pictures. A cell with no failure in so few replicates "
+            f"still allows a rate of failures of up to {bound:.0%} (one-sided "
+            f"{ablation.confidence:.0%}).",
         ),
         (
             Figure(
@@ -248,7 +261,7 @@ def _screen(study: Study, ablation: AblationParams) -> Part:
 def _curves(study: Study) -> Part:
     return Part(
         "Every training of the study",
-        ("The confirmed rows by epoch, and all cells as a table.",),
+        ("The confirmed rows by epoch; and all cells, with the simpler rows to beat.",),
         (
             Figure(
                 "curves.png", "Loss by epoch on training and choosing pictures; means over "
@@ -258,7 +271,7 @@ def _curves(study: Study) -> Part:
         (
             Table(
                 "cells.csv",
-                "A line per training.",
+                "A line per training, or per row to beat that needs none.",
                 {
                     "family": "family", "row": "row", "replicate": "replicate", "status": "status",
                     "chosen": "chosen", "loss": "loss", "accuracy": "accuracy",

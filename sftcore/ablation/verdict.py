@@ -101,7 +101,7 @@ def worth_sentence(worth: pd.DataFrame, row: str, metric: str) -> str:
     if line["verdict"] == WORSE:
         return f"Fine-tuning is worth {value} {unit}: the features as they are do better."
     if line["verdict"] == FAILED:
-        return f"Fine-tuning failed in {_failed(line)}: the features as they are do better."
+        return f"Fine-tuning failed in {_failed(line)}: no gain over the features is claimed."
     if line["verdict"] == UNCONVERGED:
         return f"Fine-tuning's worth: {_unconverged(line)}"
     text = f"No gain seen over the features as they are: {value} {unit.removesuffix(' of loss')}"
@@ -157,11 +157,11 @@ def _failures(found: Findings) -> str:
 def _more_data(growth: Growth | None, laws: list[PowerLaw]) -> str:
     if growth is None:
         return ""
-    text = f"From {growth.fraction:.0%} to all pictures: accuracy {_signed(growth.gain)}"
+    text = f"From {growth.fraction:.0%} to all: accuracy {_signed(growth.gain)}"
     law = next((law for law in laws if law.row == BASELINE_ROW), None)
     if law is None or not law.is_supported:
         return f"{text}; beyond that nothing can be said."
-    return f"{text}; twice as many: {_signed(law.doubling)}."
+    return f"{text}; doubled, by power law: {_signed(law.doubling)}."
 
 
 def advise(found: Findings) -> tuple[dict[str, Any], str]:

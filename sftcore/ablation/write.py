@@ -106,8 +106,8 @@ def _intro(
         f"new parts of the {num_pool} training and validation pictures of {num_classes} classes: "
         f"about {num_train:.0f} to learn from, some that choose epochs and strengths, and about "
         f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
-        f"Intervals hold at {ablation.confidence:.0%} for new pictures and new seeds (corrected "
-        "resampled t). The test split was not read."
+        f"Intervals ({ablation.confidence:.0%}) are for new pictures and new seeds (corrected "
+        "resampled t; approximate, mostly too wide). The test split was not read."
     )
     return text if precision == FULL else f"{text} Updates were computed in {precision}."
 
@@ -159,10 +159,11 @@ def _metrics(study: Study) -> dict[str, Any]:
     found = study.findings
     worth = found.worth[found.worth["row"] == BASELINE_ROW].set_index("metric")
     metrics: dict[str, Any] = {
-        "worth": {
+        "difference_from_features": {
             metric: _numbers(worth.loc[metric, "difference"], worth.loc[metric, "low"],
                              worth.loc[metric, "high"])
             for metric in ("loss", "accuracy")
+            if worth.loc[metric, "verdict"] != FAILED  # a mean over the others flatters it
         },
         "overfitting": {
             "loss_rise": _of(found.rise),

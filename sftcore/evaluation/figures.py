@@ -126,7 +126,7 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
         axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")
     axes[0, 0].set_ylim(0, 1.05)
     figure.suptitle("Accuracy and loss by split; their difference is the generalisation gap")
-    note(figure, _COVERS)
+    note(figure, "line: resamples of the split's own pictures; only test speaks of new ones")
     return to_png(figure)
 
 

@@ -17,14 +17,14 @@ def results_parts(metrics: Mapping[str, Any]) -> list[Part]:
         f"Intervals ({confidence:.0%}) speak of new test pictures for this one model: a bootstrap "
         "by groups of near-duplicates."
     )
-    parts = [_first(metrics, covers), _gap(metrics, covers), _calibration(metrics)]
+    parts = [_first(metrics, covers), _gap(metrics), _calibration(metrics)]
     return [*parts, *_classes(covers)]
 
 
 def _first(metrics: Mapping[str, Any], covers: str) -> Part:
     test = metrics["test"]
     words = [
-        f"On {test['num_pictures']} test pictures, which nothing before has read: accuracy "
+        f"On {test['num_pictures']} test pictures, which had no say in this model: accuracy "
         f"{_interval(test, 'accuracy')}, balanced accuracy {_interval(test, 'balanced_accuracy')}, "
         f"macro F1 {_interval(test, 'macro_f1')}, loss {_interval(test, 'nll')} nats. {covers}"
     ]
@@ -48,7 +48,7 @@ def _first(metrics: Mapping[str, Any], covers: str) -> Part:
         (
             Table(
                 "baselines.csv",
-                "On the test split; low and high are of the accuracy.",
+                "On the test split; low and high: the interval of the accuracy.",
                 shown,
                 words={name: name.replace("_", " ") for name in names},
             ),
@@ -56,19 +56,21 @@ def _first(metrics: Mapping[str, Any], covers: str) -> Part:
     )
 
 
-def _gap(metrics: Mapping[str, Any], covers: str) -> Part:
+def _gap(metrics: Mapping[str, Any]) -> Part:
     gap = metrics["gap"]
     return Part(
         "From training to test pictures",
         (
-            "Accuracy on training pictures is "
-            f"{_signed(gap, 'train_minus_test_accuracy')} above that on test pictures. A gap says "
-            "that the training pictures are known by heart; whether that does harm is told by the "
-            "course of the validation loss and by the study.",
+            "Accuracy on training pictures minus that on test pictures: "
+            f"{_signed(gap, 'train_minus_test_accuracy')}. A gap shows that the model knows its "
+            "training pictures better than new ones; whether that does harm is told by the course "
+            "of the validation loss and by the study.",
         ),
         (
             Figure(
-                "generalization_gap.png", f"Accuracy and loss by split. {covers}",
+                "generalization_gap.png",
+                "Accuracy and loss by split. Intervals resample each split's own pictures by "
+                "groups; only those of the test split speak of new pictures.",
                 "generalization_gap.csv",
             ),
         ),

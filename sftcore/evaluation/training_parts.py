@@ -25,12 +25,12 @@ def training_parts(
         best_epoch: of least validation loss, or most of another metric.
         figures: names of the PNG files that were drawn.
     """
-    last = history.iloc[-1]
+    last, num_head = history.iloc[-1], int((history["phase"] == "head").sum())
     words = (
-        f"{len(history)} epochs, epoch 0 being the head alone. Validation chose: {chosen} "
-        f"(the best epoch was {best_epoch}). At the end the loss is {last['train_loss']:.3f} on "
-        f"training pictures and {last['val_loss']:.3f} on validation pictures, as plain "
-        "cross-entropy of plain pictures.",
+        f"Epochs of the head alone: {num_head}; of the trained blocks with it: "
+        f"{len(history) - num_head}. Validation chose: {chosen} (the best epoch was {best_epoch}). "
+        f"After the last epoch the loss is {last['train_loss']:.3f} on training pictures and "
+        f"{last['val_loss']:.3f} on validation pictures, as plain cross-entropy of plain pictures.",
         f"The guard answered {len(incidents)} incidents."
         if len(incidents)
         else "The guard saw nothing to answer.",

@@ -180,7 +180,7 @@ def _refused_part(
         "refused.csv", "Every refused picture and why.",
         {"id": "picture", "label": "class", "reason": "reason", "detail": "detail"},
     )  # fmt: skip
-    text = (f"{len(audit):,} pictures were refused.",)
+    text = (f"Refused pictures: {len(audit):,}.",)
     return Part("Refused pictures", text, figures, (table,), is_folded=True)
 
 

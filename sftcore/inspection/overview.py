@@ -62,7 +62,7 @@ def overview_sentences(summary: Mapping[str, Any]) -> list[str]:
         f"Near-duplicates: {near['num_pictures']:,} pictures in {groups}, the "
         f"largest of {near['largest_group']:,}; no group crosses splits."
         if near["num_groups"]
-        else "Near-duplicates: none found.",
+        else "Near-duplicates: none found (or not looked for).",
     ]
 
 

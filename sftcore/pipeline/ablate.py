@@ -8,6 +8,7 @@ from functools import partial
 import pandas as pd
 
 from sftcore.ablation.cells import CELL_THREADS, CellResult
+from sftcore.ablation.effects import FAILED
 from sftcore.ablation.plan import Cell
 from sftcore.ablation.run import check_cells, run_cells
 from sftcore.ablation.study import Study, conduct
@@ -89,6 +90,7 @@ def headline(study: Study) -> dict[str, float]:
     """The study's own numbers for MLflow: what fine-tuning is worth, what over-fitting costs."""
     found = study.findings
     worth = found.worth[found.worth["row"] == BASELINE_ROW]
+    worth = worth[worth["verdict"] != FAILED]
     numbers = {
         f"study/worth_{line['metric']}{end}": float(line[column])
         for _, line in worth.iterrows()

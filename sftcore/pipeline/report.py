@@ -12,7 +12,7 @@ from sftcore.pipeline.paths import (
     PREPARED,
     REPORT,
 )
-from sftcore.pipeline.summary import answers
+from sftcore.pipeline.summary import NUM_WITHOUT_STUDY, answers
 from sftcore.reporting.page import Article, Chapter, render_page
 from sftcore.reporting.parts import Figure, read_parts
 from sftcore.settings.sections import Params
@@ -55,21 +55,26 @@ def _article() -> Article:
         data = read_json(PREPARED / "summary.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `dvc repro`") from error
-    splits = data["splits"]
+    splits, found = data["splits"], answers()
     figure = Figure(
         "baselines.png",
-        "The fine-tuned model beside what needs no fine-tuning, on test pictures that nothing else "
-        "has read. Lines: intervals over new test pictures, for this one model.",
+        "The fine-tuned model beside what needs no fine-tuning, on test pictures that had no "
+        "say in it. Lines: intervals over new test pictures, for this one model.",
         "baselines.csv",
     )
     return Article(
         title=f"Fine-tuning on {data['num_pictures']} pictures of {data['num_classes']} classes",
         question=(
-            f"Is it worth fine-tuning {model['backbone']} on these pictures, does it over-fit, "
-            f"what helps, and which learning rates are safe? Trained on {splits['train']}, chosen "
-            f"on {splits['val']} and tested on {splits['test']} pictures."
+            f"{_question(found, model['backbone'])} Trained on {splits['train']}, chosen on "
+            f"{splits['val']} and tested on {splits['test']} pictures."
         ),
-        answers=answers(),
+        answers=found,
         figure=figure,
         chapter=_TEST,
     )
+
+
+def _question(found: list[str], backbone: str) -> str:
+    if len(found) <= NUM_WITHOUT_STUDY:
+        return f"How well does {backbone}, fine-tuned on these pictures, do on the test split?"
+    return f"Is it worth fine-tuning {backbone} on these pictures, does it over-fit, what helps?"

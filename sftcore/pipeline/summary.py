@@ -7,6 +7,7 @@ from sftcore.foundations.errors import DataError
 from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT, REPORT
 
 MOST_LINES = 6
+NUM_WITHOUT_STUDY = 2  # sentences where the study was left out
 
 
 def summarize() -> list[str]:
@@ -30,11 +31,21 @@ def answers() -> list[str]:
         verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `make`") from error
-    names = ["worth", "overfitting", "helped", "advice", "more_data", "stable"]
+    names = ["worth", "overfitting", "helped", "advice", "failures", "more_data", "stable"]
     if not verdict["settings"]:
         names.remove("advice")
+    first = _test_accuracy(metrics["test"])
     found = [verdict[name] for name in names if verdict[name]]
-    return [_test_accuracy(metrics["test"]), *found][:MOST_LINES]
+    return [first, *(found or [_worth_on_test(metrics["worth"])])][:MOST_LINES]
+
+
+def _worth_on_test(worth: dict[str, float]) -> str:
+    """What stands in for the answer of a study that was left out: one model on one split."""
+    value, low, high = (worth[f"test_accuracy{end}"] for end in ("", "_low", "_high"))
+    return (
+        f"Over logistic regression on its features, on test: accuracy {value:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}]."
+    )
 
 
 def _test_accuracy(test: dict[str, Any]) -> str:

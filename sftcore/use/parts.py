@@ -116,9 +116,10 @@ def _coverage_part(fixed: Fixed) -> Part:
             f"The threshold is fixed on the {decision.num_val} validation pictures "
             f"({decision.num_val_groups} groups of near-duplicates), which also chose the epoch "
             "and the temperature; pictures without any say would make the promise exact.",
-            f"With so many pictures the coverage is expected between {rule.expected_low:.3f} and "
-            f"{rule.expected_high:.3f} ({decision.confidence:.0%} of draws). On the test pictures "
-            f"it was {rule.test}, with {rule.test_mean_labels:.2f} labels in a set.",
+            f"With so many pictures the true coverage lies between {rule.expected_low:.3f} and "
+            f"{rule.expected_high:.3f} in {decision.confidence:.0%} of draws, if pictures are "
+            "independent; the test pictures add luck of their own. On them it was "
+            f"{rule.test}, with {rule.test_mean_labels:.2f} labels in a set.",
         ),
         figures=(
             Figure(

@@ -241,7 +241,7 @@ def test_more_data_is_what_was_measured_and_further_only_if_supported() -> None:
     assert write_verdict(found)["more_data"] == ""
     text = write_verdict(replace(found, growth=growth, laws=[law(True)]))["more_data"]
     assert (
-        "From 50% to all pictures: accuracy +0.050 [+0.030, +0.070]; twice as many: +0.020" in text
+        "From 50% to all: accuracy +0.050 [+0.030, +0.070]; doubled, by power law: +0.020" in text
     )
     for laws in ([law(False)], [], [law(True, row="probe")]):
         text = write_verdict(replace(found, growth=growth, laws=laws))["more_data"]

@@ -77,7 +77,7 @@ def test_reasons_and_groups_are_counted() -> None:
 
 def test_nothing_refused_and_nothing_alike_is_said_too() -> None:
     sentences = overview_sentences(summary({"a": (3, 1, 1), "b": (3, 1, 1)}))
-    assert sentences == ["Refused: no picture.", "Near-duplicates: none found."]
+    assert sentences == ["Refused: no picture.", "Near-duplicates: none found (or not looked for)."]
 
 
 def test_the_smallest_class_comes_first_and_equals_by_name() -> None:
