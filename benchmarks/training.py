@@ -11,7 +11,7 @@ import torch
 
 from sftcore.data.portions import Portion
 from sftcore.data.store import Store
-from sftcore.evaluation.predict import predict_probabilities
+from sftcore.evaluation.predict import look_at
 from sftcore.metrics.intervals import paired_interval
 from sftcore.recipe import train
 from sftcore.settings.sections import Params
@@ -54,9 +54,9 @@ def train_and_test(
     network.source_head = None  # Co-Tuning's second classifier is no part of the model
     network.load_state_dict(trained.result.chosen_state)
     test = store.split("test")
-    probability = predict_probabilities(
+    probability = look_at(
         network.eval(), store.images[test], mean=record.mean, std=record.std, device=str(device)
-    )
+    ).probability
     right = float((probability.argmax(axis=1) == store.labels[test]).mean())
     return Measured(trained.result, probability, right)
 

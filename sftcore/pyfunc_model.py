@@ -57,7 +57,7 @@ class BadInput(MlflowException):
 
     @message.setter
     def message(self, _: str) -> None:
-        pass
+        """MLflow writes its longer text here before it answers; the reason stays as it is."""
 
 
 class ClassifierModel(PythonModel):
@@ -87,7 +87,7 @@ class ClassifierModel(PythonModel):
         The hint of the input is one that MLflow makes no schema of; what else is taken stands at
         the top of this file.
         """
-        from sftcore.evaluation.predict import predict_probabilities
+        from sftcore.evaluation.predict import look_at
         from sftcore.use.requests import read_request
 
         with self.lock, _num_threads(self.record.num_threads):
@@ -95,9 +95,9 @@ class ClassifierModel(PythonModel):
                 images = read_request(model_input, self.decoding)
             except DataError as error:
                 raise BadInput(str(error)) from error
-            probability = predict_probabilities(
+            probability = look_at(
                 self.network, images, mean=self.record.mean, std=self.record.std
-            )
+            ).probability
         classes = self.record.classes
         labels = {LABEL: [classes[k] for k in probability.argmax(axis=1)]}
         columns = dict(zip(probability_columns(classes), probability.T, strict=True))

@@ -136,7 +136,6 @@ def look_at(
     *,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
-    batch_size: int = PREDICT_BATCH_SIZE,
     device: str = "cpu",
 ) -> Seen:
     """Features and class probabilities of pictures.
@@ -149,70 +148,29 @@ def look_at(
         images: uint8 [N, S, S, 3], at least one.
         mean: per channel, of the model's record.
         std: per channel, of the model's record.
-        batch_size: pictures at a time.
         device: where the network is.
     """
-    parts = list(_look(network, images, mean, std, batch_size, device))
+    parts = []
+    for count, batch in _equal_batches(images):
+        pictures = normalize(to_unit_range(batch, torch.device(device)), mean, std)
+        features = network.run_blocks(pictures, 0, len(network.blocks))
+        probability = probabilities(network.head(features))
+        parts.append((features[:count], probability[:count].cpu().numpy()))
     return Seen(
         torch.cat([features for features, _ in parts]),
         np.concatenate([probability for _, probability in parts]),
     )
 
 
-def _look(
-    network: Network,
-    images: np.ndarray,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    batch_size: int,
-    device: str,
-) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-    for count, batch in _equal_batches(images, batch_size):
-        pictures = normalize(to_unit_range(batch, torch.device(device)), mean, std)
-        features = network.run_blocks(pictures, 0, len(network.blocks))
-        probability = probabilities(network.head(features))
-        yield features[:count], probability[:count].cpu().numpy()
-
-
-def _equal_batches(images: np.ndarray, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+def _equal_batches(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Batches of one shape, each with the number of pictures that are asked for."""
-    for start in range(0, len(images), batch_size):
-        batch = np.array(images[start : start + batch_size])  # torch wants memory of its own
-        missing = batch_size - len(batch)
+    for start in range(0, len(images), PREDICT_BATCH_SIZE):
+        batch = np.array(images[start : start + PREDICT_BATCH_SIZE])  # torch wants its own memory
+        missing = PREDICT_BATCH_SIZE - len(batch)
         yield (
             len(batch),
             np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch,
         )
-
-
-@torch.no_grad()
-def predict_probabilities(
-    network: Network,
-    images: np.ndarray,
-    *,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    batch_size: int = PREDICT_BATCH_SIZE,
-    device: str = "cpu",
-) -> np.ndarray:
-    """Class probabilities of pictures, float32 [N, C]; see :func:`look_at`."""
-    parts = _look(network, images, mean, std, batch_size, device)
-    return np.concatenate([probability for _, probability in parts])
-
-
-def pooled_features(
-    network: Network,
-    images: np.ndarray,
-    *,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    batch_size: int = PREDICT_BATCH_SIZE,
-    device: str = "cpu",
-) -> torch.Tensor:
-    """What the backbone says of pictures, before the head, float32 [N, D]; see :func:`look_at`."""
-    return look_at(
-        network, images, mean=mean, std=std, batch_size=batch_size, device=device
-    ).features
 
 
 def predictions_table(

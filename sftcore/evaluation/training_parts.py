@@ -51,10 +51,10 @@ def training_parts(
 
 
 def _candidates(figures: Sequence[str]) -> Part:
-    drawn = "wise_ft.png" in figures
+    line = Figure("wise_ft.png", "From the trained head to the trained network.", "candidates.csv")
     return Part(
         "What it could have ended with",
-        figures=(Figure("wise_ft.png", "From the trained head to the trained network."),) * drawn,
+        figures=(line,) if line.file in figures else (),
         tables=(
             Table(
                 "candidates.csv",

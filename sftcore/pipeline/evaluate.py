@@ -16,7 +16,6 @@ from sftcore.evaluation.predict import (
     Seen,
     load_model,
     look_at,
-    pooled_features,
     predictions_table,
 )
 from sftcore.evaluation.report import write_report
@@ -134,10 +133,10 @@ def _rows_to_beat(
             f"{MODEL} began with {began[0]} ({began[1]}), and params.yaml names {model.backbone} "
             f"({start.record.origin}): run `dvc repro finetune`"
         )
-    features = pooled_features(
+    features = look_at(
         start.network.eval(), store.images,
         mean=start.record.mean, std=start.record.std, device=device,
-    )  # fmt: skip
+    ).features  # fmt: skip
     labels = torch.from_numpy(store.labels).to(device)
     train, val, test = (
         torch.from_numpy(store.split(name)).to(device) for name in ("train", "val", "test")

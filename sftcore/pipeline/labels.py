@@ -5,7 +5,7 @@ import torch
 
 from sftcore.data.loader import split_batches
 from sftcore.data.store import Store, open_store
-from sftcore.evaluation.predict import pooled_features
+from sftcore.evaluation.predict import look_at
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.inspection.label_report import write_label_report
@@ -66,7 +66,7 @@ def frozen_features(params: Params, store: Store, device: torch.device) -> torch
     with show_progress("labels", len(rows), "pictures") as progress:
         for chunk in split_batches(rows, _CHUNK):
             pictures = np.asarray(store.images[chunk])
-            parts.append(pooled_features(network, pictures, mean=record.mean, std=record.std,
-                                         device=str(device)))  # fmt: skip
+            seen = look_at(network, pictures, mean=record.mean, std=record.std, device=str(device))
+            parts.append(seen.features)
             progress.advance(len(chunk))
     return torch.cat(parts)

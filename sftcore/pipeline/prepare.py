@@ -6,7 +6,7 @@ from textwrap import wrap
 
 import pandas as pd
 
-from sftcore.data.decode import Colour, Refused, decode, fit_square
+from sftcore.data.decode import Decoding, Refused, decode_square
 from sftcore.data.prepare import prepare
 from sftcore.data.sources import read_source
 from sftcore.data.store import SAMPLES_FILE, open_store
@@ -32,14 +32,18 @@ def prepare_and_show(data: DataParams) -> list[str]:
         DataError: the source cannot be used, or a limit is passed.
         OutputError: the output does not fit on the disk.
     """
-    background = (data.background[0], data.background[1], data.background[2])
+    decoding = Decoding(
+        data.image_size,
+        data.max_pixels,
+        (data.background[0], data.background[1], data.background[2]),
+    )
     summary = prepare(
         source=data.source,
         path=Path(data.path),
         table=data.table,
-        image_size=data.image_size,
-        background=background,
-        max_pixels=data.max_pixels,
+        image_size=decoding.image_size,
+        background=decoding.background,
+        max_pixels=decoding.max_pixels,
         max_refused_fraction=data.max_refused_fraction,
         min_pictures_per_class=data.min_pictures_per_class,
         near_duplicate_distance=data.near_duplicate_distance,
@@ -60,7 +64,7 @@ def prepare_and_show(data: DataParams) -> list[str]:
         open_store(PREPARED, ("train", "val")),
         summary,
         audit,
-        _read_again(data, background, audit, refused_to_show(audit, split_of)),
+        _read_again(data, decoding, audit, refused_to_show(audit, split_of)),
         splits[is_test].groupby("group").size().tolist(),
     )
     wrapped = [
@@ -72,13 +76,13 @@ def prepare_and_show(data: DataParams) -> list[str]:
 
 
 def _read_again(
-    data: DataParams, background: Colour, audit: pd.DataFrame, ids: Iterable[str]
+    data: DataParams, decoding: Decoding, audit: pd.DataFrame, ids: Iterable[str]
 ) -> list[RefusedPicture]:
     """The first of these refused pictures, which the prepared data do not hold, from their source.
 
     Args:
         data: where they are.
-        background: around oblong pictures.
+        decoding: that the others were prepared with.
         audit: columns id and reason.
         ids: of pictures that could be opened.
     """
@@ -90,9 +94,8 @@ def _read_again(
     for item in read_source(data.source, Path(data.path), data.table):
         if item.id in wanted:
             try:
-                picture = decode(item.read(), max_pixels=data.max_pixels, background=background)
+                square = decode_square(item.read(), decoding)
             except Refused:  # it has changed since it was opened
                 continue
-            square = fit_square(picture, data.image_size, background)
-            shown.append(RefusedPicture(item.id, reason[item.id], square))
+            shown.append(RefusedPicture(item.id, reason[item.id], square.pixels))
     return shown

@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.tracking.address import Address, find_run
@@ -15,9 +14,6 @@ from sftcore.tracking.linking import link
 from sftcore.tracking.notes import CELLS_TITLE, put_section
 from sftcore.tracking.store import connect
 from sftcore.tracking.writing import Measurement, write_metrics, write_params
-
-if TYPE_CHECKING:
-    pass
 
 
 class Delivery:

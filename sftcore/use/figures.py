@@ -9,6 +9,7 @@ from sftcore.evaluation.drawing import (
     ORANGE,
     SPLIT_COLOURS,
     new_figure,
+    note,
     own_style,
     to_png,
 )
@@ -40,6 +41,7 @@ def coverage_figure(table: pd.DataFrame, wanted: float) -> bytes:
     right.plot(table["coverage"], table["mean_labels"], color=BLUE, marker="o", linewidth=1)
     right.axvline(wanted, color=ORANGE, linewidth=1)
     right.set(xlabel="coverage wanted", ylabel="labels in a set, mean", title="What it costs")
+    note(figure, "bars: intervals over new test pictures, for this one model and threshold")
     return to_png(figure)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sftcore.evaluation.predict import load_model, predict_probabilities, save_model
+from sftcore.evaluation.predict import load_model, look_at, save_model
 from sftcore.foundations.errors import TrackingError
 from sftcore.foundations.repository import repository_root
 from sftcore.models.network import build_start
@@ -362,5 +362,5 @@ def test_the_model_loads_elsewhere_without_pickle_and_answers_the_same(root: Pat
     )
     assert Path(done.stdout.split()[-1]).parts[-3:] == ("code", "sftcore", "__init__.py")
     network, record = load_model(root / "finetuned")
-    expected = predict_probabilities(network, images, mean=record.mean, std=record.std)
+    expected = look_at(network, images, mean=record.mean, std=record.std).probability
     np.testing.assert_array_equal(np.load(root / "answer.npy"), expected)

@@ -12,7 +12,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from sftcore.data.store import Store
-from sftcore.evaluation.predict import pooled_features
+from sftcore.evaluation.predict import look_at
 from sftcore.foundations.artifacts import write_tensors
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.models.network import build_start
@@ -62,7 +62,8 @@ def parts(trained: Trained, store: Store) -> dict[str, tuple[torch.Tensor, torch
         dropout=0.0, seed=0, device=CPU,
     )  # fmt: skip
     record = trained.start.record
-    features = pooled_features(start.network.eval(), store.images, mean=record.mean, std=record.std)
+    network = start.network.eval()
+    features = look_at(network, store.images, mean=record.mean, std=record.std).features
     labels = torch.from_numpy(store.labels)
     return {name: (features[store.split(name)], labels[store.split(name)])
             for name in ("train", "val")}  # fmt: skip

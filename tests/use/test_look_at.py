@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from sftcore.evaluation.predict import PREDICT_BATCH_SIZE, look_at, predict_probabilities
+from sftcore.evaluation import predict
+from sftcore.evaluation.predict import PREDICT_BATCH_SIZE, look_at
 from sftcore.models.network import build_start
 
 
 @pytest.mark.parametrize("backbone", ["timm/test_efficientnet", "torchvision/resnet18"])
-def test_bits_are_those_of_the_picture_alone(backbone: str) -> None:
+def test_bits_are_those_of_the_picture_alone(
+    backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = build_start(
         backbone=backbone, weights="none", num_classes=5, image_size=64, dropout=0.1, seed=0,
         device=torch.device("cpu"),
@@ -23,8 +26,9 @@ def test_bits_are_those_of_the_picture_alone(backbone: str) -> None:
     np.testing.assert_array_equal(mixed.probability, everything.probability[order])
     np.testing.assert_array_equal(mixed.features, everything.features[order])
     for few in (1, 2, 31, 33):
-        found = predict_probabilities(network, images[:few], **look)
+        found = look_at(network, images[:few], **look).probability
         np.testing.assert_array_equal(found, everything.probability[:few])
     # The test would catch it: another shape of the batch does give other digits.
-    other = predict_probabilities(network, images, batch_size=1, **look)
+    monkeypatch.setattr(predict, "PREDICT_BATCH_SIZE", 1)
+    other = look_at(network, images, **look).probability
     assert (other != everything.probability).any()

@@ -13,6 +13,10 @@ LABELS = ("label", "class", "labels", "category", "target", "fine_label", "coars
 LABEL_NAMES = ("label_name", "class_name", "label_text")
 
 
+class MissingColumn(DataError):
+    """A table has no column for the pictures, or none for the labels."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """Names of columns as the table spells them; empty where there is none."""
@@ -43,7 +47,8 @@ def find_columns(
         class_labels: columns that hold classes by their type, with the names of the classes.
 
     Raises:
-        DataError: no picture or label column, or several that could be it.
+        MissingColumn: no picture or label column.
+        DataError: several columns that could be it.
     """
     named = {name.strip().lower(): name for name in reversed(names)}
     picture = _one(list(pictures), "picture", place) or _named(named, PICTURES, "picture", place)
@@ -55,7 +60,7 @@ def find_columns(
     )  # fmt: skip
     missing = [name for name, found in (("path", picture), ("label", label)) if not found]
     if missing:
-        raise DataError(
+        raise MissingColumn(
             f"{place} lacks the column{'s' * (len(missing) > 1)} {' and '.join(missing)}; it has "
             f"{', '.join(names)}. Wanted: path (or {', '.join(PICTURES[1:5])}), label (or class), "
             "and if you like split and group"

@@ -7,6 +7,7 @@ Parquet files that the hub hands out.
 import json
 import re
 
+from sftcore.data.sources.columns import MissingColumn
 from sftcore.data.sources.files import Tree
 from sftcore.data.sources.items import Layout, counted, listed
 from sftcore.data.sources.names import split_of_file
@@ -25,9 +26,7 @@ def _metadata(tree: Tree) -> list[str]:
     for name in (name for name in tree.names() if _METADATA.search(name)):
         try:
             read_rows(tree, name)
-        except DataError as error:
-            if "lacks the column" not in str(error):
-                raise
+        except MissingColumn:  # it tells something else of the pictures
             continue
         found.append(name)
     return found
