@@ -75,6 +75,11 @@ def prepare(
         )  # fmt: skip
         small.unlink()
         summary = summarize(judged, leaders, splits, refusals)
+        near = summary["near_duplicates"]
+        if near_duplicate_distance < 0:
+            near["are_not_sought"] = True
+        if any(item.group for item in judged.items):
+            near["hold_given_groups"] = True
         if contents.others:  # one line for all of them; no picture was lost
             summary["not_pictures"] = contents.others
             line = others_line(contents.others)

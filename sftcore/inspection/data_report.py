@@ -12,7 +12,7 @@ from sftcore.data.store import Store
 from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv
 from sftcore.foundations.tables import safe_cells
 from sftcore.inspection.choice import Shown, choose_groups, choose_of_classes
-from sftcore.inspection.overview import class_table, overview_sentences
+from sftcore.inspection.overview import class_table, groups_name, overview_sentences
 from sftcore.inspection.sheets import Cell, Layout, Row, draw_sheet, pack, wrap
 from sftcore.inspection.visible import (
     SplitSize,
@@ -129,10 +129,10 @@ def _classes_part(folder: Path, store: Store) -> Part:
 
 
 def _groups_part(folder: Path, store: Store, summary: Mapping[str, Any]) -> Part | None:
-    if not summary["near_duplicates"]["num_groups"]:
-        return None
     sizes = store.samples.groupby("group")["row"].transform("size")
     members = store.samples[sizes > 1].assign(size=sizes[sizes > 1])
+    if members.empty:
+        return None
     members = members.sort_values(["size", "group", "id"], ascending=[False, True, True])
     columns = ["group", "size", "split", "label", "id"]
     write_csv(folder / "near_duplicates.csv", safe_cells(members[columns]))
@@ -147,9 +147,10 @@ def _groups_part(folder: Path, store: Store, summary: Mapping[str, Any]) -> Part
     rows = pack(groups, _OF_GROUPS)
     files = _write_sheets(folder, "near_duplicates", rows, _ROWS_A_SHEET, _OF_GROUPS)
     num_open = int(members["group"].nunique())
-    num_test = summary["near_duplicates"]["num_groups"] - num_open
+    near = summary["near_duplicates"]
+    num_test = near["num_groups"] - num_open
     text = (
-        f"The {len(shown)} largest of {num_open:,} groups of near-duplicates in train and "
+        f"The {len(shown)} largest of {num_open:,} groups ({groups_name(near)}) in train and "
         f"validation, up to {_OF_GROUPS.num_columns} pictures of each with file name and class. "
         f"The {num_test:,} groups of the test split are not shown. A group is wholly in one split.",
     )

@@ -55,15 +55,35 @@ def overview_sentences(summary: Mapping[str, Any]) -> list[str]:
     """
     refused = sorted(summary["refused"].items(), key=lambda item: (-item[1], item[0]))
     listing = ", ".join(f"{count:,} {reason}" for reason, count in refused)
-    near = summary["near_duplicates"]
-    groups = f"{near['num_groups']:,} group{'s' * (near['num_groups'] > 1)}"
     return [
         f"Refused: {listing} (data/prepared/audit.csv)." if refused else "Refused: no picture.",
-        f"Near-duplicates: {near['num_pictures']:,} pictures in {groups}, the "
-        f"largest of {near['largest_group']:,}; no group crosses splits."
-        if near["num_groups"]
-        else "Near-duplicates: none found (or not looked for).",
+        _groups_sentence(summary["near_duplicates"]),
     ]
+
+
+def groups_name(near: Mapping[str, Any]) -> str:
+    """What keeps pictures together: near-duplicates, groups that the data name, or both.
+
+    Args:
+        near: of the summary.
+    """
+    names = ["near-duplicates"] * ("are_not_sought" not in near)
+    names += ["groups that the data name"] * ("hold_given_groups" in near)
+    return " and ".join(names) or "near-duplicates"
+
+
+def _groups_sentence(near: Mapping[str, Any]) -> str:
+    name = groups_name(near)
+    begin = f"{name[0].upper()}{name[1:]}"
+    if near["num_groups"]:
+        groups = f"{near['num_groups']:,} group{'s' * (near['num_groups'] > 1)}"
+        return (
+            f"{begin}: {near['num_pictures']:,} pictures in {groups}, the largest of "
+            f"{near['largest_group']:,}; no group crosses splits."
+        )
+    if "are_not_sought" in near:
+        return "Near-duplicates: not looked for (data.near_duplicate_distance: -1)."
+    return f"{begin}: none found."
 
 
 def _ends(table: pd.DataFrame) -> list[str]:

@@ -48,8 +48,7 @@ def visible_sentences(split: SplitSize) -> list[str]:
     worth = (
         ""
         if split.num_independent == split.num_pictures
-        else f", worth at least {split.num_independent:,} independent ones, as near-duplicates go "
-        "together"
+        else f", worth at least {split.num_independent:,} independent ones, as groups go together"
     )
     found = ", ".join(
         f"{_points(smallest_difference(split.num_independent, share))} at {share:.0%}"

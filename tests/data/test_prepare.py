@@ -49,6 +49,22 @@ def test_pictures_stand_in_the_order_of_the_samples(tmp_path: Path) -> None:
         assert store.classes[store.labels[row]] == kind
 
 
+def test_the_summary_says_what_keeps_pictures_together(tmp_path: Path) -> None:
+    source = write_folders(tmp_path / "set")
+    files = sorted(file.relative_to(source).as_posix() for file in source.rglob("*.png"))
+    lines = [f"{name},{name.partition('/')[0]},{'twins' * (n < 2)}" for n, name in enumerate(files)]
+    (source / "labels.csv").write_text("\n".join(["path,label,group", *lines]) + "\n")
+
+    def together(**changes: object) -> dict[str, object]:
+        return dict(
+            prepare(**PREPARE | changes, path=source, output=tmp_path / "out")["near_duplicates"]
+        )  # type: ignore[arg-type]
+
+    assert not {"are_not_sought", "hold_given_groups"} & together().keys()
+    off = together(source="table", near_duplicate_distance=-1)
+    assert (off["are_not_sought"], off["hold_given_groups"], off["num_groups"]) == (True, True, 1)
+
+
 def test_twice_the_same_bytes_also_when_files_were_made_in_another_order(tmp_path: Path) -> None:
     first = write_folders(tmp_path / "a")
     second = tmp_path / "b"

@@ -77,7 +77,25 @@ def test_reasons_and_groups_are_counted() -> None:
 
 def test_nothing_refused_and_nothing_alike_is_said_too() -> None:
     sentences = overview_sentences(summary({"a": (3, 1, 1), "b": (3, 1, 1)}))
-    assert sentences == ["Refused: no picture.", "Near-duplicates: none found (or not looked for)."]
+    assert sentences == ["Refused: no picture.", "Near-duplicates: none found."]
+
+
+@pytest.mark.parametrize(
+    ("near", "words"),
+    [
+        ({"are_not_sought": True}, "Near-duplicates: not looked for"),
+        ({"hold_given_groups": True, "num_groups": 1},
+         "Near-duplicates and groups that the data name: 3 pictures in 1 group"),
+        ({"hold_given_groups": True, "are_not_sought": True, "num_groups": 2},
+         "Groups that the data name: 3 pictures in 2 groups"),
+    ],
+)  # fmt: skip
+def test_what_keeps_pictures_together_is_called_what_it_is(
+    near: dict[str, Any], words: str
+) -> None:
+    counts = {"num_groups": 0, "num_pictures": 3, "largest_group": 3} | near
+    sentence = overview_sentences(summary({"a": (3, 1, 1)}, near_duplicates=counts))[1]
+    assert sentence.startswith(words)
 
 
 def test_the_smallest_class_comes_first_and_equals_by_name() -> None:
