@@ -12,7 +12,7 @@ from sftcore.pipeline.paths import (
     PREPARED,
     REPORT,
 )
-from sftcore.pipeline.summary import NUM_WITHOUT_STUDY, answers
+from sftcore.pipeline.summary import answers
 from sftcore.reporting.page import Article, Chapter, render_page
 from sftcore.reporting.parts import Figure, read_parts
 from sftcore.settings.sections import Params
@@ -53,9 +53,15 @@ def _article() -> Article:
     try:
         model = read_json(MODEL / "model.json")
         data = read_json(PREPARED / "summary.json")
+        verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `dvc repro`") from error
-    splits, found = data["splits"], answers()
+    splits, backbone = data["splits"], model["backbone"]
+    question = f"How well does {backbone}, fine-tuned on these pictures, do on the test split?"
+    if verdict["worth"]:  # a study was made
+        question = (
+            f"Is it worth fine-tuning {backbone} on these pictures, does it over-fit, what helps?"
+        )
     figure = Figure(
         "baselines.png",
         "The fine-tuned model beside what needs no fine-tuning, on test pictures that had no "
@@ -65,16 +71,10 @@ def _article() -> Article:
     return Article(
         title=f"Fine-tuning on {data['num_pictures']} pictures of {data['num_classes']} classes",
         question=(
-            f"{_question(found, model['backbone'])} Trained on {splits['train']}, chosen on "
-            f"{splits['val']} and tested on {splits['test']} pictures."
+            f"{question} Trained on {splits['train']}, chosen on {splits['val']} and tested on "
+            f"{splits['test']} pictures."
         ),
-        answers=found,
+        answers=answers(),
         figure=figure,
         chapter=_TEST,
     )
-
-
-def _question(found: list[str], backbone: str) -> str:
-    if len(found) <= NUM_WITHOUT_STUDY:
-        return f"How well does {backbone}, fine-tuned on these pictures, do on the test split?"
-    return f"Is it worth fine-tuning {backbone} on these pictures, does it over-fit, what helps?"

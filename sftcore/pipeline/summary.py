@@ -7,7 +7,6 @@ from sftcore.foundations.errors import DataError
 from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT, REPORT
 
 MOST_LINES = 6
-NUM_WITHOUT_STUDY = 2  # sentences where the study was left out
 
 
 def summarize() -> list[str]:

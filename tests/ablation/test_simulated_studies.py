@@ -2,21 +2,24 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sftcore.ablation.cells import CellResult
 from sftcore.ablation.effects import BETTER, FAILED, UNSEEN, WORSE
-from sftcore.ablation.plan import Row
+from sftcore.ablation.plan import Cell, Row
 from sftcore.ablation.run import check_cells
 from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_study
 from sftcore.data.store import open_store
 from sftcore.foundations.errors import ParamsError
+from sftcore.pipeline.ablate import headline
 from sftcore.settings.params import recipe_digest
 from sftcore.settings.sections import Params
-from tests.ablation.made import params_with, simulated
+from tests.ablation.made import params_with, result, simulated
 
 CONFIRM: dict[str, Any] = {"num_replicates": 6, "num_rows": 2}
 QUICK: dict[str, Any] = {"confirm": CONFIRM, "stability": None, "data_size": None}
@@ -106,6 +109,47 @@ def test_a_study_in_which_all_training_fails_is_written(tmp_path: Path) -> None:
     assert "no rate of the map" in verdict["stable"]
     assert verdict["more_data"] == ""
     assert "nan" not in " ".join(str(text) for text in verdict.values())
+
+
+def test_no_number_speaks_for_a_recipe_that_fails_in_a_replicate(tmp_path: Path) -> None:
+    """A mean over the trainings that did not fail would flatter it, wherever it stood."""
+
+    def train_cells(cells: Sequence[Cell]) -> list[CellResult]:
+        found = simulated(probe_is_worse, 0)(cells)
+        return [result(of.cell, 1.0, diverged="at once") if is_first(of.cell) else of
+                for of in found]  # fmt: skip
+
+    def is_first(cell: Cell) -> bool:
+        is_recipe = (cell.row.family, cell.row.name) == ("confirm", "none")
+        return is_recipe and cell.replicate == 1000
+
+    params = params_with(**QUICK)
+    study = conduct(params, train_cells, num_classes=30)
+    assert study.verdict["worth"].startswith("Fine-tuning failed in 1 of 6")
+    assert "do better" not in study.verdict["worth"]
+    files = write(study, params, tmp_path / "report")
+    assert json.loads(files["worth.json"]) == {}
+    assert json.loads(files["metrics.json"])["difference_from_features"] == {}
+    assert not [name for name in headline(study) if "worth" in name]
+    whole = conduct(params, simulated(probe_is_worse, 0), num_classes=30)
+    assert {"study/worth_loss", "study/worth_loss_low"} <= headline(whole).keys()
+
+
+@pytest.mark.parametrize("num_good", [1, 2])
+def test_what_is_composed_is_spoken_of_where_it_was_trained(tmp_path: Path, num_good: int) -> None:
+    def effect(row: Row) -> float:
+        good = [row.train.l1 > 0, row.model.dropout > 0][:num_good]
+        return probe_is_worse(row) - 0.2 * sum(good) + 0.1 * (not any(good))
+
+    params = params_with(
+        screen={"all_together": [], "leave_one_out": False},
+        **QUICK | {"confirm": CONFIRM | {"num_rows": num_good}},
+    )
+    study = conduct(params, simulated(effect, 0), num_classes=30)
+    parts = json.loads(write(study, params, tmp_path / "report")["parts.json"])["parts"]
+    (text,) = [part["text"][0] for part in parts if part["title"] == "The confirmation"]
+    assert ("composed" in text) == (num_good > 1)
+    assert "Holm, error 5% in all" in text
 
 
 def test_the_confirmation_is_of_the_best_setting_on_new_replicates() -> None:
