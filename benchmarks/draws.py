@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from sftcore.data.augment import draw_erasing, epoch_uniforms
+from sftcore.data.pictures.augment import draw_erasing, epoch_uniforms
 from sftcore.foundations.randomness import numpy_stream
 from sftcore.regularization.mixing import draw_mixing
 

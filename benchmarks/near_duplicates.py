@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from sftcore.data.decode import content_box, decode, fit_square
-from sftcore.data.fingerprints import VARIANTS, perceptual_hashes, small_copy
 from sftcore.data.hash_pairs import near_pairs
 from sftcore.data.near_duplicates import Looks, confirmed_pairs
+from sftcore.data.pictures.decode import content_box, decode, fit_square
+from sftcore.data.pictures.fingerprints import VARIANTS, perceptual_hashes, small_copy
 from sftcore.data.prepare import prepare
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.settings.params import load_params

@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from sftcore.data.decode import fit_square
 from sftcore.data.loader import split_batches
+from sftcore.data.pictures.decode import fit_square
 from sftcore.data.store import open_store
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.foundations.randomness import numpy_stream

@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits, load_sample_images  # noqa: E402
 from sklearn.metrics import roc_auc_score  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from sftcore.data.decode import fit_square  # noqa: E402
+from sftcore.data.pictures.decode import fit_square  # noqa: E402
 from sftcore.data.store import open_store  # noqa: E402
 from sftcore.evaluation.predict import load_model, look_at  # noqa: E402
 from sftcore.foundations.runtime import set_up  # noqa: E402

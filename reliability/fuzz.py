@@ -14,7 +14,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from sftcore.data.decode import Refused, decode
+from sftcore.data.pictures.decode import Refused, decode
 from sftcore.foundations.errors import ParamsError
 from sftcore.settings.params import load_params
 from tests.hostile.inputs import PICTURES, damaged, damaged_params, write_params

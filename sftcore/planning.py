@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sftcore.data.augment import Augmentation
 from sftcore.data.loader import split_batches
+from sftcore.data.pictures.augment import Augmentation
 from sftcore.foundations.errors import ParamsError
 from sftcore.optimization.clipping import Clipping
 from sftcore.optimization.linear_head import STRENGTHS

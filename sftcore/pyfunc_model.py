@@ -32,7 +32,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, Schema
 
-from sftcore.data.decode import MAX_PIXELS, Decoding
+from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.instruction_set import choose_for_torch
 

@@ -42,8 +42,8 @@ _CODE = (
     "foundations/runtime.py",
     "settings/__init__.py", "settings/grids.py", "settings/parameter_types.py",
     "settings/sections.py",
-    "data/__init__.py", "data/augment.py", "data/loader.py", "data/portions.py", "data/splits.py",
-    "data/store.py",
+    "data/__init__.py", "data/loader.py", "data/pictures/__init__.py",
+    "data/pictures/augment.py", "data/portions.py", "data/splits.py", "data/store.py",
     "models", "optimization", "regularization", "stability", "tasks", "training",
 )  # fmt: skip
 

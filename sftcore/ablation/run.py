@@ -16,7 +16,7 @@ from sftcore.ablation.cells import (
     train_cell,
 )
 from sftcore.ablation.plan import Cell
-from sftcore.data.augment import Augmentation
+from sftcore.data.pictures.augment import Augmentation
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.artifacts import remove_abandoned

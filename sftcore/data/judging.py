@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from sftcore.data.audit import Refusal, refuse_duplicates
-from sftcore.data.decode import Decoding, Refused, decode_square
-from sftcore.data.fingerprints import (
+from sftcore.data.pictures.decode import Decoding, Refused, decode_square
+from sftcore.data.pictures.fingerprints import (
     HASH_WORDS,
     SMALL_SIDE,
     VARIANTS,

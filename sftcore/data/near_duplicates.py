@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from sftcore.data.hash_pairs import near_pairs
-from sftcore.data.same_picture import are_same
+from sftcore.data.pictures.same_picture import are_same
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,10 @@ class Looks:
     """What is kept of N pictures to find those that look the same.
 
     Attributes:
-        hashes: uint64 [N, 11, 4], see :func:`sftcore.data.fingerprints.perceptual_hashes`.
-        small: uint8 [M, 64, 64, 3], see :func:`sftcore.data.fingerprints.small_copy`; may be a
-            memory map.
+        hashes: uint64 [N, 11, 4], of
+            :func:`sftcore.data.pictures.fingerprints.perceptual_hashes`.
+        small: uint8 [M, 64, 64, 3], of :func:`sftcore.data.pictures.fingerprints.small_copy`; may
+            be a memory map.
         rows: N row numbers in ``small``.
     """
 

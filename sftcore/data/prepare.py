@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from sftcore.data.audit import Refusal, check_limits, refuse_crossing
-from sftcore.data.decode import Colour, Decoding
-from sftcore.data.fingerprints import SMALL_SIDE
 from sftcore.data.judging import Judged, drop_copies, judge
 from sftcore.data.near_duplicates import Looks, near_duplicate_groups
+from sftcore.data.pictures.decode import Colour, Decoding
+from sftcore.data.pictures.fingerprints import SMALL_SIDE
 from sftcore.data.sources import open_source, others_line
 from sftcore.data.splits import assign_splits, crossing_rows, group_leaders, require_training
 from sftcore.data.writing import summarize, write_prepared

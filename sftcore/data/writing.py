@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from sftcore.data.audit import Refusal
-from sftcore.data.decode import Decoding
 from sftcore.data.judging import Judged
+from sftcore.data.pictures.decode import Decoding
 from sftcore.data.splits import SPLIT_ORDER
 from sftcore.data.store import CLASSES_FILE, IMAGES_FILE, SAMPLES_FILE, write_manifest
 from sftcore.foundations.artifacts import write_csv, write_json

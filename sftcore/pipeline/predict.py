@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftcore.data.decode import MAX_PIXELS, Decoding
+from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
 from sftcore.evaluation.predict import PREDICT_BATCH_SIZE, ModelRecord, Seen, load_model, look_at
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.foundations.progress import show_progress

@@ -6,7 +6,7 @@ from textwrap import wrap
 
 import pandas as pd
 
-from sftcore.data.decode import Decoding, Refused, decode_square
+from sftcore.data.pictures.decode import Decoding, Refused, decode_square
 from sftcore.data.prepare import prepare
 from sftcore.data.sources import read_source
 from sftcore.data.store import SAMPLES_FILE, open_store

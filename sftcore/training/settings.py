@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sftcore.data.augment import Augmentation
+from sftcore.data.pictures.augment import Augmentation
 from sftcore.optimization.clipping import Clipping
 from sftcore.optimization.schedules import Schedule
 from sftcore.regularization.penalties import Coefficients

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sftcore.data.augment import (
+from sftcore.data.loader import normalize, rows_of, to_unit_range
+from sftcore.data.pictures.augment import (
     Augmentation,
     augment,
     augment_by_policy,
@@ -16,7 +17,6 @@ from sftcore.data.augment import (
     epoch_uniforms,
     erase,
 )
-from sftcore.data.loader import normalize, rows_of, to_unit_range
 from sftcore.regularization.mixing import MixingDraw, draw_mixing, mix_pictures
 
 

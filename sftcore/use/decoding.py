@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from sftcore.data.decode import Decoding, Refused, decode_square
+from sftcore.data.pictures.decode import Decoding, Refused, decode_square
 from sftcore.foundations.errors import ResourceError
 from sftcore.foundations.interruption import end_with_parent
 from sftcore.use.inputs import Named

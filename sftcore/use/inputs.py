@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from sftcore.data.decode import Refused
+from sftcore.data.pictures.decode import Refused
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable
 

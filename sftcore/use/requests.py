@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.data.decode import Decoding, Refused, decode_square
+from sftcore.data.pictures.decode import Decoding, Refused, decode_square
 from sftcore.foundations.errors import DataError
 
 ACCEPTED = "uint8 pictures [N, S, S, 3], or a list of picture files as bytes or base64"

@@ -1,7 +1,6 @@
 import numpy as np
 import torch
 
-from sftcore.data.augment import NUM_UNIFORMS, augment, epoch_uniforms
 from sftcore.data.loader import (
     count_occurrences,
     epoch_order,
@@ -10,6 +9,7 @@ from sftcore.data.loader import (
     split_batches,
     to_unit_range,
 )
+from sftcore.data.pictures.augment import NUM_UNIFORMS, augment, epoch_uniforms
 
 WHITE = torch.ones(3)
 

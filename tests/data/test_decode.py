@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sftcore.data.decode import Refused, decode, fit_square
+from sftcore.data.pictures.decode import Refused, decode, fit_square
 from tests.pictures import draw, encode
 
 BACKGROUND = (10, 200, 30)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from sftcore.data import near_duplicates
-from sftcore.data.decode import Refused, decode
-from sftcore.data.fingerprints import perceptual_hashes, small_copy
+from sftcore.data.pictures.decode import Refused, decode
+from sftcore.data.pictures.fingerprints import perceptual_hashes, small_copy
 from sftcore.data.prepare import prepare
 from sftcore.data.sources import read_source
 from sftcore.data.splits import assign_splits

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from sftcore.data import hash_pairs
-from sftcore.data.fingerprints import MIRRORED, perceptual_hashes, small_copy
 from sftcore.data.hash_pairs import near_pairs
 from sftcore.data.near_duplicates import Looks, _stars, confirmed_pairs, near_duplicate_groups
-from sftcore.data.same_picture import are_same
+from sftcore.data.pictures.fingerprints import MIRRORED, perceptual_hashes, small_copy
+from sftcore.data.pictures.same_picture import are_same
 from sftcore.foundations.artifacts import sha256_bytes
 from tests.pictures import CLASSES, draw
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sftcore.data.decode import Refused
+from sftcore.data.pictures.decode import Refused
 from sftcore.data.sources import SOURCES, read_source, register_source
 from sftcore.foundations.errors import DataError
 from tests.pictures import CLASSES, draw, encode, write_folders

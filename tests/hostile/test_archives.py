@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sftcore.data.decode import Refused
+from sftcore.data.pictures.decode import Refused
 from sftcore.data.prepare import prepare
 from sftcore.data.sources import archives as archives_module
 from sftcore.data.sources import open_source

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sftcore.data.decode import Refused, decode
+from sftcore.data.pictures.decode import Refused, decode
 from sftcore.foundations.errors import ParamsError
 from sftcore.settings.params import load_params
 from sftcore.settings.sections import Params

@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-from sftcore.data.augment import Augmentation, augment_by_policy, draw_erasing, erase
 from sftcore.data.loader import epoch_order, rows_of
+from sftcore.data.pictures.augment import Augmentation, augment_by_policy, draw_erasing, erase
 from sftcore.regularization.averaging import (
     ema_decay_at,
     greedy_soup,

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from mlflow.models import Model
 
-from sftcore.data.decode import Decoding, decode_square
+from sftcore.data.pictures.decode import Decoding, decode_square
 from sftcore.evaluation.predict import load_model, look_at
 from sftcore.pyfunc_model import save_model
 from tests.import_closure import ROOT

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sftcore.data.augment import Augmentation
+from sftcore.data.pictures.augment import Augmentation
 from sftcore.data.store import Store
 from sftcore.foundations import randomness
 from sftcore.training import epoch as epoch_module

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sftcore.data.decode import Decoding, Refused
+from sftcore.data.pictures.decode import Decoding, Refused
 from sftcore.foundations.errors import DataError
 from sftcore.use import inputs
 from sftcore.use.decoding import open_all

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sftcore.data.decode import Decoding
+from sftcore.data.pictures.decode import Decoding
 from sftcore.data.prepare import prepare
 from sftcore.data.store import open_store
 from sftcore.use.decoding import open_all

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from sftcore.data.decode import Refused
+from sftcore.data.pictures.decode import Refused
 from sftcore.data.sources.items import Item, is_text
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable

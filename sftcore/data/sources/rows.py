@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sftcore.data.decode import Refused
+from sftcore.data.pictures.decode import Refused
 from sftcore.data.sources.columns import Columns, find_columns
 from sftcore.data.sources.files import Tree
 from sftcore.foundations.errors import DataError

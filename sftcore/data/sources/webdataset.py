@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sftcore.data.decode import Refused
+from sftcore.data.pictures.decode import Refused
 from sftcore.data.sources.archives import archive_tree
 from sftcore.data.sources.class_folders import holds_pictures
 from sftcore.data.sources.columns import LABEL_NAMES, LABELS

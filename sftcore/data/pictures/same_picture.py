@@ -8,7 +8,7 @@ few equations are solved in a fixed order without a library: equal on every proc
 
 import numpy as np
 
-from sftcore.data.fingerprints import FIRST_CROP, MIRRORED, SMALL_SIDE, VARIANTS, WHOLE
+from sftcore.data.pictures.fingerprints import FIRST_CROP, MIRRORED, SMALL_SIDE, VARIANTS, WHOLE
 
 _SIDE = 24
 _WEIGHT_SCALE = 1 << 12
@@ -31,7 +31,7 @@ def are_same(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     Args:
         small: uint8 [N, 64, 64, 3]; may be a memory map.
         pairs: int64 [P, 3]: row, row, and number of the variant of the first that is meant, see
-            :data:`sftcore.data.fingerprints.VARIANTS`.
+            :data:`sftcore.data.pictures.fingerprints.VARIANTS`.
 
     Returns:
         bool [P].

@@ -1,0 +1,1 @@
+"""What only pictures have: decoding, augmentation, and when two look the same."""
