@@ -21,9 +21,9 @@ from sftcore.foundations.errors import SFTError
 from sftcore.foundations.runtime import set_up
 from sftcore.models.depth import find_depth
 from sftcore.models.segments import split_segments
-from sftcore.recipe import Trained, train
-from sftcore.settings.params import load_params, override
+from sftcore.settings.tree import load_params, override
 from sftcore.training.inputs import FeatureCache
+from sftcore.training.recipe import Trained, train
 
 # The network with the fewest parameters of every module and class, and the smallest side of 32, 64,
 # 96, ... that it takes.
@@ -194,8 +194,8 @@ def try_family(backbone: str, image_size: int, **changes: Any) -> Tried:
     params = override(
         load_params(Path(__file__).parent.parent / "params.yaml"),
         {"model.backbone": backbone, "model.weights": "none", "train.batch_size": 2,
-         "model.trainable_blocks": 4, "train.head": "descend", "train.head_epochs": 0,
-         "train.epochs": 1, "train.range_test": False, **named},
+         "model.trainable_blocks": 4, "train.head.method": "descend", "train.head.epochs": 0,
+         "train.epochs": 1, "train.range_test.enabled": False, **named},
         "families",
     )  # fmt: skip
     trained = train(

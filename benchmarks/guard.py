@@ -22,14 +22,11 @@ import torch
 from benchmarks.guard_simulation import BATCH_SIZES, SIMULATIONS, WRONG, simulate
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.runtime import set_up
+from sftcore.foundations.settings import Scalar
 from sftcore.metrics.intervals import paired_interval
 from sftcore.pipeline.paths import PREPARED
-from sftcore.planning import plan_guard
-from sftcore.recipe import train
-from sftcore.settings.parameter_types import Scalar
-from sftcore.settings.params import load_params, override
-from sftcore.settings.sections import Params
 from sftcore.settings.studies import load_with_study
+from sftcore.settings.tree import Params, load_params, override
 from sftcore.stability.guard import (
     GIVE_UP,
     GRADIENT_SPIKE,
@@ -44,6 +41,7 @@ from sftcore.stability.guard import (
 )
 from sftcore.training import epoch
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.recipe import train
 from sftcore.training.records import FitResult
 from sftcore.training.state import TrainingState
 
@@ -52,7 +50,7 @@ _CONFIDENCE = 0.95
 
 def run_simulations(options: argparse.Namespace) -> None:
     """False alarms of wrong labels, by batch size."""
-    settings = plan_guard(load_params().train)
+    settings = load_params().train.guard
     print(f"{options.seeds} runs of {options.updates} updates each, {WRONG:.0%} wrong labels\n")
     print("| simulation | batch size | gave up | rollbacks | skips | of them for the loss "
           "| seconds |\n|---|---|---|---|---|---|---|")  # fmt: skip
@@ -86,7 +84,10 @@ def _open(
     """Changed parameters, of params.yaml or of the base of its ablation; pictures; device."""
     shipped = load_with_study()
     base = dict(shipped.ablation.chosen.screen.base) if is_plain else {}
-    own: dict[str, Scalar] = {"train.guard": shipped.train.guard, "train.range_test": False}
+    own: dict[str, Scalar] = {
+        "train.guard.answers": shipped.train.guard.answers,
+        "train.range_test.enabled": False,
+    }
     params = override(shipped, {**base, **own, **changes}, "benchmark")
     device = set_up(params.runtime.device, params.runtime.num_threads)
     return params, open_store(PREPARED, ("train", "val")), device
@@ -95,10 +96,10 @@ def _open(
 def run_healthy(options: argparse.Namespace) -> None:
     """Incidents of trainings where nothing is wrong, half of the epochs for the head alone."""
     changes: dict[str, Scalar] = {
-        "train.head_epochs": options.epochs // 2,
+        "train.head.epochs": options.epochs // 2,
         "train.epochs": options.epochs - options.epochs // 2,
         "train.learning_rate": options.rate,
-        "train.head_learning_rate": options.rate,
+        "train.head.learning_rate": options.rate,
     }
     params, store, device = _open(changes, is_plain=options.base == "ablation")
     cache = FeatureCache(FEATURE_BUDGET_BYTES)
@@ -112,7 +113,7 @@ def run_healthy(options: argparse.Namespace) -> None:
             f"{i.trouble} at update {i.step} ({i.phase}, {len(i.rows)} pictures, {i.score:.1f})"
             for i in result.incidents
         )
-        high, part = _nearest(result, plan_guard(params.train))
+        high, part = _nearest(result, params.train.guard)
         print(f"| {seed} | {len(result.updates)} | {len(result.incidents)} {told} | {high} "
               f"| {part:.2f} | {result.history[-1].train_loss:.4f} |", flush=True)  # fmt: skip
     print(f"\n{total} incidents in {options.seeds} trainings")
@@ -148,9 +149,12 @@ def run_cost(options: argparse.Namespace) -> None:
     for blocks, optimizer in ((2, "sgd"), (2, "adamw"), (4, "sgd")):
         changes: dict[str, Scalar] = {
             "model.trainable_blocks": blocks, "train.optimizer": optimizer,
-            "train.head_epochs": 0, "train.epochs": options.epochs,
+            "train.head.epochs": 0, "train.epochs": options.epochs,
         }  # fmt: skip
-        setups = {guard: _open({**changes, "train.guard": guard}, is_plain=True) for guard in _BOTH}
+        setups = {
+            guard: _open({**changes, "train.guard.answers": guard}, is_plain=True)
+            for guard in _BOTH
+        }
         seen: dict[str, float] = {}
         ratios, parts = [], []
         for turn in range(-1, options.seeds):  # the first warms up

@@ -15,8 +15,9 @@ from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell
 from sftcore.data.portions import Parts, Portion, take_portion
 from sftcore.foundations.randomness import numpy_stream
-from sftcore.settings.sections import ModelParams, TrainParams
+from sftcore.models.settings import ModelSettings
 from sftcore.training.records import EpochRecord, candidate_of
+from sftcore.training.settings import TrainSettings
 
 NUM_EPOCHS = 12
 UPDATES_PER_EPOCH = 6  # at most; six times all pictures where a batch holds them
@@ -48,13 +49,13 @@ class Recipe:
     wrong: float
 
 
-def recipe_of(model: ModelParams, train: TrainParams) -> Recipe:
+def recipe_of(model: ModelSettings, train: TrainSettings) -> Recipe:
     """The part of the parameters that a head heeds."""
     rate = train.learning_rate
     assert not isinstance(rate, str)
     return Recipe(
         rate, train.weight_decay, train.label_smoothing, model.dropout, train.batch_size,
-        train.random_erasing,
+        train.augmentation.erasing,
     )  # fmt: skip
 
 

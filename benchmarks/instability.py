@@ -19,30 +19,29 @@ from benchmarks.training import difference, listing, run_checks
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.runtime import set_up
+from sftcore.foundations.settings import Scalar
 from sftcore.pipeline.paths import PREPARED
-from sftcore.recipe import train
-from sftcore.settings.parameter_types import Scalar
-from sftcore.settings.params import load_params, override
-from sftcore.settings.sections import Params
 from sftcore.settings.studies import settings_of, with_study
+from sftcore.settings.tree import Params, load_params, override
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.recipe import train
 from sftcore.training.records import FitResult
 
 BASE: dict[str, Scalar] = {
-    "train.range_test": False,
-    "train.guard": "none",
+    "train.range_test.enabled": False,
+    "train.guard.answers": "none",
     "train.batch_norm": "freeze_statistics",
 }
 RATES = (0.01, 0.03, 0.1, 0.3)
 ANSWERS: dict[str, dict[str, Scalar]] = {
     "nothing": {},
-    "warm-up over 30 %": {"train.warmup": 0.3},
-    "clip_norm 1": {"train.clip_norm": 1.0},
-    "clip_agc 0.01": {"train.clip_agc": 0.01},
+    "warm-up over 30 %": {"train.schedule.warmup": 0.3},
+    "clip_norm 1": {"train.clipping.norm": 1.0},
+    "clip_agc 0.01": {"train.clipping.agc": 0.01},
     "batch norm train": {"train.batch_norm": "train"},
     "batch norm recalibrate": {"train.batch_norm": "recalibrate"},
-    "guard skip+rollback": {"train.guard": "skip+rollback"},
-    "guard clip": {"train.guard": "clip"},
+    "guard skip+rollback": {"train.guard.answers": "skip+rollback"},
+    "guard clip": {"train.guard.answers": "clip"},
 }
 
 
@@ -95,7 +94,7 @@ def trips(bench: Bench) -> None:
     print("| method | updates | incidents |\n|---|---|---|")
     for name, row in with_study(load_params(), name="full").ablation.chosen.screen.rows.items():
         results = [
-            bench.run({**settings_of(row)[0], "train.guard": "skip"}, seed)
+            bench.run({**settings_of(row)[0], "train.guard.answers": "skip"}, seed)
             for seed in range(bench.num_seeds)
         ]
         updates = sum(len(r.updates) for r in results)
@@ -107,14 +106,14 @@ def range_test(bench: Bench) -> None:
     """Suggested rates and what comes of them."""
     print("| learning rates | head, by seed | blocks, by seed | least validation loss, by seed "
           "| minus params.yaml |\n|---|---|---|---|---|")  # fmt: skip
-    descended: dict[str, Scalar] = {"train.head": "descend"}  # a solved one has no rate
+    descended: dict[str, Scalar] = {"train.head.method": "descend"}  # a solved one has no rate
     auto: dict[str, Scalar] = {
-        **descended, "train.learning_rate": "auto", "train.head_learning_rate": "auto",
+        **descended, "train.learning_rate": "auto", "train.head.learning_rate": "auto",
     }  # fmt: skip
     rows: dict[str, dict[str, Scalar]] = {
         "params.yaml": descended,
         "auto, valley": auto,
-        "auto, steepest": {**auto, "train.range_test_suggestion": "steepest"},
+        "auto, steepest": {**auto, "train.range_test.suggestion": "steepest"},
     }
     first: list[float] = []
     for name, changes in rows.items():

@@ -14,10 +14,13 @@ from benchmarks.pools import Population
 from benchmarks.simulated_cells import Spread
 from sftcore.ablation.plan import join_changes
 from sftcore.settings.grids import BASELINE_ROW, Changes
-from sftcore.settings.params import check_params, override
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, check_params, override
 
-RECIPE: Changes = {"train.learning_rate": 0.1, "train.batch_size": 64, "train.range_test": False}
+RECIPE: Changes = {
+    "train.learning_rate": 0.1,
+    "train.batch_size": 64,
+    "train.range_test.enabled": False,
+}
 QUIET: Changes = {"train.batch_size": 4096}  # all pictures in every update: no luck but the start
 METHODS: dict[str, Changes] = {
     "weight_decay": {"train.weight_decay": 0.01},

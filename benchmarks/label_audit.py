@@ -20,7 +20,7 @@ from sftcore.foundations.randomness import numpy_stream
 from sftcore.inspection.out_of_fold import grouped_folds, out_of_fold
 from sftcore.inspection.suspects import self_confidence, suspect_rows
 from sftcore.pipeline.labels import frozen_features
-from sftcore.settings.params import load_params
+from sftcore.settings.tree import load_params
 
 METHODS = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning",
            "predicted_neq_given")  # fmt: skip
@@ -37,7 +37,9 @@ def main() -> None:
     torch.set_num_threads(1)
     for folder in options.folders:
         store = open_store(folder, ("train", "val"))
-        features = frozen_features(load_params(), store, torch.device("cpu"))
+        features = frozen_features(
+            load_params().model, load_params().seed, store, torch.device("cpu")
+        )
         clean = store.labels[store.samples["row"].to_numpy()]
         print(f"{folder}: {len(clean)} pictures, {len(store.classes)} classes; as they are: "
               f"{len(_audit(store, features, clean)[0])} suspects")  # fmt: skip

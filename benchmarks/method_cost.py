@@ -12,12 +12,11 @@ import time
 from sftcore.data.store import open_store
 from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import PREPARED
-from sftcore.recipe import train
 from sftcore.settings.grids import BASELINE_ROW
-from sftcore.settings.params import load_params, override
-from sftcore.settings.sections import Params
 from sftcore.settings.studies import settings_of, with_study
+from sftcore.settings.tree import Params, load_params, override
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.recipe import train
 
 NUM_EPOCHS = 2
 

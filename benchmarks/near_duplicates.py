@@ -29,16 +29,16 @@ from sftcore.data.near_duplicates import Looks, confirmed_pairs
 from sftcore.data.pictures.decode import content_box, decode, fit_square
 from sftcore.data.pictures.fingerprints import VARIANTS, perceptual_hashes, small_copy
 from sftcore.data.prepare import prepare
+from sftcore.data.settings import DataSettings
 from sftcore.foundations.artifacts import sha256_bytes
-from sftcore.settings.params import load_params
-from sftcore.settings.sections import DataParams
+from sftcore.settings.tree import load_params
 
 NUM_SEEDS = 3
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 
 @cache
-def _data() -> DataParams:
+def _data() -> DataSettings:
     return load_params().data
 
 

@@ -20,7 +20,7 @@ from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.foundations.randomness import numpy_stream
 from sftcore.foundations.runtime import set_up
 from sftcore.models.network import build_start
-from sftcore.settings.sections import ModelParams
+from sftcore.models.settings import ModelSettings
 from sftcore.training.views import PLAIN, Pictures
 
 KEPT = Path(".sft/calibration")
@@ -71,7 +71,7 @@ def draw_pool(population: Population, study: int) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def shipped(model: ModelParams, prepared: Path) -> Population:
+def shipped(model: ModelSettings, prepared: Path) -> Population:
     """The train and validation pictures of prepared data; a study draws three quarters of them."""
     store = open_store(prepared, ("train", "val"))
     rows = store.samples["row"].to_numpy(dtype=np.int64)
@@ -83,7 +83,7 @@ def shipped(model: ModelParams, prepared: Path) -> Population:
     )  # fmt: skip
 
 
-def fashion_mnist(model: ModelParams, source: Path, num: int, side: int, pool: int) -> Population:
+def fashion_mnist(model: ModelSettings, source: Path, num: int, side: int, pool: int) -> Population:
     """Random pictures of Fashion-MNIST.
 
     Args:
@@ -111,7 +111,7 @@ def fashion_mnist(model: ModelParams, source: Path, num: int, side: int, pool: i
     )
 
 
-def _features(model: ModelParams, chunks: Iterator[np.ndarray], data: str) -> np.ndarray:
+def _features(model: ModelSettings, chunks: Iterator[np.ndarray], data: str) -> np.ndarray:
     """Features [N, D] of pictures [n, S, S, 3] in chunks, or what is kept of them."""
     identity = f"{model.backbone} {model.weights} {data}".encode()
     file = KEPT / f"{sha256_bytes(identity)[:16]}.npy"
@@ -123,7 +123,7 @@ def _features(model: ModelParams, chunks: Iterator[np.ndarray], data: str) -> np
 
 
 @torch.no_grad()
-def _compute(model: ModelParams, images: np.ndarray) -> np.ndarray:
+def _compute(model: ModelSettings, images: np.ndarray) -> np.ndarray:
     device = set_up("cpu", 1)
     start = build_start(
         backbone=model.backbone, weights=model.weights, num_classes=2,

@@ -29,10 +29,9 @@ from sftcore.metrics.intervals import (
     percentile_interval,
     resampled_interval,
 )
-from sftcore.recipe import train
-from sftcore.settings.params import load_params, override
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, load_params, override
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.recipe import train
 
 FIRST_REPLICATE = 5000  # that no study draws
 NUM_RESAMPLES = 2000
@@ -186,7 +185,7 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, help="pictures of a class in train and val")
     parser.add_argument("--test", action="store_true", help="read the test split at the end")
     options = parser.parse_args()
-    params = override(load_params(), {"train.range_test": False}, "recipe")
+    params = override(load_params(), {"train.range_test.enabled": False}, "recipe")
     device = set_up(params.runtime.device, params.runtime.num_threads)
     print(HEAD)
     for folder in options.data:

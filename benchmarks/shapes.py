@@ -22,25 +22,24 @@ from sftcore.ablation.plan import PROBE
 from sftcore.data.portions import Portion
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.runtime import set_up
+from sftcore.foundations.settings import Scalar
 from sftcore.metrics.calibration import fit_temperature, scale_probabilities
 from sftcore.metrics.classification import classification_metrics
 from sftcore.pipeline.paths import PREPARED
-from sftcore.settings.parameter_types import Scalar
-from sftcore.settings.params import load_params, override
-from sftcore.settings.sections import Params
 from sftcore.settings.studies import with_study
+from sftcore.settings.tree import Params, load_params, override
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 SEARCH_SEED = 1000
 FRACTIONS = (0.15, 0.3, 0.5, 1.0)
 METHODS: dict[str, tuple[dict[str, Scalar], ...]] = {
     "weight_decay": ({"train.weight_decay": 0.01}, {"train.weight_decay": 0.1}),
-    "l2_sp": ({"train.l2_sp": 0.01}, {"train.l2_sp": 0.1}),
+    "l2_sp": ({"train.penalties.l2_sp": 0.01}, {"train.penalties.l2_sp": 0.1}),
     "dropout": ({"model.dropout": 0.3}, {"model.dropout": 0.6}),
     "label_smoothing": ({"train.label_smoothing": 0.1}, {"train.label_smoothing": 0.2}),
-    "mixup": ({"train.mixup": 0.2}, {"train.mixup": 0.8}),
-    "augmentation": ({"train.augmentation": 0.3}, {"train.augmentation": 0.7}),
-    "delta": ({"train.delta": 1.0}, {"train.delta": 10.0}),
+    "mixup": ({"train.augmentation.mixup": 0.2}, {"train.augmentation.mixup": 0.8}),
+    "augmentation": ({"train.augmentation.strength": 0.3}, {"train.augmentation.strength": 0.7}),
+    "delta": ({"train.features.delta": 1.0}, {"train.features.delta": 10.0}),
 }
 DECAYS: dict[str, tuple[dict[str, Scalar], ...]] = {
     name: tuple({f"train.{name}": value} for value in values)
@@ -52,8 +51,8 @@ DECAYS: dict[str, tuple[dict[str, Scalar], ...]] = {
 }
 STARTS: dict[str, dict[str, Scalar]] = {
     "solved head, then all (LP-FT)": {},
-    "descended head, then all": {"train.head": "descend"},
-    "plain fine-tuning": {"train.head": "descend", "train.head_epochs": 0},
+    "descended head, then all": {"train.head.method": "descend"},
+    "plain fine-tuning": {"train.head.method": "descend", "train.head.epochs": 0},
     "head alone": PROBE,
 }
 
@@ -149,7 +148,7 @@ def wise_ft(bench: Bench) -> None:
     """Validation along the line, and what its choice does to the test accuracy."""
     lines, chosen, plain = [], [], []
     for seed in range(bench.num_seeds):
-        measured = bench.run(bench.params, {"train.wise_ft": True}, seed)
+        measured = bench.run(bench.params, {"train.averaging.wise_ft": True}, seed)
         lines.append([c for c in measured.result.candidates if c.name == "wise_ft"])
         chosen.append(measured.accuracy)
         plain.append(bench.run(bench.params, {}, seed).accuracy)

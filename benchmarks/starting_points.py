@@ -18,7 +18,7 @@ from sftcore.data.store import open_store
 from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import PREPARED
 from sftcore.settings.grids import Changes
-from sftcore.settings.params import load_params, override
+from sftcore.settings.tree import load_params, override
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 
 SEARCH_SEED = 1000
@@ -27,8 +27,8 @@ FROM_SCRATCH: Changes = {
     "model.weights": "none",
     "model.trainable_blocks": "all",
     "train.batch_norm": "train",
-    "train.head": "descend",
-    "train.head_epochs": 0,
+    "train.head.method": "descend",
+    "train.head.epochs": 0,
     "train.epochs": 60,
 }
 RATES = (0.01, 0.03, 0.1)

@@ -44,17 +44,16 @@ from benchmarks.study_tally import (
 from sftcore.ablation.plan import Cell
 from sftcore.pipeline.paths import PREPARED
 from sftcore.settings.grids import Changes
-from sftcore.settings.params import override
-from sftcore.settings.sections import Params
 from sftcore.settings.studies import load_with_study
+from sftcore.settings.tree import Params, override
 
 HARMLESS: dict[str, Changes] = {  # no head heeds them
-    "window": {"train.guard_window": 60},
-    "snapshots": {"train.guard_snapshot_updates": 30},
-    "incidents": {"train.guard_max_incidents": 30},
-    "loss_z": {"train.guard_loss_z": 9.0},
-    "norm_factor": {"train.guard_norm_factor": 21.0},
-    "patience": {"train.schedule_patience": 3},
+    "window": {"train.guard.window": 60},
+    "snapshots": {"train.guard.snapshot_updates": 30},
+    "incidents": {"train.guard.max_incidents": 30},
+    "loss_z": {"train.guard.loss_z": 9.0},
+    "norm_factor": {"train.guard.norm_factor": 21.0},
+    "patience": {"train.schedule.patience": 3},
 }
 FEW = {name: HARMLESS[name] for name in ("snapshots", "incidents")}
 WRONG = (0.2, 0.4, 0.6)  # parts of the labels, which the planted row has right
@@ -129,7 +128,7 @@ def simulated(bench: Bench, population: Population, known: Callable[[], Measured
 
 def planted_drawn(bench: Bench, population: Population, known: Callable[[], Measured]) -> None:
     """Power by size of a true effect, in drawn losses."""
-    params = with_rows(bench.params, {PLANTED: {"train.guard_window": 70}, **FEW}, {})
+    params = with_rows(bench.params, {PLANTED: {"train.guard.window": 70}, **FEW}, {})
     print(f"\n{POWER_HEAD}")
     powers = []
     for shift in SHIFTS:
@@ -157,9 +156,9 @@ def _compare_visible(powers: Sequence[Power]) -> None:
 
 def _cleaner_labels(bench: Bench, population: Population, wrong: float) -> Power:
     """Studies of one size."""
-    half: Changes = {"train.random_erasing": wrong / 2}
+    half: Changes = {"train.augmentation.erasing": wrong / 2}
     params = with_rows(
-        bench.params, {PLANTED: half, **FEW}, {"train.random_erasing": wrong, **QUIET}
+        bench.params, {PLANTED: half, **FEW}, {"train.augmentation.erasing": wrong, **QUIET}
     )
     resolved = [params, override(params, half, "row")]
     recipes = [recipe_of(each.model, each.train) for each in resolved]

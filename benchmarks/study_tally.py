@@ -13,7 +13,7 @@ from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.table import pairs_of
 from sftcore.metrics.intervals import resampled_interval
 from sftcore.settings.grids import BASELINE_ROW
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params
 
 RATIOS = ("n_judge/n_train", "n_judge/(n_train + n_val)", "0")
 

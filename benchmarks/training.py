@@ -13,9 +13,9 @@ from sftcore.data.portions import Portion
 from sftcore.data.store import Store
 from sftcore.evaluation.predict import look_at
 from sftcore.metrics.intervals import paired_interval
-from sftcore.recipe import train
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params
 from sftcore.training.inputs import FeatureCache
+from sftcore.training.recipe import train
 from sftcore.training.records import FitResult
 
 CONFIDENCE = 0.95

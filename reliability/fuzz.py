@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 
 from sftcore.data.pictures.decode import Refused, decode
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.params import load_params
+from sftcore.settings.tree import load_params
 from tests.hostile.inputs import PICTURES, damaged, damaged_params, write_params
 
 BATCH = 500

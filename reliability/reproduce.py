@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sftcore.settings.params import read_yaml
+from sftcore.foundations.yaml_files import read_yaml
 from tests.pipeline.project import environment, make_project, set_params
 
 ROOT = Path(__file__).parent.parent

@@ -4,18 +4,17 @@ Writes reports/ablation. Finished cells are kept in .sft/cells and are not train
 """
 
 from sftcore.foundations.errors import exit_on_error
-from sftcore.foundations.instruction_set import choose_instruction_set
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.settings.studies import load_with_study
+from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
-    params = load_with_study()
-    choose_instruction_set(params.runtime.mode)
+    choose_kernels()
     from sftcore.pipeline.ablate import ablate
+    from sftcore.settings.studies import load_with_study
 
-    study = ablate(params)
+    study = ablate(load_with_study())
     print(f"{len(study.results)} cells; {study.verdict['advice']}" if study else "no study")
 
 

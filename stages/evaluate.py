@@ -4,18 +4,17 @@ Writes reports/evaluate. The only stage that reads the test split.
 """
 
 from sftcore.foundations.errors import exit_on_error
-from sftcore.foundations.instruction_set import choose_instruction_set
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.settings.params import load_params
+from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
-    choose_instruction_set(params.runtime.mode)
-    from sftcore.pipeline.evaluate import evaluate, first_answer
+    choose_kernels()
+    from sftcore.pipeline.evaluate import EvaluateParams, evaluate, first_answer
+    from sftcore.settings.reading import load_sections
 
-    print("\n".join(first_answer(evaluate(params))))
+    print("\n".join(first_answer(evaluate(load_sections(EvaluateParams)))))
 
 
 if __name__ == "__main__":

@@ -4,18 +4,17 @@ Writes models/finetuned and reports/finetune.
 """
 
 from sftcore.foundations.errors import exit_on_error
-from sftcore.foundations.instruction_set import choose_instruction_set
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.settings.params import load_params
+from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
-    choose_instruction_set(params.runtime.mode)
+    choose_kernels()
     from sftcore.pipeline.finetune import finetune
+    from sftcore.settings.tree import load_params
 
-    trained = finetune(params)
+    trained = finetune(load_params())
     print(trained.claims)
     chosen = trained.result.candidates[trained.result.chosen]
     print(f"chosen on validation: {chosen.name} {', '.join(map(str, chosen.epochs))}")

@@ -6,18 +6,17 @@ Reads the train and validation pictures and writes reports/labels. Nothing is ch
 from textwrap import fill
 
 from sftcore.foundations.errors import exit_on_error
-from sftcore.foundations.instruction_set import choose_instruction_set
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.settings.params import load_params
+from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
-    choose_instruction_set(params.runtime.mode)
-    from sftcore.pipeline.labels import audit_labels
+    choose_kernels()
+    from sftcore.pipeline.labels import LabelsParams, audit_labels
+    from sftcore.settings.reading import load_sections
 
-    for sentence in audit_labels(params):
+    for sentence in audit_labels(load_sections(LabelsParams)):
         print(fill(sentence, width=96, subsequent_indent="  "))
 
 

@@ -5,13 +5,13 @@ Writes data/prepared and reports/prepare.
 
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.pipeline.prepare import prepare_and_show
-from sftcore.settings.params import load_params
+from sftcore.pipeline.prepare import PrepareParams, prepare_and_show
+from sftcore.settings.reading import load_sections
 
 
 def main() -> None:
     """Run the stage."""
-    print("\n".join(prepare_and_show(load_params().data)))
+    print("\n".join(prepare_and_show(load_sections(PrepareParams).data)))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ Writes reports/report.html.
 
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.pipeline.report import write_page
-from sftcore.settings.params import load_params
+from sftcore.pipeline.report import ReportParams, write_page
+from sftcore.settings.reading import load_sections
 
 
 def main() -> None:
     """Run the stage."""
-    write_page(load_params())
+    write_page(load_sections(ReportParams))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
 """Fixtures that several test files share."""
 
 import os
+import platform
 from pathlib import Path
 
-# Tests run side by side, one a core; read by NumPy and torch when they are imported.
+from sftcore.foundations.instruction_set import PORTABLE
+
+# Tests run side by side, one a core, with the same kernels on every make of CPU; read by NumPy and
+# torch when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if platform.machine().lower() in ("x86_64", "amd64"):
+    os.environ.update(PORTABLE)
 
 import pytest
 

@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.params import check_params, flatten, load_params, override
-from sftcore.settings.sections import Params
+from sftcore.foundations.yaml_files import flatten
+from sftcore.settings.moved import MOVED
 from sftcore.settings.studies import load_with_study
+from sftcore.settings.tree import Params, check_params, load_params, override
+from sftcore.settings.writing import params_text
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,14 +22,15 @@ def tree() -> dict[str, Any]:
     return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 
 
-def leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
-    names = []
+def definitions(model: type[BaseModel], prefix: str = "") -> list[tuple[str, FieldInfo]]:
+    """Every setting below a class; those of a study's file have no defaults."""
+    found = []
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += leaves(field.annotation, f"{prefix}{name}.")
-        elif f"{prefix}{name}" != "ablation.grid":  # it has a file of its own
-            names.append(prefix + name)
-    return names
+            found += definitions(field.annotation, f"{prefix}{name}.")
+        elif f"{prefix}{name}" != "ablation.grid":
+            found.append((prefix + name, field))
+    return found
 
 
 def put(tree: dict[str, Any], name: str, value: Any) -> None:
@@ -40,16 +44,39 @@ def test_shipped_parameters_are_valid() -> None:
     assert load_params(ROOT / "params.yaml").train.optimizer == "sgd"
 
 
-def test_every_shipped_parameter_has_a_comment() -> None:
-    lines = (ROOT / "params.yaml").read_text().splitlines()
-    for name in leaves(Params):
-        leaf = name.rpartition(".")[2]
-        stated = [line for line in lines if line.strip().startswith(f"{leaf}:")]
-        assert stated, f"{name} is not in params.yaml"
-        assert any("#" in line for line in stated), f"{name} has no comment"
+def test_the_shipped_file_is_written_from_the_definitions() -> None:
+    written = params_text(load_params(ROOT / "params.yaml"), frozenset({"ablation.grid"}))
+    assert (ROOT / "params.yaml").read_text() == written, "write it: python -m sftcore params"
 
 
-@pytest.mark.parametrize("name", leaves(Params))
+def test_every_setting_is_defined_with_its_meaning() -> None:
+    for name, info in definitions(Params):
+        assert info.description, name
+        assert not info.is_required(), f"{name} has no default"
+
+
+def test_what_a_file_leaves_out_is_as_it_is_defined(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("train: {epochs: 3}")
+    assert load_params(tmp_path / "params.yaml") == override(Params(), {"train.epochs": 3}, "")
+
+
+def test_old_names_are_sent_to_their_new_places_in_one_message(own: Path) -> None:
+    old = "train: {head: solve, schedule: cosine, l2: 0.1, guard: none, epochs: 3}"
+    (own / "params.yaml").write_text(old)
+    with pytest.raises(ParamsError) as caught:
+        load_params(own / "params.yaml")
+    for name in ("head.method", "schedule.name", "penalties.l2", "guard.answers"):
+        assert f"is train.{name} now" in str(caught.value)
+    with pytest.raises(ParamsError, match=r"train\.l1'.*it is train\.penalties\.l1 now"):
+        override(Params(), {"train.l1": 0.1}, "row")
+
+
+@pytest.mark.parametrize("new", MOVED.values())
+def test_what_has_moved_is_there(new: str) -> None:
+    assert " " in new or new in flatten(Params().model_dump())
+
+
+@pytest.mark.parametrize("name", [name for name, _ in definitions(Params)])
 def test_every_parameter_refuses_what_it_cannot_be(tree: dict[str, Any], name: str) -> None:
     put(tree, name, object())
     with pytest.raises(ParamsError, match=name.replace(".", r"\.")):
@@ -69,7 +96,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
     put(tree, "train.learning_rate", -1.0)
     put(tree, "train.epochs", "ten")
     put(tree, "model.dropuot", 0.5)
-    del tree["data"]["source"]
+    put(tree, "data.max_pixels", 0)
     with pytest.raises(ParamsError) as caught:
         check_params(tree, "params.yaml")
     message = str(caught.value)
@@ -79,7 +106,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
     )
     assert "train.epochs: should be a valid integer; given 'ten'" in message
     assert "model.dropuot: no such parameter; did you mean 'dropout'?" in message
-    assert "data.source: missing" in message
+    assert "data.max_pixels: should be greater than or equal to 1; given 0" in message
 
 
 @pytest.mark.parametrize(
@@ -96,7 +123,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
         ("data.background", [0, 0, 256]),
         ("runtime.device", "tpu"),
         ("ablation.study", "../elsewhere"),
-        ("ablation.grid", {"screen": {"rows": {"l1": {"train.l1": 0.1}}}}),
+        ("ablation.grid", {"screen": {"rows": {"l1": {"train.penalties.l1": 0.1}}}}),
     ],
 )
 def test_values_out_of_range_are_refused(tree: dict[str, Any], name: str, value: Any) -> None:
@@ -107,8 +134,8 @@ def test_values_out_of_range_are_refused(tree: dict[str, Any], name: str, value:
 
 def test_nothing_to_train_is_refused(tree: dict[str, Any]) -> None:
     put(tree, "train.epochs", 0)
-    put(tree, "train.head", "descend")
-    put(tree, "train.head_epochs", 0)
+    put(tree, "train.head.method", "descend")
+    put(tree, "train.head.epochs", 0)
     with pytest.raises(ParamsError, match="nothing would train"):
         check_params(tree, "params.yaml")
 
@@ -166,17 +193,19 @@ def test_a_study_is_a_file_that_one_parameter_names(own: Path) -> None:
 
 @pytest.mark.parametrize("name", ["grid", "quick", "full"])
 def test_an_older_grid_in_params_yaml_is_sent_to_its_new_place(own: Path, name: str) -> None:
-    rewrite(own / "params.yaml", ("ablation:\n", f"ablation:\n  {name}: {{}}\n"))
+    rewrite(own / "params.yaml", ("  study: quick", f"  {name}: {{}}\n  study: quick"))
     with pytest.raises(ParamsError, match=rf"ablation\.{name}: a study has a file of its own"):
         load_params(own / "params.yaml")
 
 
 def test_override_changes_a_copy() -> None:
     params = load_params(ROOT / "params.yaml")
-    changed = override(params, {"train.l1": 0.5, "model.trainable_blocks": "all"}, "row")
-    assert (changed.train.l1, changed.model.trainable_blocks) == (0.5, "all")
-    assert params.train.l1 == 0.0
-    with pytest.raises(ParamsError, match="not a parameter that a row can change"):
+    changed = override(params, {"train.penalties.l1": 0.5, "model.trainable_blocks": "all"}, "row")
+    assert (changed.train.penalties.l1, changed.model.trainable_blocks) == (0.5, "all")
+    assert params.train.penalties.l1 == 0.0
+    with pytest.raises(
+        ParamsError, match="not a parameter of model or train, which a row can change"
+    ):
         override(params, {"data.path": "x"}, "row")
 
 

@@ -20,9 +20,9 @@ from sftcore.foundations.artifacts import read_json, write_json
 from sftcore.foundations.runtime import set_up
 from sftcore.metrics.calibration import fit_temperature
 from sftcore.metrics.classification import classification_metrics, scores
-from sftcore.recipe import Trained, train
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.recipe import Trained, train
 from sftcore.training.records import Candidate, EpochRecord, FitResult
 
 # What a cell's result depends on besides the training: part of its key.

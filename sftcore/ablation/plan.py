@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from sftcore.data.portions import Portion
+from sftcore.models.settings import ModelSettings
 from sftcore.settings.grids import (
     ALL_TOGETHER_ROW,
     BASELINE_ROW,
@@ -13,9 +14,9 @@ from sftcore.settings.grids import (
     WITHOUT,
     Changes,
 )
-from sftcore.settings.params import override
-from sftcore.settings.sections import ModelParams, Params, TrainParams
 from sftcore.settings.studies import settings_of
+from sftcore.settings.tree import Params, override
+from sftcore.training.settings import TrainSettings
 
 SCREEN = "screen"
 CONFIRM = "confirm"
@@ -27,16 +28,16 @@ _SOURCES = ("init", "order", "augmentation")  # of randomness
 # Logistic regression on the frozen features: the optimum of plain cross-entropy, strength chosen.
 PROBE: Changes = {
     "train.epochs": 0,
-    "train.head": "solve",
-    "train.head_strength": "auto",
+    "train.head.method": "solve",
+    "train.head.strength": "auto",
     "train.label_smoothing": 0.0,
-    "train.class_weighting": 0.0,
-    "train.logit_adjustment": 0.0,
-    "train.wise_ft": False,
-    "train.swa_fraction": 0.0,
-    "train.soup_size": 0,
-    "train.co_tuning": 0.0,
-    "train.range_test": False,
+    "train.imbalance.class_weighting": 0.0,
+    "train.imbalance.logit_adjustment": 0.0,
+    "train.averaging.wise_ft": False,
+    "train.averaging.swa_fraction": 0.0,
+    "train.averaging.soup_size": 0,
+    "train.features.co_tuning": 0.0,
+    "train.range_test.enabled": False,
     "model.trainable_blocks": 0,
     "model.stochastic_depth": 0.0,
 }
@@ -60,8 +61,8 @@ class Row:
     family: str
     name: str
     changes: Changes
-    model: ModelParams
-    train: TrainParams
+    model: ModelSettings
+    train: TrainSettings
     setting: int = 1
     fraction: float = 1.0
     answer: str = ""
@@ -143,8 +144,8 @@ def plan_data_size(params: Params) -> list[Row]:
     rows = []
     for fraction in grid.fractions:
         longer: Changes = {"train.epochs": round(params.train.epochs / fraction)}
-        if params.train.head == "descend":
-            longer["train.head_epochs"] = round(params.train.head_epochs / fraction)
+        if params.train.head.method == "descend":
+            longer["train.head.epochs"] = round(params.train.head.epochs / fraction)
         for name, changes in ((BASELINE_ROW, longer), (PROBE_ROW, PROBE)):
             rows.append(_resolve(recipe, DATA_SIZE, name, changes, fraction=fraction))
     return rows
@@ -161,7 +162,7 @@ def plan_stability(params: Params) -> list[Row]:
     for (answer, extra), schedule, rate in product(
         grid.answers.items(), grid.schedules, grid.learning_rates
     ):
-        changes = {**extra, "train.learning_rate": rate, "train.schedule": schedule}
+        changes = {**extra, "train.learning_rate": rate, "train.schedule.name": schedule}
         name = f"{schedule} {rate:g} {answer}"
         rows.append(_resolve(recipe, STABILITY, name, changes, answer=answer))
     return rows
@@ -177,7 +178,7 @@ def join_changes(several: Sequence[Changes]) -> Changes:
 
 def _override(params: Params, changes: Changes, origin: str) -> Params:
     """The recipe with some changes; seeds of single streams would hold what replicates vary."""
-    free: Changes = {f"train.seed_{source}": None for source in _SOURCES}
+    free: Changes = {f"train.seeds.{source}": None for source in _SOURCES}
     return override(params, {**free, **changes}, origin)
 
 

@@ -16,7 +16,7 @@ from sftcore.ablation.cells import (
     train_cell,
 )
 from sftcore.ablation.plan import Cell
-from sftcore.data.pictures.augment import Augmentation
+from sftcore.data.pictures.augment import AugmentationSettings
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.artifacts import remove_abandoned
@@ -24,8 +24,8 @@ from sftcore.foundations.errors import ParamsError, ResourceError
 from sftcore.foundations.interruption import leave_on_signals_for_good
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
-from sftcore.planning import changed_pictures, check_lengths
-from sftcore.recipe import training_key
+from sftcore.training.keys import training_key
+from sftcore.training.planning import check_lengths
 
 
 def run_cells(
@@ -157,9 +157,9 @@ def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
     of the frozen blocks; they are computed once if one process trains the group. Changed pictures
     take longest, so they come first: no worker is idle at the end.
     """
-    groups: dict[tuple[Augmentation, int | str], dict[str, Cell]] = {}
+    groups: dict[tuple[AugmentationSettings, int | str], dict[str, Cell]] = {}
     for key, cell in missing.items():
-        look = changed_pictures(cell.row.train)
+        look = cell.row.train.augmentation
         is_shared = not look.is_off and cell.row.fraction == 1 and cell.row.train.epochs > 0
         shared = (look, cell.replicate) if is_shared else (look, key)
         groups.setdefault(shared, {})[key] = cell

@@ -7,7 +7,7 @@ from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED, trained_rows
 from sftcore.metrics.intervals import failure_bound
 from sftcore.reporting.parts import Figure, Part, Table
-from sftcore.settings.grids import COMPOSED_ROW, ROW_WORDS, AblationParams, Changes
+from sftcore.settings.grids import COMPOSED_ROW, ROW_WORDS, AblationSettings, Changes
 
 _QUESTIONS = {
     "worth": "Is fine-tuning worth it?",
@@ -26,7 +26,7 @@ _COMPARED = {
 _INTERVAL = "Lines: intervals for new pictures and new seeds (corrected resampled t), each at"
 
 
-def study_parts(study: Study, ablation: AblationParams, intro: str) -> list[Part]:
+def study_parts(study: Study, ablation: AblationSettings, intro: str) -> list[Part]:
     """All parts that the grid asks for, in their order.
 
     Args:
@@ -119,7 +119,7 @@ def _overfitting(study: Study) -> Part:
     )  # fmt: skip
 
 
-def _effects(study: Study, ablation: AblationParams) -> Part:
+def _effects(study: Study, ablation: AblationSettings) -> Part:
     num_replicates, error = ablation.chosen.confirm.num_replicates, 1 - ablation.confidence
     is_composed = COMPOSED_ROW in set(study.findings.effects["row"])
     together = ", and all of them at once (composed)" if is_composed else ""
@@ -192,7 +192,7 @@ def _data_size(study: Study) -> Part:
     )  # fmt: skip
 
 
-def _stability(study: Study, ablation: AblationParams) -> Part:
+def _stability(study: Study, ablation: AblationSettings) -> Part:
     grid = ablation.chosen.stability
     assert grid is not None
     base = f" with {_listing(grid.base)}" if grid.base else ""
@@ -226,7 +226,7 @@ def _stability(study: Study, ablation: AblationParams) -> Part:
     )  # fmt: skip
 
 
-def _screen(study: Study, ablation: AblationParams) -> Part:
+def _screen(study: Study, ablation: AblationSettings) -> Part:
     screen = ablation.chosen.screen
     base = f" Common to all its rows: {_listing(screen.base)}." if screen.base else ""
     return Part(

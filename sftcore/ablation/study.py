@@ -23,8 +23,9 @@ from sftcore.ablation.stability import stability_map
 from sftcore.ablation.table import cells_table
 from sftcore.ablation.verdict import Findings, write_verdict
 from sftcore.metrics.intervals import smallest_visible_effect
-from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW, SIMPLER_ROWS, Changes
-from sftcore.settings.sections import Params
+from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW, Changes
+from sftcore.settings.tree import Params
+from sftcore.tasks.classification import SIMPLER_ROWS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import CONFIRM
-from sftcore.settings.grids import SIMPLER_ROWS
+from sftcore.tasks.classification import SIMPLER_ROWS
 
 METRICS = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
 SCALED = ("temperature", "loss_scaled", "ece_scaled")

@@ -13,6 +13,7 @@ from sftcore.ablation.data_size import Growth, PowerLaw
 from sftcore.ablation.effects import BETTER, FAILED, UNCONVERGED, WORSE
 from sftcore.ablation.plan import PROBE, Row
 from sftcore.ablation.stability import stability_sentence
+from sftcore.foundations.yaml_files import flatten
 from sftcore.metrics.intervals import Interval
 from sftcore.settings.grids import BASELINE_ROW
 
@@ -188,13 +189,8 @@ def advise(found: Findings) -> tuple[dict[str, Any], str]:
 def _probe_settings(rows: list[Row]) -> dict[str, Any]:
     """What makes the recipe the probe that was measured."""
     recipe = next(row for row in rows if row.name == BASELINE_ROW)
-    held = {"model": recipe.model.model_dump(), "train": recipe.train.model_dump()}
-    parts = {name: name.partition(".") for name in PROBE}
-    return {
-        name: PROBE[name]
-        for name, (section, _, leaf) in parts.items()
-        if held[section][leaf] != PROBE[name]
-    }
+    held = flatten({"model": recipe.model.model_dump(), "train": recipe.train.model_dump()})
+    return {name: value for name, value in PROBE.items() if held[name] != value}
 
 
 def _advice(settings: dict[str, Any]) -> str:

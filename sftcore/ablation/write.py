@@ -20,8 +20,9 @@ from sftcore.foundations.artifacts import (
 from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.intervals import Interval
 from sftcore.reporting.parts import Part, write_parts
-from sftcore.settings.grids import BASELINE_ROW, SIMPLER_ROWS, AblationParams
+from sftcore.settings.grids import BASELINE_ROW, AblationSettings
 from sftcore.stability.precision import FULL
+from sftcore.tasks.classification import SIMPLER_ROWS
 
 CELLS_FILE = "cells.csv"
 HEADLINE_FILE = "worth.json"
@@ -29,7 +30,7 @@ HEADLINE_FILE = "worth.json"
 
 def write_study(
     study: Study,
-    ablation: AblationParams,
+    ablation: AblationSettings,
     *,
     num_pool: int,
     num_classes: int,
@@ -97,7 +98,7 @@ def write_nothing(recipe: str, output: Path) -> None:
 
 
 def _intro(
-    study: Study, ablation: AblationParams, num_pool: int, num_classes: int, precision: str
+    study: Study, ablation: AblationSettings, num_pool: int, num_classes: int, precision: str
 ) -> str:
     confirmed = study.cells[study.cells["family"] == CONFIRM]
     num_judge, num_train = confirmed["num_judge"].mean(), confirmed["num_train"].mean()

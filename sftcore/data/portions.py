@@ -41,6 +41,9 @@ class Portion:
         return ", ".join(part for part in parts if part)
 
 
+WHOLE = Portion()
+
+
 @dataclass(frozen=True)
 class Parts:
     """Rows of the store by what they do, ascending.

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sftcore.optimization.linear_head import choose_head
-from sftcore.settings.grids import SIMPLER_ROWS
-from sftcore.tasks.classification import classification_loss, measure, probabilities
+from sftcore.tasks.classification import SIMPLER_ROWS, classification_loss, measure, probabilities
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
 NEAREST_NEIGHBOURS, MOST_FREQUENT = SIMPLER_ROWS

@@ -206,7 +206,7 @@ def _source_head(classifier: State, backbone: Backbone, origin: str) -> nn.Linea
     ):
         raise WeightsError(
             f"Co-Tuning needs the classifier of the source's classes, and these weights ({origin}) "
-            "hold none: set train.co_tuning to 0, or choose other weights"
+            "hold none: set train.features.co_tuning to 0, or choose other weights"
         )
     head = nn.Linear(backbone.num_features, len(bias))
     head.load_state_dict({"weight": weight, "bias": bias})

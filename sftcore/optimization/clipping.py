@@ -1,34 +1,31 @@
 """Limits on the gradient: on each number, on each unit, on the whole."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from sftcore.foundations.settings import Coefficient, Settings, setting
+
 _AGC_LEAST_NORM = 1e-3  # ε of the paper: a weight of zero could never leave it otherwise
 
 
-@dataclass(frozen=True)
-class Clipping:
-    """The limits; 0 is off. All that are on apply, in this order.
+class ClippingSettings(Settings):
+    """Limits on the gradient; 0 is off.
 
-    Attributes:
-        agc: largest ratio of a unit's gradient to its weights.
-        value: largest absolute value of any number of the gradient.
-        norm: largest norm of the whole gradient.
+    All that are on apply: agc, then value, then norm.
     """
 
-    agc: float = 0.0
-    value: float = 0.0
-    norm: float = 0.0
+    norm: Coefficient = setting(0.0, "largest norm of the whole gradient")
+    value: Coefficient = setting(0.0, "largest absolute value of each number")
+    agc: Coefficient = setting(0.0, "largest norm of each unit, as part of its weights' norm")
 
 
 @torch.no_grad()
 def clip_gradients(
     parameters: Sequence[nn.Parameter],
     heads: Sequence[nn.Parameter],
-    clipping: Clipping,
+    clipping: ClippingSettings,
     gradient_norm: Tensor,
 ) -> bool:
     """Shrink gradients that exceed a limit, in place.

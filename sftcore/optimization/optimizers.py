@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 
+from sftcore.foundations.settings import PositiveCount, Settings, one_of, setting
 from sftcore.models.parameter_groups import Claim
 
 _SECOND_BETA = 0.999
+OptimizerName = Annotated[str, one_of(lambda: OPTIMIZERS)]
 Build = Callable[[list[dict[str, Any]], float], torch.optim.Optimizer]
 
 
@@ -125,15 +127,25 @@ def effective_rate(learning_rate: float, optimizer: str, momentum: float) -> flo
     return learning_rate / (1 - momentum) if optimizer in _HEAVY_BALL else learning_rate
 
 
-def scaled_rate(learning_rate: float, rule: str, batch_size: int, reference: int) -> float:
+class RateScalingSettings(Settings):
+    """Scaling of the learning rates by the size of the batch."""
+
+    rule: Literal["none", "linear", "sqrt"] = setting("none", "of both rates with batch_size")
+    batch_size: PositiveCount = setting(
+        32, "examples per update for which the rates are as they stand"
+    )
+
+
+def scaled_rate(learning_rate: float, scaling: RateScalingSettings, batch_size: int) -> float:
     """The rate for another size of the batch than the one it was chosen for.
 
+    The rule is ``none``, ``linear`` (``η·B/B₀``; Goyal et al., 2017, section 2.1) or ``sqrt``
+    (``η·√(B/B₀)``; Krizhevsky, 2014, One weird trick, section 5).
+
     Args:
-        learning_rate: η, good for ``reference`` pictures per update.
-        rule: ``none``, ``linear`` (``η·B/B₀``; Goyal et al., 2017, section 2.1) or ``sqrt``
-            (``η·√(B/B₀)``; Krizhevsky, 2014, One weird trick, section 5).
+        learning_rate: η, good for B₀ examples per update.
+        scaling: the rule, and B₀.
         batch_size: B.
-        reference: B₀.
     """
-    ratio = batch_size / reference
-    return learning_rate * {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[rule]
+    ratio = batch_size / scaling.batch_size
+    return learning_rate * {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[scaling.rule]

@@ -7,14 +7,36 @@ trained without a trace is :mod:`sftcore.training.trial`'s business.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
+
+from sftcore.foundations.settings import Rate, Settings, setting
 
 _SMOOTHING = 0.9  # weight of the past in the moving average of the losses
 _STOP_FACTOR = 4.0  # a smoothed loss beyond this multiple of the least ends the sweep
 _NUM_SETTLING = 10  # first steps, in which the moving average settles: 1/(1 − β)
 _LEAST_LENGTH = 5  # losses from which anything is suggested
 _SLOPE_FRACTION = 1 / 6  # of the sweep: stretch over which a slope is taken
+
+
+class RangeTestSettings(Settings):
+    """The range test, before each phase; it leaves no trace."""
+
+    enabled: bool = setting(True, "whether its curve is drawn; auto runs it in any case")
+    steps: Annotated[int, Field(ge=10, le=10_000)] = setting(
+        50, "updates from the least rate to the most"
+    )
+    least: Rate = setting(1e-5, "first rate")
+    most: Rate = setting(1.0, "last rate, if the loss does not blow up before")
+    suggestion: Literal["valley", "steepest"] = setting("valley", "what auto takes")
+
+    @model_validator(mode="after")
+    def _rises(self) -> "RangeTestSettings":
+        if self.least >= self.most:
+            raise ValueError("train.range_test.least must be below train.range_test.most")
+        return self
 
 
 @dataclass(frozen=True)

@@ -12,45 +12,53 @@ rate of 0; one_cycle ends at its last update, as torch's does.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from sftcore.foundations.settings import (
+    Count,
+    Dial,
+    Length,
+    Rate,
+    Settings,
+    one_of,
+    setting,
+)
 
 ONE_CYCLE_START = 1 / 25  # of the peak, as torch's OneCycleLR has it
 ONE_CYCLE_END = 1e-4  # of the start
 _ROUNDING = 1e-9  # 0.7 of 10 steps is a hair more than 7
-Length = float | str  # a part from 0 to 1, or text such as "30 steps" or "2 epochs"
+ScheduleName = Annotated[str, one_of(lambda: SHAPES)]
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """A schedule by name, with what shapes it; each value concerns the schedules that are named.
+class ScheduleSettings(Settings):
+    """How the rate goes on; lengths: parts of a phase, "50 steps", "2 epochs".
 
     Lengths that are parts are parts of the steps after the warm-up; the warm-up is a part of all.
-
-    Attributes:
-        name: in :data:`SHAPES`.
-        warmup: length of the warm-up, of any schedule.
-        factor: at each drop of step, multi_step and plateau, and of exponential in ``every``.
-        every: length from one drop of step to the next, or of one ``factor`` of exponential.
-        milestones: lengths to the drops of multi_step.
-        end: part of the peak that linear, cosine, polynomial and warmup_stable_decay have come to
-            when the last update has been made.
-        power: of polynomial.
-        cycles: of cosine, each from the peak to the end.
-        rise: length of the first part of one_cycle.
-        decay: length of the last part of warmup_stable_decay.
-        patience: epochs without a better one before plateau drops.
     """
 
-    name: str = "constant"
-    warmup: Length = 0.0
-    factor: float = 0.1
-    every: Length = 0.5
-    milestones: tuple[Length, ...] = (0.5, 0.75)
-    end: float = 0.0
-    power: float = 2.0
-    cycles: int = 1
-    rise: Length = 0.3
-    decay: Length = 0.2
-    patience: int = 2
+    name: ScheduleName = setting("cosine", "the shape of its way")
+    warmup: Length = setting(0.0, "length in which the rate rises to its peak, in any schedule")
+    factor: Annotated[float, Field(gt=0, lt=1)] = setting(
+        0.1, "at each drop of step, multi_step, plateau; exponential in `every`"
+    )
+    every: Length = setting(0.5, "length between drops of step; of one factor of exponential")
+    milestones: Annotated[list[Length], Field(min_length=1)] = setting(
+        [0.5, 0.75], "lengths to the drops of multi_step"
+    )
+    end: Dial = setting(0.0, "part of the peak that linear, cosine, polynomial, wsd end at")
+    power: Rate = setting(2.0, "of polynomial")
+    cycles: Annotated[int, Field(ge=1, le=1000)] = setting(1, "of cosine; more are warm restarts")
+    rise: Length = setting(0.3, "length of one_cycle's way up")
+    decay: Length = setting(0.2, "length of warmup_stable_decay's way down")
+    patience: Count = setting(2, "epochs without a better one before plateau drops")
+
+    @model_validator(mode="after")
+    def _drops(self) -> "ScheduleSettings":
+        if self.every == 0:
+            raise ValueError("train.schedule.every must be above 0")
+        return self
 
     def in_steps(self, num_epochs: int, steps_per_epoch: int) -> "StepSchedule":
         """The schedule of a phase of this length, with every length in steps.
@@ -63,15 +71,17 @@ class Schedule:
         _must_fit("warmup", self.warmup, warmup, whole - 1, num_epochs, whole)
         rest = whole - warmup
         used: dict[str, Length] = {
-            "step": {"schedule_every": self.every},
-            "exponential": {"schedule_every": self.every},
-            "multi_step": {f"schedule_milestones.{i}": m for i, m in enumerate(self.milestones)},
-            "one_cycle": {"schedule_rise": self.rise},
-            "warmup_stable_decay": {"schedule_decay": self.decay},
+            "step": {"every": self.every},
+            "exponential": {"every": self.every},
+            "multi_step": {f"milestones.{i}": m for i, m in enumerate(self.milestones)},
+            "one_cycle": {"rise": self.rise},
+            "warmup_stable_decay": {"decay": self.decay},
         }.get(self.name, {})
         for name, length in used.items():
-            if name == "schedule_every" and _steps(length, rest, steps_per_epoch) <= 0:
-                raise ValueError(f"train.{name} is {length}: it must be longer than nothing")
+            if name == "every" and _steps(length, rest, steps_per_epoch) <= 0:
+                raise ValueError(
+                    f"train.schedule.{name} is {length}: it must be longer than nothing"
+                )
             _must_fit(name, length, _steps(length, rest, steps_per_epoch), rest, num_epochs, whole)
         return StepSchedule(
             shape=self,
@@ -86,9 +96,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class StepSchedule:
-    """A schedule in a phase of known length; see :meth:`Schedule.in_steps`."""
+    """A schedule in a phase of known length; see :meth:`ScheduleSettings.in_steps`."""
 
-    shape: Schedule
+    shape: ScheduleSettings
     num_steps: int
     warmup_steps: int = 0
     every_steps: float = 1.0
@@ -110,8 +120,9 @@ def _must_fit(
 ) -> None:
     if steps > most:
         raise ValueError(
-            f"train.{name} is {length}, which is {steps:g} steps: at most {most:g} fit into a "
-            f"phase of {num_epochs} epochs, {num_steps} steps. Shorten it, or train for more epochs"
+            f"train.schedule.{name} is {length}, which is {steps:g} steps: at most {most:g} fit "
+            f"into a phase of {num_epochs} epochs, {num_steps} steps. Shorten it, or train for "
+            "more epochs"
         )
 
 

@@ -17,12 +17,13 @@ from sftcore.data.store import open_store
 from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
+from sftcore.foundations.yaml_files import flatten
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
 from sftcore.pipeline.precision import resolve_precision
 from sftcore.pipeline.telling import STUDY_LENGTH, cell_lines, recipe_key, study_text
-from sftcore.settings.grids import BASELINE_ROW, SIMPLER_ROWS
-from sftcore.settings.params import flatten, recipe_digest
-from sftcore.settings.sections import Params
+from sftcore.settings.grids import BASELINE_ROW
+from sftcore.settings.tree import Params, recipe_digest
+from sftcore.tasks.classification import SIMPLER_ROWS
 from sftcore.tracking import (
     ABLATION_TAG,
     RECIPE_TAG,
@@ -138,7 +139,7 @@ def run_study(params: Params) -> Study:
 
     Raises:
         ParamsError: an override of the grid is refused.
-        SFTError: see :func:`sftcore.recipe.train`.
+        SFTError: see :func:`sftcore.training.recipe.train`.
     """
     store = open_store(PREPARED, ("train", "val"))
     device = set_up(params.runtime.device, CELL_THREADS, params.runtime.precision)

@@ -8,16 +8,11 @@ from typing import Any
 
 from sftcore.foundations.artifacts import read_json, sha256_json, write_bytes, write_json
 from sftcore.foundations.errors import DataError, ParamsError
+from sftcore.foundations.yaml_files import PARAMS_FILE
 from sftcore.pipeline.edits import Sheet, read_sheet
 from sftcore.pipeline.paths import ABLATION_REPORT
-from sftcore.settings.params import (
-    PARAMS_FILE,
-    check_params,
-    override,
-    recipe_digest,
-)
-from sftcore.settings.sections import Params
 from sftcore.settings.studies import with_study
+from sftcore.settings.tree import Params, check_params, override, recipe_digest
 
 # Beside params.yaml, and not in the folder that all checkouts share: each has its own params.yaml.
 RECORD = Path(".sft/advice.json")

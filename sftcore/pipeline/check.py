@@ -5,7 +5,7 @@ from pathlib import Path
 from sftcore.data.sources import open_source
 from sftcore.foundations.artifacts import write_json
 from sftcore.pipeline.paths import CHECK_REPORT
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params
 
 
 def check(params: Params) -> None:

@@ -6,12 +6,16 @@ the library only tells where a value stands.
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ruamel.yaml.nodes import MappingNode
+
 from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.yaml_files import flatten
+from sftcore.settings.writing import written
 
 _BEFORE_COMMENT = re.compile(r"[ \t]*(?=#)")
 
@@ -46,8 +50,7 @@ class Sheet:
             ParamsError: there is no such value.
         """
         self._place(name)
-        section, _, leaf = name.partition(".")
-        return self.tree[section][leaf]
+        return flatten(self.tree)[name]
 
     def piece(self, name: str) -> str:
         """A value as it is written, with the blanks up to a comment behind it.
@@ -75,16 +78,11 @@ class Sheet:
         Raises:
             ParamsError: a name is not there, or another value would change with it (an anchor).
         """
-        expected = {
-            section: {n: values.get(f"{section}.{n}", value) for n, value in inner.items()}
-            if isinstance(inner, dict)
-            else inner
-            for section, inner in self.tree.items()
-        }
+        expected = flatten(self.tree) | dict(values)
         pieces = {name: self._fitted(name, value) for name, value in values.items()}
         with suppress(ParamsError):  # an anchor went, and what points to it stands alone
             changed = self.with_pieces(pieces)
-            if changed.tree == expected:
+            if flatten(changed.tree) == expected:
                 return changed
         raise ParamsError(
             f"params.yaml is written in a way in which {', '.join(values)} cannot be changed alone "
@@ -92,10 +90,10 @@ class Sheet:
         )
 
     def _fitted(self, name: str, value: Any) -> str:
-        place, written = self._place(name), _written(value)
+        place, text = self._place(name), written(value)
         if place.stop == place.end:
-            return written
-        return written.ljust(place.stop - place.start - 1) + " "
+            return text
+        return text.ljust(place.stop - place.start - 1) + " "
 
     def _place(self, name: str) -> Place:
         if name not in self.places:
@@ -115,15 +113,20 @@ def read_sheet(text: str) -> Sheet:
     try:
         node = yaml.compose(io.StringIO(text))
         tree = yaml.constructor.construct_document(node)
-        places = {
-            f"{section.value}.{leaf.value}": _placed(text, value)
-            for section, inner in node.value
-            if isinstance(tree[section.value], dict)
-            for leaf, value in inner.value
-        }
+        places = dict(_places(text, node, ""))
     except Exception as error:  # the reader raises many kinds
         raise ParamsError(f"params.yaml cannot be read for a change: {error}") from error
     return Sheet(text, tree, places)
+
+
+def _places(text: str, node: Any, prefix: str) -> Iterator[tuple[str, Place]]:
+    """The values of a mapping and of those inside it, by dotted name."""
+    for key, value in node.value:
+        name = f"{prefix}{key.value}"
+        if isinstance(value, MappingNode):
+            yield from _places(text, value, f"{name}.")
+        else:
+            yield name, _placed(text, value)
 
 
 def _placed(text: str, node: Any) -> Place:
@@ -134,27 +137,3 @@ def _placed(text: str, node: Any) -> Place:
     end = last.end_mark.index
     blanks = _BEFORE_COMMENT.match(text, end)
     return Place(node.start_mark.index, end, blanks.end() if blanks else end)
-
-
-def _written(value: Any) -> str:
-    """A value as params.yaml would have it on one line."""
-    from ruamel.yaml import YAML
-
-    if isinstance(value, float):
-        return _number(value)
-    if isinstance(value, list):
-        return f"[{', '.join(_written(item) for item in value)}]"
-    if value is None:
-        return "null"
-    yaml, file = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.default_flow_style, yaml.width = True, 10_000
-    yaml.dump([value], file)
-    return file.getvalue().strip()[1:-1]
-
-
-def _number(value: float) -> str:
-    """A number with a point, which a reader of YAML 1.1 takes for one too: 0.001, 1.0e-5."""
-    mantissa, has_exponent, exponent = repr(value).partition("e")
-    if not has_exponent:
-        return mantissa
-    return f"{mantissa}{'' if '.' in mantissa else '.0'}e{int(exponent):+d}"

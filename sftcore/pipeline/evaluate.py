@@ -19,16 +19,21 @@ from sftcore.evaluation.predict import (
     predictions_table,
 )
 from sftcore.evaluation.report import write_report
+from sftcore.evaluation.settings import EvaluateSettings
 from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
+from sftcore.foundations.runtime_settings import RuntimeSettings
+from sftcore.foundations.settings import Seed
+from sftcore.foundations.yaml_files import PARAMS_FILE, read_yaml
 from sftcore.metrics.paired_test import smallest_difference
 from sftcore.models.network import build_start
+from sftcore.models.settings import ModelSettings
 from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.telling import answer_text, headline_metrics
 from sftcore.reporting.parts import Part
-from sftcore.settings.params import PARAMS_FILE, read_yaml
-from sftcore.settings.sections import EvaluateParams, ModelParams, Params
+from sftcore.settings.reading import Sections
+from sftcore.settings.tracking import TrackingSettings
 from sftcore.tracking import MODEL_TAG, TEST, changes_since, check_store, open_run, training_name
 from sftcore.training.checkpoints import discard_finished
 from sftcore.use.decision import save_decision
@@ -36,7 +41,17 @@ from sftcore.use.parts import use_parts
 from sftcore.use.rules import Wanted, fix_rules
 
 
-def evaluate(params: Params) -> dict[str, Any]:
+class EvaluateParams(Sections):
+    """What the stage reads."""
+
+    seed: Seed = 0
+    model: ModelSettings = ModelSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+
+def evaluate(params: EvaluateParams) -> dict[str, Any]:
     """Write ``reports/evaluate`` and ``models/decision``. No other stage opens the test split.
 
     Args:
@@ -93,7 +108,7 @@ def evaluate(params: Params) -> dict[str, Any]:
 
 
 def _fix_rules(
-    seen: Seen, store: Store, record: ModelRecord, settings: EvaluateParams, device: str
+    seen: Seen, store: Store, record: ModelRecord, settings: EvaluateSettings, device: str
 ) -> Callable[[Path], list[Part]]:
     """Write ``models/decision``; what writes into a folder what the report says of it."""
     samples = store.samples
@@ -111,7 +126,7 @@ def _fix_rules(
 
 
 def _rows_to_beat(
-    store: Store, record: ModelRecord, model: ModelParams, seed: int, device: str
+    store: Store, record: ModelRecord, model: ModelSettings, seed: int, device: str
 ) -> list[Baseline]:
     """The rows to beat, on features of the backbone as it was before fine-tuning.
 

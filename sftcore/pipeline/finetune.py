@@ -23,14 +23,12 @@ from sftcore.foundations.progress import show_progress
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
 from sftcore.foundations.tables import safe_cells
+from sftcore.foundations.yaml_files import PARAMS_FILE, flatten, read_yaml
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
 from sftcore.pipeline.telling import files_text, recipe_key, training_text
-from sftcore.planning import num_head_epochs, plan_guard
-from sftcore.recipe import Trained, train
 from sftcore.reporting.parts import write_parts
-from sftcore.settings.params import PARAMS_FILE, flatten, read_yaml
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params
 from sftcore.stability.guard import GuardSettings, Incident
 from sftcore.tracking import (
     FILES,
@@ -47,6 +45,7 @@ from sftcore.tracking import (
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.measure import epoch_metrics
+from sftcore.training.recipe import Trained, train
 from sftcore.training.records import EpochRecord
 from sftcore.training.tables import (
     candidates_table,
@@ -70,7 +69,7 @@ def finetune(params: Params) -> Trained:
 
     Raises:
         DivergedError: training left the finite numbers, or the guard gave up; nothing is written.
-        SFTError: see :func:`sftcore.recipe.train`.
+        SFTError: see :func:`sftcore.training.recipe.train`.
     """
     check_store(enabled=params.tracking.enabled)
     device = set_up(params.runtime.device, params.runtime.num_threads, params.runtime.precision)
@@ -106,7 +105,7 @@ def finetune(params: Params) -> Trained:
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
         trained = _train(params, store, device, precision, key, run, checkpoints)
         write_model(trained, store, params, precision)
-        write_history(trained, _ids(store), plan_guard(params.train))
+        write_history(trained, _ids(store), params.train.guard)
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL)
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
@@ -130,7 +129,7 @@ def _train(
     checkpoints: Checkpoints,
 ) -> Trained:
     """Train with a progress bar, and stop with advice if it diverges."""
-    num_epochs = num_head_epochs(params.train) + params.train.epochs
+    num_epochs = params.train.head.num_epochs + params.train.epochs
     with show_progress("training", num_epochs, "epochs") as progress:
 
         def on_epoch(record: EpochRecord) -> None:
@@ -157,11 +156,12 @@ def _train(
         text = f"training diverged in the {trained.result.diverged}"
         if trained.result.incidents:
             text += f"; every incident: {_keep_incidents(trained, store, key, run)}"
-        if params.train.guard == "none":  # else the guard has said what to do
+        if params.train.guard.answers == "none":  # else the guard has said what to do
             text += (
                 f". Lower train.learning_rate ({params.train.learning_rate}) or "
-                f"train.head_learning_rate ({params.train.head_learning_rate}), or set "
-                "train.clip_norm or train.warmup; train.guard can recover from it"
+                f"train.head.learning_rate ({params.train.head.learning_rate}), or set "
+                "train.clipping.norm or train.schedule.warmup; train.guard.answers can recover "
+                "from it"
             )
         raise DivergedError(text, len(trained.result.history))
     return trained

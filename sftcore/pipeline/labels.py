@@ -8,16 +8,27 @@ from sftcore.data.store import Store, open_store
 from sftcore.evaluation.predict import look_at
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
+from sftcore.foundations.runtime_settings import RuntimeSettings
+from sftcore.foundations.settings import Seed
 from sftcore.inspection.label_report import write_label_report
 from sftcore.inspection.out_of_fold import grouped_folds, out_of_fold
 from sftcore.models.network import build_start
+from sftcore.models.settings import ModelSettings
 from sftcore.pipeline.paths import LABELS_REPORT, PREPARED
-from sftcore.settings.sections import Params
+from sftcore.settings.reading import Sections
 
 _CHUNK = 512  # pictures held in memory at once
 
 
-def audit_labels(params: Params) -> list[str]:
+class LabelsParams(Sections):
+    """What the stage reads."""
+
+    seed: Seed = 0
+    model: ModelSettings = ModelSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+
+def audit_labels(params: LabelsParams) -> list[str]:
     """Write ``reports/labels``; nothing is changed or left out because of it.
 
     Args:
@@ -33,18 +44,21 @@ def audit_labels(params: Params) -> list[str]:
     """
     device = set_up(params.runtime.device, params.runtime.num_threads)
     store = open_store(PREPARED, ("train", "val"))
-    features = frozen_features(params, store, device)
+    features = frozen_features(params.model, params.seed, store, device)
     labels = store.labels[store.samples["row"].to_numpy()]
     folds = grouped_folds(labels, store.samples["group"].to_numpy(dtype=str))
     judged = out_of_fold(features, torch.from_numpy(labels).to(device), folds, len(store.classes))
     return write_label_report(LABELS_REPORT, store, labels, judged)
 
 
-def frozen_features(params: Params, store: Store, device: torch.device) -> torch.Tensor:
+def frozen_features(
+    model: ModelSettings, seed: int, store: Store, device: torch.device
+) -> torch.Tensor:
     """What the pretrained backbone makes of the open pictures, before any fine-tuning.
 
     Args:
-        params: the seed and the section model.
+        model: backbone and weights.
+        seed: of a backbone without weights.
         store: opened for the splits in question.
         device: where it is computed.
 
@@ -52,12 +66,12 @@ def frozen_features(params: Params, store: Store, device: torch.device) -> torch
         float32 [N, D] on the device, in the order of the store's samples.
     """
     start = build_start(
-        backbone=params.model.backbone,
-        weights=params.model.weights,
+        backbone=model.backbone,
+        weights=model.weights,
         num_classes=len(store.classes),
         image_size=store.image_size,
         dropout=0.0,
-        seed=params.seed,
+        seed=seed,
         device=device,
     )
     network, record = start.network.eval(), start.record

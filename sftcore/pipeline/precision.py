@@ -8,11 +8,12 @@ from sftcore.data.store import Store
 from sftcore.foundations.artifacts import read_json, write_json
 from sftcore.foundations.repository import scratch_folder
 from sftcore.pipeline.paths import ENVIRONMENT
-from sftcore.recipe import prepare_training, training_key
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params
 from sftcore.stability.precision import BRAIN, FULL, HALF, TENSOR_FLOAT, changes_numbers
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.keys import training_key
 from sftcore.training.loop import time_precisions
+from sftcore.training.recipe import prepare_training
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ def resolve_precision(
         num_threads: of one CPU operation.
 
     Raises:
-        SFTError: see :func:`sftcore.recipe.train`.
+        SFTError: see :func:`sftcore.training.recipe.train`.
     """
     if params.runtime.precision != AUTO:
         return changes_numbers(params.runtime.precision, device)

@@ -8,18 +8,25 @@ import pandas as pd
 
 from sftcore.data.pictures.decode import Decoding, Refused, decode_square
 from sftcore.data.prepare import prepare
+from sftcore.data.settings import DataSettings
 from sftcore.data.sources import read_source
 from sftcore.data.store import SAMPLES_FILE, open_store
 from sftcore.inspection.choice import refused_to_show
 from sftcore.inspection.data_report import MOST_REFUSED, RefusedPicture, write_data_report
 from sftcore.inspection.overview import overview_sentences, table_lines
 from sftcore.pipeline.paths import PREPARE_REPORT, PREPARED
-from sftcore.settings.sections import DataParams
+from sftcore.settings.reading import Sections
 
 _WIDTH = 96  # columns of a terminal
 
 
-def prepare_and_show(data: DataParams) -> list[str]:
+class PrepareParams(Sections):
+    """What the stage reads."""
+
+    data: DataSettings = DataSettings()
+
+
+def prepare_and_show(data: DataSettings) -> list[str]:
     """Write ``data/prepared`` and ``reports/prepare``.
 
     Args:
@@ -76,7 +83,7 @@ def prepare_and_show(data: DataParams) -> list[str]:
 
 
 def _read_again(
-    data: DataParams, decoding: Decoding, audit: pd.DataFrame, ids: Iterable[str]
+    data: DataSettings, decoding: Decoding, audit: pd.DataFrame, ids: Iterable[str]
 ) -> list[RefusedPicture]:
     """The first of these refused pictures, which the prepared data do not hold, from their source.
 

@@ -15,7 +15,8 @@ from sftcore.pipeline.paths import (
 from sftcore.pipeline.summary import answers
 from sftcore.reporting.page import Article, Chapter, render_page
 from sftcore.reporting.parts import Figure, read_parts
-from sftcore.settings.sections import Params
+from sftcore.settings.reading import Sections
+from sftcore.settings.tracking import TrackingSettings
 from sftcore.tracking import MODEL_TAG, open_run
 
 _TEST = "The test split"
@@ -28,7 +29,13 @@ _CHAPTERS = {
 }
 
 
-def write_page(params: Params) -> None:
+class ReportParams(Sections):
+    """What the stage reads."""
+
+    tracking: TrackingSettings = TrackingSettings()
+
+
+def write_page(params: ReportParams) -> None:
     """Write ``reports/report.html``, and give it to the training's run in MLflow.
 
     Args:

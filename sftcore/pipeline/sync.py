@@ -13,6 +13,7 @@ from sftcore.data.store import MANIFEST_FILE
 from sftcore.evaluation.predict import RECORD_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.foundations.errors import ParamsError, TrackingError
+from sftcore.foundations.yaml_files import PARAMS_FILE, flatten, read_yaml
 from sftcore.pipeline.paths import (
     ABLATION_REPORT,
     EVALUATE_REPORT,
@@ -31,9 +32,9 @@ from sftcore.pipeline.telling import (
     study_text,
     training_text,
 )
-from sftcore.settings.grids import SIMPLER_ROWS
-from sftcore.settings.params import PARAMS_FILE, check_params, flatten, read_yaml
+from sftcore.settings.tree import check_params
 from sftcore.stability.precision import FULL
+from sftcore.tasks.classification import SIMPLER_ROWS
 from sftcore.tracking import (
     ABLATION_TAG,
     EXPERIMENT_TAG,

@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from sftcore.foundations.artifacts import sha256_json
-from sftcore.settings.params import recipe_digest
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, recipe_digest
 from sftcore.tracking import HEADLINE, LINE_LENGTH, commit_of_run, experiment_name, plain
 
 _SOURCES = (

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from sftcore.foundations.errors import TrackingError
 from sftcore.foundations.repository import scratch_folder
-from sftcore.settings.params import load_params
+from sftcore.settings.tree import load_params
 from sftcore.tracking import check_store, tracking_uri, without_login, worthwhile_pages
 
 _HOST = "127.0.0.1"

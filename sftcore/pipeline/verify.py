@@ -12,9 +12,9 @@ from sftcore.data.sources import open_source
 from sftcore.data.store import MANIFEST_FILE, SAMPLES_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json, write_json
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.yaml_files import read_yaml
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
-from sftcore.settings.params import load_params, read_yaml
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, load_params
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")

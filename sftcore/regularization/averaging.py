@@ -5,11 +5,41 @@ are taken from the newer state.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from sftcore.foundations.settings import Dial, Fraction, Settings, setting
+
 State = dict[str, Tensor]
+
+
+class AveragingSettings(Settings):
+    """Averages of parameters, among which validation chooses."""
+
+    ema_decay: Fraction = setting(
+        0.0, "of a moving average, measured instead of the newest; 0 is off"
+    )
+    swa_fraction: Dial = setting(
+        0.0, "last part of all epochs, averaged in the full phase; 0 is off"
+    )
+    soup_size: Annotated[int, Field(ge=0, le=100)] = setting(
+        0, "best epochs offered to a greedy soup; 0 is off"
+    )
+    wise_ft: bool = setting(False, "try the line from the trained head to the trained network")
+
+    def is_in_swa(self, num_left: int, num_epochs: int) -> bool:
+        """Whether an epoch of the last phase is averaged by SWA.
+
+        Epochs of another phase are not: that one trains other parameters, towards another end.
+
+        Args:
+            num_left: epochs to the end of the phase, the epoch itself among them.
+            num_epochs: of all phases.
+        """
+        return self.swa_fraction > 0 and num_left <= max(1, round(self.swa_fraction * num_epochs))
 
 
 def ema_decay_at(step: int, decay: float) -> float:

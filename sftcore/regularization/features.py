@@ -8,6 +8,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sftcore.foundations.settings import Coefficient, Settings, setting
+
+
+class FeatureSettings(Settings):
+    """Penalties on what the network computes; 0 is off."""
+
+    delta: Coefficient = setting(
+        0.0, "lambda on the distance of feature maps from the pretrained ones"
+    )
+    bss: Coefficient = setting(
+        0.0, "lambda on the smallest squared singular value of a batch's features"
+    )
+    co_tuning: Coefficient = setting(
+        0.0, "lambda on the loss of the pretrained classifier (Co-Tuning)"
+    )
+
 
 def delta_penalty(maps: Sequence[Tensor], source_maps: Sequence[Tensor]) -> Tensor:
     """How far the feature maps have moved from those of the source, for the same pictures.

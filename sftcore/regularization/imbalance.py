@@ -5,6 +5,18 @@ All are functions of the class counts in the training rows, with a dial that is 
 
 import numpy as np
 
+from sftcore.foundations.settings import Coefficient, Dial, Settings, setting
+
+
+class ImbalanceSettings(Settings):
+    """Classes of unequal size; 0 is off."""
+
+    class_weighting: Dial = setting(0.0, "0 to 1: power of 1 / class size as weight in the loss")
+    balanced_sampling: Dial = setting(0.0, "0 to 1: power of 1 / class size as chance to be drawn")
+    logit_adjustment: Coefficient = setting(
+        0.0, "tau on log class frequency in the training logits"
+    )
+
 
 def class_weights(counts: np.ndarray, power: float) -> np.ndarray:
     """``w_c ∝ n_c^(−p)``, scaled so that the mean weight over the training pictures is one.

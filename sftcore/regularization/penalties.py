@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from sftcore.foundations.settings import Coefficient, Settings, setting
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,24 @@ def l2_sp_penalty(parameters: Iterable[Tensor], origins: Iterable[Tensor]) -> Te
     return l2_penalty(p - origin for p, origin in zip(parameters, origins, strict=True))
 
 
-@dataclass(frozen=True)
-class Coefficients:
-    """λ of each penalty; zero is off."""
+class PenaltySettings(Settings):
+    """Penalties on the parameters: λ of each; 0 is off."""
 
-    l1: float
-    l2: float
-    l1_sp: float
-    l2_sp: float
+    l1: Coefficient = setting(0.0, "lambda of lambda * sum |w|")
+    l2: Coefficient = setting(
+        0.0, "lambda of lambda * sum w^2; equals weight_decay at half its value"
+    )
+    l1_sp: Coefficient = setting(
+        0.0, "lambda of lambda * sum |w - w0|, w0 the pretrained; zero for the head"
+    )
+    l2_sp: Coefficient = setting(0.0, "lambda of lambda * sum (w - w0)^2, likewise")
+    form: Literal["loss", "proximal"] = setting(
+        "loss", "these four in the loss, or as a step after it"
+    )
+    norm_and_bias: bool = setting(
+        False, "whether these and weight_decay also shrink norms, biases, tokens, tables"
+    )
+    head_factor: Coefficient = setting(1.0, "on the four penalties of the head")
 
     @property
     def are_on(self) -> bool:
@@ -100,7 +113,7 @@ class Coefficients:
         return max(self.l1, self.l2, self.l1_sp, self.l2_sp) > 0
 
 
-def total_penalty(penalized: Sequence[Penalized], coefficients: Coefficients) -> Tensor:
+def total_penalty(penalized: Sequence[Penalized], coefficients: PenaltySettings) -> Tensor:
     """``Σ_f f·(λ₁‖θ‖₁ + λ₂‖θ‖₂² + λ₁ₛₚ‖θ − θ₀‖₁ + λ₂ₛₚ‖θ − θ₀‖₂²)`` over groups of one factor f.
 
     Args:
@@ -142,7 +155,7 @@ def shrink(tensor: Tensor, amount: float) -> Tensor:
 
 @torch.no_grad()
 def proximal_step(
-    penalized: Iterable[Penalized], coefficients: Coefficients, learning_rate: float
+    penalized: Iterable[Penalized], coefficients: PenaltySettings, learning_rate: float
 ) -> None:
     """Apply the penalties apart from the gradient: the proximal map of each at ``η·f·λ``.
 

@@ -6,6 +6,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from sftcore.foundations.settings import Coefficient, PositiveCount, Settings, setting
+
+
+class SharpnessSettings(Settings):
+    """Flatness: sharpness-aware minimisation."""
+
+    rho: Coefficient = setting(0.0, "radius of sharpness-aware minimisation; 0 is off")
+    every: PositiveCount = setting(1, "updates from one with it to the next")
+
 
 @contextmanager
 def moved_uphill(

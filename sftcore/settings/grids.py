@@ -1,16 +1,17 @@
 """The typed tree of a file in studies/, and of `ablation` in params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from sftcore.settings.parameter_types import Fraction, Rate, Scalar, Schedule, Section
+from sftcore.foundations.settings import Fraction, Rate, Scalar, Settings, setting
+from sftcore.optimization.schedules import ScheduleName
+from sftcore.tasks.classification import SIMPLER_ROWS
 
 BASELINE_ROW = "none"
 ALL_TOGETHER_ROW = "all_together"
 PROBE_ROW = "probe"
 COMPOSED_ROW = "composed"
-SIMPLER_ROWS = ("nearest_neighbours", "most_frequent")  # to beat, simpler than the probe
 WITHOUT = "without "  # begins the name of a row that leaves one out
 ROW_WORDS = {  # as people read them
     BASELINE_ROW: "your recipe",
@@ -21,7 +22,7 @@ Changes = dict[str, Scalar]
 Replicates = Annotated[int, Field(ge=2, le=100)]
 
 
-class ScreenParams(Section):
+class ScreenSettings(Settings):
     """Rows that are tried: estimates that say what is worth confirming."""
 
     num_replicates: Replicates
@@ -31,7 +32,7 @@ class ScreenParams(Section):
     leave_one_out: bool
 
     @model_validator(mode="after")
-    def _rows_are_sound(self) -> "ScreenParams":
+    def _rows_are_sound(self) -> "ScreenSettings":
         if self.rows.get(BASELINE_ROW) != {}:
             raise ValueError(
                 f"screen.rows needs the row `{BASELINE_ROW}: {{}}`: every other row is compared "
@@ -67,66 +68,80 @@ def _num_settings(name: str, row: dict[str, Scalar | list[Scalar]]) -> int:
     return lengths.pop() if lengths else 1
 
 
-class ConfirmParams(Section):
+class ConfirmSettings(Settings):
     """The best rows of the screen, again: on new pictures and seeds, from the user's own recipe."""
 
     num_replicates: Replicates
     num_rows: Annotated[int, Field(ge=1, le=20)]
 
 
-class DataSizeParams(Section):
+class DataSizeSettings(Settings):
     """Trainings on parts of the training pictures, with as many updates at each."""
 
     num_replicates: Replicates
     fractions: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3)]
 
     @model_validator(mode="after")
-    def _rise_to_the_whole(self) -> "DataSizeParams":
+    def _rise_to_the_whole(self) -> "DataSizeSettings":
         if self.fractions != sorted(set(self.fractions)) or self.fractions[-1] != 1:
             raise ValueError("data_size.fractions must rise and end with 1.0")
         return self
 
 
-class StabilityParams(Section):
+class StabilitySettings(Settings):
     """The stability map: every rate with every schedule and every answer."""
 
     num_replicates: Replicates
     base: Changes
     learning_rates: Annotated[list[Rate], Field(min_length=1)]
-    schedules: Annotated[list[Schedule], Field(min_length=1)]
+    schedules: Annotated[list[ScheduleName], Field(min_length=1)]
     answers: Annotated[dict[str, Changes], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _begins_without(self) -> "StabilityParams":
+    def _begins_without(self) -> "StabilitySettings":
         if self.answers.get(BASELINE_ROW) != {}:
             raise ValueError(f"stability.answers needs `{BASELINE_ROW}: {{}}` to compare with")
         for name, changes in self.answers.items():
-            if taken := {"train.learning_rate", "train.schedule"} & changes.keys():
+            if taken := {"train.learning_rate", "train.schedule.name"} & changes.keys():
                 raise ValueError(f"stability.answers.{name} sets {taken.pop()}, which the map does")
         return self
 
 
-class GridParams(Section):
+class GridSettings(Settings):
     """A grid of trainings; what is null is left out."""
 
-    screen: ScreenParams
-    confirm: ConfirmParams
-    data_size: DataSizeParams | None
-    stability: StabilityParams | None
+    screen: ScreenSettings
+    confirm: ConfirmSettings
+    data_size: DataSizeSettings | None
+    stability: StabilitySettings | None
 
 
-class AblationParams(Section):
-    """The trainings that measure what helps."""
+class AblationSettings(Settings):
+    """The trainings that measure what helps.
 
-    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
-    metric: Literal["loss", "accuracy", "balanced_accuracy", "macro_f1"]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    judge_fraction: Annotated[Fraction, Field(gt=0)]
-    choose_fraction: Annotated[Fraction, Field(gt=0)]
-    grid: GridParams | None = None  # of the file that `study` names, where it is wanted
+    A replicate draws new parts of the train and validation examples, and a seed; test stays shut.
+    """
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = setting(
+        "quick", "a file of studies/: quick (minutes) | full (a night) | none | your own"
+    )
+    metric: Annotated[str, Field(pattern="^[a-z0-9_]+$")] = setting(
+        "loss", "loss, or a score of the task: decides verdicts"
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = setting(
+        0.95, "of every interval and verdict"
+    )
+    judge_fraction: Annotated[Fraction, Field(gt=0)] = setting(
+        0.2, "of the train and validation examples: judge, with no say in anything before"
+    )
+    choose_fraction: Annotated[Fraction, Field(gt=0)] = setting(
+        0.2, "of them: choose epochs, averages and the head's strength"
+    )
+    # Of the file that `study` names, where it is wanted.
+    grid: GridSettings | None = None
 
     @model_validator(mode="after")
-    def _leaves_pictures(self) -> "AblationParams":
+    def _leaves_pictures(self) -> "AblationSettings":
         if self.judge_fraction + self.choose_fraction > 0.6:
             raise ValueError(
                 "ablation.judge_fraction and choose_fraction leave less than 0.4 of the pictures "
@@ -135,7 +150,7 @@ class AblationParams(Section):
         return self
 
     @property
-    def chosen(self) -> GridParams:
+    def chosen(self) -> GridSettings:
         """The grid of the study.
 
         Raises:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.grids import Changes, GridParams
-from sftcore.settings.parameter_types import Scalar
-from sftcore.settings.params import PARAMS_FILE, build_tree, load_params, override, read_yaml
-from sftcore.settings.sections import Params
+from sftcore.foundations.settings import Scalar
+from sftcore.foundations.yaml_files import PARAMS_FILE, read_yaml
+from sftcore.settings.grids import Changes, GridSettings
+from sftcore.settings.reading import build_tree
+from sftcore.settings.tree import Params, load_params, override
 
 STUDIES = Path("studies")  # beside params.yaml
 
@@ -46,12 +47,12 @@ def with_study(params: Params, folder: Path = STUDIES, name: str = "") -> Params
     params = params.model_copy(update={"ablation": ablation})
     if not tree:
         return params
-    grid = build_tree(GridParams, tree, str(folder / f"{name}.yaml"))
+    grid = build_tree(GridSettings, tree, str(folder / f"{name}.yaml"))
     check_grid(params, grid)
     return params.model_copy(update={"ablation": ablation.model_copy(update={"grid": grid})})
 
 
-def check_grid(params: Params, grid: GridParams) -> None:
+def check_grid(params: Params, grid: GridSettings) -> None:
     """Check every override of a study by applying it.
 
     Args:

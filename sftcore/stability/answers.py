@@ -48,7 +48,7 @@ def choose_answer(
     level = len(in_a_row(own, num_calm, _CALM_UPDATES))
     possible = [
         answer
-        for answer in settings.answers
+        for answer in settings.in_order
         if answer != CLIP or trouble.kind in (LOSS_SPIKE, GRADIENT_SPIKE)
     ]
     if level >= settings.max_incidents or not possible:
@@ -126,12 +126,14 @@ def advice(incidents: Sequence[Incident], num_pictures: int) -> str:
             f"{text}; the same pictures (rows {rows} of data/prepared/samples.csv) were in every "
             "one of these batches: look at them and at their labels"
         )
-    name = f"train.{'head_' if last.phase == 'head' else ''}learning_rate"
+    name = f"train.{'head.' if last.phase == 'head' else ''}learning_rate"
     if last.rate_factor < 1:
         return (
             f"{text}, the last of them at {last.rate_factor:.2g} of the learning rate it began "
-            f"with: lower {name} by more than that, and set train.warmup or train.clip_norm"
+            f"with: lower {name} by more than that, and set train.schedule.warmup or "
+            "train.clipping.norm"
         )
     return (
-        f"{text}: lower {name}, set train.warmup or train.clip_norm, or add rollback to train.guard"
+        f"{text}: lower {name}, set train.schedule.warmup or train.clipping.norm, or add rollback "
+        "to train.guard.answers"
     )

@@ -12,12 +12,14 @@ Layers are found by type; layer and group norms are left alone.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from sftcore.models.network import Network
 
+BatchNormPolicy = Literal["train", "recalibrate", "freeze_statistics", "freeze_all"]
 MOVING = ("train", "recalibrate")  # policies under which the running statistics move
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 

@@ -14,6 +14,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from sftcore.foundations.settings import Coefficient, Count, PositiveCount, Settings, setting
 
 NON_FINITE_LOSS = "non-finite loss"
 NON_FINITE_GRADIENT = "non-finite gradient"
@@ -24,6 +29,7 @@ SKIP = "skip"  # the batch: no update, on with the next one
 CLIP = "clip"  # the gradient to the median norm of the window
 ROLLBACK = "rollback"  # to the last good state, leave out this batch, lower the rate
 GIVE_UP = "give up"
+NONE = "none"  # of the answers
 
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _LEAST_LOSS_PART = 0.1  # of the median loss; batches of one network differ by that much at least
@@ -31,30 +37,40 @@ _LEAST_LOSS_NATS = 0.1  # likewise where the loss is small
 _LEAST_HISTORY = 5  # values from which a spread is taken; of fewer, two can hide a third
 
 
-@dataclass(frozen=True)
-class GuardSettings:
-    """What counts as trouble and what is done about it.
+def _are_answers(value: str) -> str:
+    if value != NONE and not set(value.split("+")) <= {SKIP, CLIP, ROLLBACK}:
+        raise ValueError(
+            f"should be none, or answers joined by +, as skip+rollback; of {SKIP}, {CLIP}, "
+            f"{ROLLBACK}"
+        )
+    return value
 
-    Attributes:
-        answers: in the order in which they are tried; empty is no guard.
-        loss_z: robust z-score from which a loss is high; 0 is off.
-        loss_run: high losses in a row of which the last is a spike.
-        norm_factor: on the largest gradient norm of the phase, from which one is a spike; its root
-            where the loss is high; 0 is off.
-        window: updates that a loss is compared with.
-        snapshot_updates: updates from one kept state to the next.
-        rate_factor: on the learning rate of the phase at each rollback.
-        max_incidents: in a row; the next one ends the training.
-    """
 
-    answers: tuple[str, ...] = ()
-    loss_z: float = 8.0
-    loss_run: int = 5
-    norm_factor: float = 20.0
-    window: int = 50
-    snapshot_updates: int = 20
-    rate_factor: float = 0.3
-    max_incidents: int = 20
+class GuardSettings(Settings):
+    """When an update goes wrong, and what is done then."""
+
+    answers: Annotated[str, AfterValidator(_are_answers)] = setting(
+        "skip+rollback", "none, or answers in their order: skip | clip | rollback"
+    )
+    loss_z: Coefficient = setting(8.0, "robust z-score from which a loss is high; 0 is off")
+    loss_run: PositiveCount = setting(5, "high losses in a row that are an explosion")
+    norm_factor: Coefficient = setting(
+        20.0, "on the phase's largest gradient norm: more explodes, or its root if the loss is "
+        "high; 0 is off"
+    )  # fmt: skip
+    window: Annotated[int, Field(ge=3, le=10_000)] = setting(
+        50, "updates that a loss is compared with"
+    )
+    snapshot_updates: PositiveCount = setting(20, "from one state that is kept to the next")
+    rate_factor: Annotated[float, Field(gt=0, lt=1)] = setting(
+        0.3, "on the learning rate at each rollback"
+    )
+    max_incidents: Count = setting(20, "in a row, before it gives up")
+
+    @property
+    def in_order(self) -> tuple[str, ...]:
+        """The answers in the order in which they are tried; empty is no guard."""
+        return () if self.answers == NONE else tuple(self.answers.split("+"))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sftcore.settings.params import PARAMS_FILE, flatten
+from sftcore.foundations.yaml_files import PARAMS_FILE, flatten
 from sftcore.tracking.context import baseline_revision, experiment_name, file_at
 
 _SECTIONS = ("seed", "data", "model", "train")  # that make a training

@@ -20,7 +20,7 @@ from sftcore.training.guarding import Place, judge
 from sftcore.training.inputs import Inputs
 from sftcore.training.objective import Objective
 from sftcore.training.plan import Course, Rows
-from sftcore.training.settings import Phase, Update
+from sftcore.training.settings import Phase, UpdateSettings
 from sftcore.training.state import TrainingState
 from sftcore.training.step import StepReport, train_step
 from sftcore.training.views import View, epoch_view
@@ -68,7 +68,7 @@ def open_epoch(
     rows, update, seeds = plan.rows, plan.update, plan.seeds
     side = plan.pictures.images.shape[1]
     view = epoch_view(phase.augmentation, rows.train, side, seeds.augmentation, number)
-    chances = _sampling_chances(rows, update.balanced_sampling)
+    chances = _sampling_chances(rows, update.imbalance.balanced_sampling)
     order, at_hand = epoch_order(rows.train, seeds.order, number, chances), rows.train
     if chances is not None and not phase.augmentation.is_off:
         order = count_occurrences(order)
@@ -121,7 +121,7 @@ def run_epoch(
         own = tuple(rows_of(batch).tolist())
         place = Place(phase.name, step, number, index, own, learning_rate)
         share = len(batch) / update.batch_size
-        if update.guard.answers:
+        if update.guard.in_order:
             state.prepare_snapshot(update.guard)
         with uninterrupted():
             report = train_step(
@@ -133,6 +133,7 @@ def run_epoch(
                 learning_rate=learning_rate,
                 trained=epoch.trained,
                 update=update,
+                precision=plan.precision,
                 step=step,
                 loss_scale=state.loss_scale,
                 seed_draws=partial(seed_global, plan.seeds.augmentation, "step", number, index),
@@ -173,7 +174,7 @@ def _take_in(
             step=place.step,
             ema_decay=averaging.ema_decay,
         )
-        if update.guard.answers:
+        if update.guard.in_order:
             state.remember_update(
                 report.loss,
                 report.followed_norm,
@@ -199,14 +200,14 @@ def _sampling_chances(rows: Rows, power: float) -> np.ndarray | None:
 
 
 def _penalized(
-    claims: Sequence[Claim], start: dict[str, Tensor], update: Update
+    claims: Sequence[Claim], start: dict[str, Tensor], update: UpdateSettings
 ) -> list[Penalized]:
     """What the penalties apply to: the backbone with its start, the new head with zero."""
     return [
         Penalized(
             claim.parameter,
             torch.zeros_like(start[claim.name]) if claim.block == "head" else start[claim.name],
-            update.head_penalty_factor if claim.block == "head" else 1.0,
+            update.penalties.head_factor if claim.block == "head" else 1.0,
             claim.rate_factor,
         )
         for claim in claims

@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 
 from sftcore.models.network import Network
-from sftcore.regularization.averaging import greedy_soup, interpolate, mean_state
+from sftcore.regularization.averaging import (
+    AveragingSettings,
+    greedy_soup,
+    interpolate,
+    mean_state,
+)
 from sftcore.tasks.classification import row_losses
 from sftcore.training.plan import Rows
 from sftcore.training.records import Candidate, FitResult, candidate_of, is_better
-from sftcore.training.settings import Averaging, Selection
+from sftcore.training.settings import SelectionSettings
 from sftcore.training.state import TrainingState
 
 WISE_FT_ALPHAS = tuple(number / 10 for number in range(11))
@@ -42,8 +47,8 @@ class Measure:
 
 def choose_parameters(
     state: TrainingState,
-    averaging: Averaging,
-    selection: Selection,
+    averaging: AveragingSettings,
+    selection: SelectionSettings,
     measure: Measure,
     rows: Rows,
 ) -> None:
@@ -93,13 +98,15 @@ def choose_parameters(
         _load(network, newest)
 
 
-def _may_keep_last(result: FitResult, selection: Selection) -> bool:
+def _may_keep_last(result: FitResult, selection: SelectionSettings) -> bool:
     last = result.history[-1]
     is_best = result.best_epoch == last.epoch
     return selection.margin > 0 and not is_best and math.isfinite(last.val_loss)
 
 
-def is_beyond_noise(best: Tensor, last: Tensor, labels: Tensor, selection: Selection) -> bool:
+def is_beyond_noise(
+    best: Tensor, last: Tensor, labels: Tensor, selection: SelectionSettings
+) -> bool:
     """Whether parameters are better than the last epoch's by more than so many standard errors.
 
     The difference is taken picture by picture (of losses, or of being right), so that what makes a
@@ -122,7 +129,7 @@ def is_beyond_noise(best: Tensor, last: Tensor, labels: Tensor, selection: Selec
 def _candidates(
     state: TrainingState,
     epoch: tuple[Candidate, State],
-    averaging: Averaging,
+    averaging: AveragingSettings,
     selection_metric: str,
     measure: Measure,
 ) -> list[tuple[Candidate, State]]:

@@ -19,7 +19,7 @@ from sftcore.stability.guard import (
 from sftcore.training.state import TrainingState
 
 LOGGER = logging.getLogger("sftcore")
-_NOT_FINITE_ALONE = GuardSettings(loss_z=0.0, norm_factor=0.0)
+_NOT_FINITE_ALONE = GuardSettings(answers="none", loss_z=0.0, norm_factor=0.0)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def judge(
     Raises:
         DivergedError: there have been too many incidents, or no answer fits.
     """
-    if not settings.answers:
+    if not settings.in_order:
         return refuse_not_finite(loss, gradient_norm, place)
     memory, incidents = state.guard, state.result.incidents
     seen = memory.seen

@@ -53,7 +53,8 @@ def _chosen(inputs: Inputs, strengths: tuple[float, ...], course: Course) -> Lin
     rows, update = plan.rows, plan.update
     key = sha256_json([
         plan.frozen_identity, sha256_bytes(rows.train.tobytes()), sha256_bytes(rows.val.tobytes()),
-        list(strengths), update.label_smoothing, update.class_weighting, update.logit_adjustment,
+        list(strengths), update.label_smoothing, update.imbalance.class_weighting,
+        update.imbalance.logit_adjustment,
     ])  # fmt: skip
     if key not in cache.heads:
         features, labels = inputs.reader(rows.train)(rows.train), _labels(plan, rows.train)

@@ -11,7 +11,7 @@ from sftcore.regularization.imbalance import class_weights, logit_offsets
 from sftcore.training.inputs import Inputs
 from sftcore.training.objective import Knowledge
 from sftcore.training.plan import Rows
-from sftcore.training.settings import Update
+from sftcore.training.settings import UpdateSettings
 
 BATCH_SIZE = 64
 
@@ -21,7 +21,7 @@ def gather_knowledge(
     network: Network,
     inputs: Inputs,
     rows: Rows,
-    update: Update,
+    update: UpdateSettings,
 ) -> Knowledge:
     """Everything that is switched on, from the network as it starts and the training labels.
 
@@ -36,16 +36,18 @@ def gather_knowledge(
     # A class may be missing where only a part of the data is trained on.
     counts = np.bincount(own.cpu().numpy(), minlength=num_classes).clip(min=1)
     relationship, weights, offsets = None, None, None
-    if update.co_tuning > 0 and network.source_head is not None:
+    if update.features.co_tuning > 0 and network.source_head is not None:
         reader, batches = inputs.reader(rows.train), split_batches(rows.train, BATCH_SIZE)
         logits = torch.cat([network.source_head(reader(batch)) for batch in batches])
         relationship = category_relationship(logits, own, num_classes)
-    if update.class_weighting > 0:
-        weights = _as_tensor(class_weights(counts, update.class_weighting), labels.device)
-    if update.logit_adjustment > 0:
-        offsets = _as_tensor(logit_offsets(counts, update.logit_adjustment), labels.device)
+    if update.imbalance.class_weighting > 0:
+        weights = _as_tensor(class_weights(counts, update.imbalance.class_weighting), labels.device)
+    if update.imbalance.logit_adjustment > 0:
+        offsets = _as_tensor(
+            logit_offsets(counts, update.imbalance.logit_adjustment), labels.device
+        )
     return Knowledge(
-        source=network.frozen_copy() if update.delta > 0 else None,
+        source=network.frozen_copy() if update.features.delta > 0 else None,
         relationship=relationship,
         class_weights=weights,
         logit_offsets=offsets,

@@ -95,7 +95,7 @@ def time_precisions(
     state, phase = TrainingState(network), plan.phases[-1]
     claims = plan.claim(network, phase.first_block)
     _, epoch = _open(state, claims, phase, course)
-    trial = Trial(network, claims, epoch, plan.update, plan.seeds, phase.name)
+    trial = Trial(network, claims, epoch, plan.update, plan.precision, plan.seeds, phase.name)
     rate = phase.learning_rate or _CAREFUL_RATE
     return {name: seconds_per_update(trial, name, rate) for name in precisions}
 
@@ -162,7 +162,7 @@ def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
     )
     if plan.averaging.wise_ft and phase is plan.phases[-1]:
         state.keep_anchor()
-    state.begin_phase(optimizer, is_guarded=bool(update.guard.answers))
+    state.begin_phase(optimizer, is_guarded=bool(update.guard.in_order))
     while not _is_over(phase, state):
         inputs, epoch = _open(state, claims, phase, course)
         rate_at = partial(
@@ -209,7 +209,7 @@ def _close_epoch(
         state.add_epoch(
             record,
             selection_metric=plan.selection.metric,
-            min_change=phase.early_stopping_min_change,
+            min_change=phase.stopping.min_change,
             soup_size=plan.averaging.soup_size,
             is_in_swa=phase is plan.phases[-1]
             and plan.averaging.is_in_swa(phase.num_epochs - state.position.epoch, plan.num_epochs),
@@ -238,7 +238,9 @@ def _peak(state: TrainingState, claims: Sequence[Claim], phase: Phase, course: C
     if phase.sweep is not None and phase.name not in tests:
         _, epoch = _open(state, claims, phase, course)
         plan = course.plan
-        trial = Trial(state.network, claims, epoch, plan.update, plan.seeds, phase.name)
+        trial = Trial(
+            state.network, claims, epoch, plan.update, plan.precision, plan.seeds, phase.name
+        )
         tests[phase.name] = run_range_test(trial, phase.sweep)
         state.result.range_tests.append(tests[phase.name])
     if phase.learning_rate is not None:
@@ -246,11 +248,11 @@ def _peak(state: TrainingState, claims: Sequence[Claim], phase: Phase, course: C
     assert phase.sweep is not None
     rate = _suggested(tests[phase.name], phase.sweep.suggestion)
     if math.isnan(rate):
-        name = "head_learning_rate" if phase.name == "head" else "learning_rate"
+        name = "head.learning_rate" if phase.name == "head" else "learning_rate"
         raise ParamsError(
             f"the range test of the {phase.name} phase found no rate from {phase.sweep.least:g} to "
             f"{phase.sweep.most:g} at which the loss falls: set train.{name} to a number, or "
-            "change train.range_test_suggestion, range_test_least or range_test_most"
+            "change suggestion, least or most of train.range_test.enabled"
         )
     return rate
 
@@ -273,7 +275,7 @@ def _is_over(phase: Phase, state: TrainingState) -> bool:
     """Whether the phase has had its epochs, or too many of them brought nothing better."""
     position = state.position
     waited = len(state.result.history) - 1 - position.best_in_phase
-    has_waited = position.epoch > 0 and 0 < phase.early_stopping_patience <= waited
+    has_waited = position.epoch > 0 and 0 < phase.stopping.patience <= waited
     return position.epoch >= phase.num_epochs or has_waited
 
 

@@ -11,7 +11,7 @@ from sftcore.regularization.co_tuning import co_tuning_loss
 from sftcore.regularization.features import bss_penalty, delta_penalty
 from sftcore.regularization.penalties import Penalized, total_penalty
 from sftcore.tasks.classification import classification_loss
-from sftcore.training.settings import Update
+from sftcore.training.settings import UpdateSettings
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Objective:
         penalized: parameters that the penalties apply to.
     """
 
-    update: Update
+    update: UpdateSettings
     knowledge: Knowledge
     first_block: int
     penalized: Sequence[Penalized]
@@ -62,22 +62,22 @@ class Objective:
         if knowledge.logit_offsets is not None:
             logits = logits + knowledge.logit_offsets
         loss = classification_loss(logits, targets, update.label_smoothing, knowledge.class_weights)
-        if update.penalties.are_on and update.penalty_form == "loss":
+        if update.penalties.are_on and update.penalties.form == "loss":
             loss = loss + total_penalty(self.penalized, update.penalties)
-        if maps and update.bss > 0:
-            loss = loss + update.bss * bss_penalty(features)
+        if maps and update.features.bss > 0:
+            loss = loss + update.features.bss * bss_penalty(features)
         if maps and knowledge.source is not None:
             with torch.no_grad():
                 source = knowledge.source
                 source_maps = [m.float() for m in source.block_outputs(inputs, self.first_block)]
-            loss = loss + update.delta * delta_penalty(maps, source_maps)
+            loss = loss + update.features.delta * delta_penalty(maps, source_maps)
         if knowledge.relationship is not None and network.source_head is not None:
             wanted = (
                 targets @ knowledge.relationship
                 if targets.is_floating_point()
                 else knowledge.relationship[targets]
             )
-            loss = loss + update.co_tuning * co_tuning_loss(
+            loss = loss + update.features.co_tuning * co_tuning_loss(
                 network.source_head(features).float(), wanted
             )
         return loss

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim, claim_parameters
+from sftcore.regularization.averaging import AveragingSettings
+from sftcore.stability.precision import FULL
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.objective import Knowledge
 from sftcore.training.records import EpochRecord
-from sftcore.training.settings import Averaging, Phase, Seeds, Selection, Update
+from sftcore.training.settings import Phase, Seeds, SelectionSettings, UpdateSettings
 from sftcore.training.views import Pictures
 
 
@@ -49,6 +51,7 @@ class Plan:
         averaging: which averages of parameters are tried at the end.
         selection: which epoch is kept.
         measure_every: epochs from one measurement of the training pictures to the next.
+        precision: of the updates; see :func:`sftcore.stability.precision.computed_in`.
         seeds: decide order, augmentation and dropout.
         frozen_identity: names the starting parameters, as a key of the feature cache.
     """
@@ -56,12 +59,13 @@ class Plan:
     pictures: Pictures
     rows: Rows
     phases: Sequence[Phase]
-    update: Update
-    averaging: Averaging
-    selection: Selection
+    update: UpdateSettings
+    averaging: AveragingSettings
+    selection: SelectionSettings
     seeds: Seeds
     frozen_identity: str
     measure_every: int = 1
+    precision: str = FULL
 
     @property
     def num_epochs(self) -> int:
@@ -74,7 +78,7 @@ class Plan:
             network,
             first_block=first_block,
             freeze_norm=self.update.batch_norm == "freeze_all",
-            penalize_norm_and_bias=self.update.penalize_norm_and_bias,
+            penalize_norm_and_bias=self.update.penalties.norm_and_bias,
             layer_rate_decay=self.update.layer_rate_decay,
         )
 

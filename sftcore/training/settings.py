@@ -1,12 +1,160 @@
-"""Plain settings of one training, grouped by what they decide."""
+"""The recipe of gradient descent, and the plain plans that are made of it."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from sftcore.data.pictures.augment import Augmentation
-from sftcore.optimization.clipping import Clipping
-from sftcore.optimization.schedules import Schedule
-from sftcore.regularization.penalties import Coefficients
+from pydantic import Field, model_validator
+
+from sftcore.data.pictures.augment import AugmentationSettings
+from sftcore.foundations.settings import (
+    Auto,
+    Coefficient,
+    Count,
+    Fraction,
+    Rate,
+    Seed,
+    Settings,
+    setting,
+)
+from sftcore.optimization.clipping import ClippingSettings
+from sftcore.optimization.optimizers import OptimizerName, RateScalingSettings
+from sftcore.optimization.range_test import RangeTestSettings
+from sftcore.optimization.schedules import ScheduleSettings
+from sftcore.regularization.averaging import AveragingSettings
+from sftcore.regularization.features import FeatureSettings
+from sftcore.regularization.imbalance import ImbalanceSettings
+from sftcore.regularization.penalties import PenaltySettings
+from sftcore.regularization.sharpness import SharpnessSettings
+from sftcore.stability.batch_norm import BatchNormPolicy
 from sftcore.stability.guard import GuardSettings
+
+
+class HeadSettings(Settings):
+    """The head alone, before the trained blocks."""
+
+    method: Literal["solve", "descend"] = setting("solve", "its optimum, or gradient descent")
+    strength: Annotated[float, Field(gt=0, le=1)] | Auto = setting(
+        "auto", "of solve: L2 as part of the features' variance; auto: by validation"
+    )
+    epochs: Count = setting(5, "of descend: passes for the head alone; 0 is plain fine-tuning")
+    learning_rate: Rate | Auto = setting(0.003, "of descend: peak; auto takes the range test's")
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the head phase in the history; a solved head is one."""
+        return 1 if self.method == "solve" else self.epochs
+
+
+class StoppingSettings(Settings):
+    """When to stop early."""
+
+    patience: Count = setting(0, "epochs without improvement that end a phase; 0 is off")
+    min_change: Coefficient = setting(0.0, "improvement that counts, in units of the metric")
+
+
+class SelectionSettings(Settings):
+    """Which epoch a training ends with.
+
+    On few validation examples the least of many losses is mostly luck, and a schedule is made for
+    its end; so an earlier epoch has to be better beyond noise (in the spirit of the rule of one
+    standard error; Breiman et al., 1984, Classification and regression trees, section 3.4.3).
+    """
+
+    metric: Annotated[str, Field(pattern="^val_[a-z0-9_]+$")] = setting(
+        "val_loss", "val_loss, or val_ and a score of the task: decides the best epoch"
+    )
+    margin: Coefficient = setting(
+        1.0, "standard errors by which an earlier epoch must beat the last; 0 is off"
+    )
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Seeds of the streams that a training draws from; each is a function of its own alone.
+
+    Attributes:
+        init: the head, and the backbone where it has no pretrained parameters.
+        order: which examples are in which batch.
+        augmentation: how examples are changed and mixed, and which features are dropped.
+    """
+
+    init: int
+    order: int
+    augmentation: int
+
+
+class SeedSettings(Settings):
+    """Seeds of single streams, to tell them apart; null takes `seed`."""
+
+    init: Seed | None = setting(None, "of the head, and of a backbone without weights")
+    order: Seed | None = setting(None, "of the order of the examples")
+    augmentation: Seed | None = setting(None, "of augmentation, mixing and dropout")
+
+    def resolved(self, seed: int) -> Seeds:
+        """Each stream's own seed, or else that of the training."""
+
+        def own(value: int | None) -> int:
+            return seed if value is None else value
+
+        return Seeds(own(self.init), own(self.order), own(self.augmentation))
+
+
+class UpdateSettings(Settings):
+    """What one update does."""
+
+    batch_size: Annotated[int, Field(ge=2)] = setting(32, "examples per update")
+    micro_batch_size: Annotated[int, Field(ge=2)] | Literal[0] = setting(
+        0, "examples per pass where a batch does not fit; 0 is all of them"
+    )
+    optimizer: OptimizerName = setting("sgd", "what follows the gradient")
+    momentum: Fraction = setting(0.9, "of sgd, nesterov, rmsprop, lars; first beta of the others")
+    weight_decay: Coefficient = setting(0.0001, "decay per update, times the learning rate")
+    layer_rate_decay: Annotated[float, Field(gt=0, le=1)] = setting(
+        1.0, "factor on the learning rate from each block to the one before"
+    )
+    batch_norm: BatchNormPolicy = setting("train", "what batch norm normalises by, and learns")
+    label_smoothing: Fraction = setting(0.0, "part of the target spread over all classes")
+    penalties: PenaltySettings = PenaltySettings()
+    features: FeatureSettings = FeatureSettings()
+    imbalance: ImbalanceSettings = ImbalanceSettings()
+    sharpness: SharpnessSettings = SharpnessSettings()
+    clipping: ClippingSettings = ClippingSettings()
+    guard: GuardSettings = GuardSettings()
+
+
+class TrainSettings(UpdateSettings):
+    """The recipe of gradient descent."""
+
+    epochs: Count = setting(16, "passes over the training examples for the trained blocks")
+    learning_rate: Rate | Auto = setting(
+        0.01, "peak, for the trained blocks; auto takes the range test's"
+    )
+    unfreeze_every_epochs: Count = setting(
+        0, "epochs until one block more is trained, from the last; 0 is all"
+    )
+    head: HeadSettings = HeadSettings()
+    rate_scaling: RateScalingSettings = RateScalingSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    range_test: RangeTestSettings = RangeTestSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    averaging: AveragingSettings = AveragingSettings()
+    stopping: StoppingSettings = StoppingSettings()
+    selection: SelectionSettings = SelectionSettings()
+    seeds: SeedSettings = SeedSettings()
+
+    @model_validator(mode="after")
+    def _can_train(self) -> "TrainSettings":
+        if self.optimizer == "nesterov" and self.momentum == 0:
+            raise ValueError("train.optimizer nesterov needs train.momentum above 0")
+        if self.epochs == 0 and self.head.num_epochs == 0:
+            raise ValueError("train.epochs and train.head.epochs are both 0: nothing would train")
+        if self.averaging.wise_ft and not (self.head.num_epochs and self.epochs):
+            raise ValueError(
+                "train.averaging.wise_ft goes from the trained head to the trained network: it "
+                "needs train.head.method solve, or train.head.epochs above 0, and train.epochs "
+                "above 0"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -22,10 +170,9 @@ class Phase:
             all at once.
         learning_rate: peak; None takes the suggestion of the range test.
         schedule: how the rate goes on from there.
-        sweep: of the range test before the phase; None is no test.
-        augmentation: how its training pictures are changed.
-        early_stopping_patience: epochs without a better one before the phase ends; 0 never ends it.
-        early_stopping_min_change: by how much the metric must improve to count as better.
+        sweep: the range test before the phase; None is no test.
+        augmentation: how its training examples are changed.
+        stopping: when it ends early.
         strengths: at which the head's convex problem is solved instead of descended; see
             :mod:`sftcore.optimization.linear_head`. Empty is gradient descent.
     """
@@ -35,11 +182,10 @@ class Phase:
     first_block: int
     unfreeze_every_epochs: int
     learning_rate: float | None
-    schedule: Schedule
-    sweep: "Sweep | None"
-    augmentation: Augmentation
-    early_stopping_patience: int
-    early_stopping_min_change: float
+    schedule: ScheduleSettings
+    sweep: RangeTestSettings | None
+    augmentation: AugmentationSettings
+    stopping: StoppingSettings
     strengths: tuple[float, ...] = ()
 
     def first_block_at(self, epoch: int, num_blocks: int) -> int:
@@ -47,136 +193,3 @@ class Phase:
         if self.unfreeze_every_epochs == 0:
             return self.first_block
         return max(self.first_block, num_blocks - 1 - epoch // self.unfreeze_every_epochs)
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A learning-rate range test.
-
-    Attributes:
-        least: first rate.
-        most: last rate.
-        num_steps: updates from one to the other.
-        suggestion: ``steepest`` or ``valley``, which a phase without a rate takes.
-    """
-
-    least: float
-    most: float
-    num_steps: int
-    suggestion: str
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Seeds of the streams that a training draws from; each is a function of its own alone.
-
-    Attributes:
-        init: the head, and the backbone where it has no pretrained parameters.
-        order: which pictures are in which batch.
-        augmentation: how pictures are changed and mixed, and which features are dropped.
-    """
-
-    init: int
-    order: int
-    augmentation: int
-
-
-@dataclass(frozen=True)
-class Update:
-    """What one update does besides following the gradient of the cross-entropy.
-
-    Attributes:
-        optimizer: a name known to :func:`sftcore.optimization.optimizers.build_optimizer`.
-        momentum: in [0, 1).
-        weight_decay: λ of the optimizer's decay.
-        penalties: λ of each penalty on the parameters.
-        penalty_form: ``loss`` adds them to the loss, ``proximal`` applies them after the update.
-        head_penalty_factor: on the penalties of the head.
-        penalize_norm_and_bias: whether all these also apply to norms, biases, tokens and tables.
-        layer_rate_decay: see :func:`sftcore.models.parameter_groups.claim_parameters`.
-        delta: λ of :func:`sftcore.regularization.features.delta_penalty`.
-        bss: λ of :func:`sftcore.regularization.features.bss_penalty`.
-        co_tuning: λ of :func:`sftcore.regularization.co_tuning.co_tuning_loss`.
-        label_smoothing: ε in [0, 1).
-        class_weighting: see :func:`sftcore.regularization.imbalance.class_weights`.
-        balanced_sampling: see :func:`sftcore.regularization.imbalance.sampling_probabilities`.
-        logit_adjustment: see :func:`sftcore.regularization.imbalance.logit_offsets`.
-        sam_rho: see :func:`sftcore.regularization.sharpness.moved_uphill`; 0 is off.
-        sam_every: updates from one with SAM to the next.
-        clipping: limits on the gradient.
-        batch_norm: see :mod:`sftcore.stability.batch_norm`.
-        batch_size: pictures per update.
-        micro_batch_size: pictures per forward and backward pass; 0 takes the batch as a whole.
-        precision: see :func:`sftcore.stability.precision.computed_in`.
-        guard: what counts as trouble, and the answers.
-    """
-
-    optimizer: str
-    momentum: float
-    weight_decay: float
-    penalties: Coefficients
-    penalty_form: str
-    head_penalty_factor: float
-    penalize_norm_and_bias: bool
-    layer_rate_decay: float
-    delta: float
-    bss: float
-    co_tuning: float
-    label_smoothing: float
-    class_weighting: float
-    balanced_sampling: float
-    logit_adjustment: float
-    sam_rho: float
-    sam_every: int
-    clipping: Clipping
-    batch_norm: str
-    batch_size: int
-    micro_batch_size: int
-    precision: str
-    guard: GuardSettings
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which epoch a training ends with.
-
-    On few validation pictures the least of many losses is mostly luck, and a schedule is made for
-    its end; so an earlier epoch has to be better beyond noise (in the spirit of the rule of one
-    standard error; Breiman et al., 1984, Classification and regression trees, section 3.4.3).
-
-    Attributes:
-        metric: see :func:`sftcore.training.records.is_better`.
-        margin: standard errors by which an earlier epoch must beat the last one; 0 takes the best.
-    """
-
-    metric: str
-    margin: float
-
-
-@dataclass(frozen=True)
-class Averaging:
-    """Which averages of parameters are kept while training, and tried at its end.
-
-    Attributes:
-        ema_decay: of the average that is measured instead of the newest parameters; 0 is off.
-        swa_fraction: last part of all epochs whose parameters are averaged, as far as they belong
-            to the last phase; 0 is off.
-        soup_size: best epochs that are offered to a greedy soup; 0 is off.
-        wise_ft: whether the line from the start of the last phase to its result is tried.
-    """
-
-    ema_decay: float
-    swa_fraction: float
-    soup_size: int
-    wise_ft: bool
-
-    def is_in_swa(self, num_left: int, num_epochs: int) -> bool:
-        """Whether an epoch of the last phase is averaged by SWA.
-
-        Epochs of another phase are not: that one trains other parameters, towards another end.
-
-        Args:
-            num_left: epochs to the end of the phase, the epoch itself among them.
-            num_epochs: of all phases.
-        """
-        return self.swa_fraction > 0 and num_left <= max(1, round(self.swa_fraction * num_epochs))

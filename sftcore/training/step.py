@@ -16,7 +16,7 @@ from sftcore.stability.guard import CLIP
 from sftcore.stability.precision import HALF, LossScale, computed_in, products_rounded
 from sftcore.training.guarding import Ruling
 from sftcore.training.objective import Objective
-from sftcore.training.settings import Update
+from sftcore.training.settings import UpdateSettings
 
 OVERFLOW = "overflow"  # of fp16: the loss scale was too large, which is no incident
 
@@ -51,7 +51,8 @@ def train_step(
     objective: Objective,
     learning_rate: float,
     trained: Sequence[nn.Parameter],
-    update: Update,
+    update: UpdateSettings,
+    precision: str,
     step: int,
     loss_scale: LossScale,
     seed_draws: Callable[[], None],
@@ -67,7 +68,8 @@ def train_step(
         objective: the loss.
         learning_rate: of this update.
         trained: parameters that change.
-        update: penalties' form, SAM, clipping, parts of the batch, precision.
+        update: penalties' form, SAM, clipping, parts of the batch.
+        precision: see :func:`sftcore.stability.precision.computed_in`.
         step: counted from 0 over the phase.
         loss_scale: of fp16; changed.
         seed_draws: makes the network's random draws (dropout, stochastic depth) those of this step.
@@ -76,7 +78,7 @@ def train_step(
     Raises:
         DivergedError: ``judge`` gives up; the parameters are unchanged.
     """
-    is_half = update.precision == HALF
+    is_half = precision == HALF
     scale = loss_scale.value if is_half else 1.0
 
     def descend() -> tuple[Tensor, Tensor]:
@@ -85,8 +87,8 @@ def train_step(
         optimizer.zero_grad(set_to_none=True)
         loss = inputs.new_zeros(())
         for share, part in _parts(len(inputs), update.micro_batch_size):
-            with products_rounded(update.precision, inputs.device):
-                with computed_in(update.precision, inputs.device):
+            with products_rounded(precision, inputs.device):
+                with computed_in(precision, inputs.device):
                     part_loss = objective.loss(network, inputs[part], targets[part]) * share
                 (part_loss * scale).backward()
             loss = loss + part_loss.detach()
@@ -97,9 +99,9 @@ def train_step(
 
     put_statistics_back = keep_statistics(network)
     loss, gradient_norm = descend()
-    if update.sam_rho > 0 and step % update.sam_every == 0:
+    if update.sharpness.rho > 0 and step % update.sharpness.every == 0:
         with (
-            moved_uphill(trained, update.sam_rho, gradient_norm),
+            moved_uphill(trained, update.sharpness.rho, gradient_norm),
             statistics_at_rest(network),
         ):
             _, gradient_norm = descend()
@@ -121,7 +123,7 @@ def train_step(
     )
     set_learning_rate(optimizer, learning_rate)
     optimizer.step()
-    if update.penalties.are_on and update.penalty_form == "proximal":
+    if update.penalties.are_on and update.penalties.form == "proximal":
         proximal_step(objective.penalized, update.penalties, learning_rate)
     if is_half:
         loss_scale.succeed()

@@ -22,11 +22,17 @@ from sftcore.foundations.randomness import seed_global
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import build_optimizer
-from sftcore.optimization.range_test import RangeTest, has_blown_up, suggest, sweep_rates
+from sftcore.optimization.range_test import (
+    RangeTest,
+    RangeTestSettings,
+    has_blown_up,
+    suggest,
+    sweep_rates,
+)
 from sftcore.stability.precision import LossScale
 from sftcore.training.epoch import Epoch
 from sftcore.training.guarding import Place, refuse_not_finite
-from sftcore.training.settings import Seeds, Sweep, Update
+from sftcore.training.settings import Seeds, UpdateSettings
 from sftcore.training.step import StepReport, train_step
 
 _NUM_WARM_UP, _NUM_TIMED = 2, 5  # updates of the precision test
@@ -65,6 +71,7 @@ class Trial:
         claims: on all parameters.
         epoch: whose batches are used; its position in the training does not move.
         update: of the training; the guard is not asked.
+        precision: of the updates.
         seeds: of the training; dropout draws from a stream of the trial.
         phase: name.
     """
@@ -72,7 +79,8 @@ class Trial:
     network: Network
     claims: Sequence[Claim]
     epoch: Epoch
-    update: Update
+    update: UpdateSettings
+    precision: str
     seeds: Seeds
     phase: str
 
@@ -103,6 +111,7 @@ class Trial:
                     learning_rate=rate,
                     trained=epoch.trained,
                     update=update,
+                    precision=self.precision,
                     step=step,
                     loss_scale=loss_scale,
                     seed_draws=partial(seed_global, self.seeds.augmentation, "trial", step),
@@ -112,14 +121,14 @@ class Trial:
             yield report
 
 
-def run_range_test(trial: Trial, sweep: Sweep) -> RangeTest:
+def run_range_test(trial: Trial, sweep: RangeTestSettings) -> RangeTest:
     """Sweep the learning rate until the loss blows up, and undo it.
 
     Args:
         trial: at the beginning of a phase.
         sweep: the rates.
     """
-    rates = sweep_rates(sweep.least, sweep.most, sweep.num_steps)
+    rates = sweep_rates(sweep.least, sweep.most, sweep.steps)
     losses: list[float] = []
     with without_a_trace(trial.network):
         try:
@@ -138,7 +147,7 @@ def seconds_per_update(trial: Trial, precision: str, learning_rate: float) -> fl
 
     Infinite if a loss, a gradient or a parameter does not stay finite, or torch cannot do it.
     """
-    tried = replace(trial, update=replace(trial.update, precision=precision))
+    tried = replace(trial, precision=precision)
     times: list[float] = []
     with without_a_trace(trial.network):
         try:

@@ -1,7 +1,7 @@
 """What the pictures of one epoch look like: plain, augmented, mixed."""
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sftcore.data.loader import normalize, rows_of, to_unit_range
 from sftcore.data.pictures.augment import (
-    Augmentation,
+    AugmentationSettings,
     augment,
     augment_by_policy,
     draw_erasing,
@@ -31,7 +31,7 @@ class View:
         mixing: gives with whom drawn rows are mixed; None without mixing.
     """
 
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     seed: int = 0
     epoch: int = 0
     mixing: Callable[[np.ndarray], MixingDraw] | None = field(default=None, compare=False)
@@ -41,14 +41,14 @@ class View:
         """What the pictures of given rows depend on, empty where they are plain."""
         if self.augmentation.is_off:
             return ()
-        return (self.seed, self.epoch, *astuple(self.augmentation))
+        return (self.seed, self.epoch, *self.augmentation.model_dump().values())
 
 
 PLAIN = View()
 
 
 def epoch_view(
-    augmentation: Augmentation, rows: np.ndarray, side: int, seed: int, epoch: int
+    augmentation: AugmentationSettings, rows: np.ndarray, side: int, seed: int, epoch: int
 ) -> View:
     """The look of the training rows in one epoch.
 

@@ -8,8 +8,7 @@ import pandas as pd
 
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell, Row
-from sftcore.settings.params import check_params
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, check_params
 from sftcore.training.records import EpochRecord, candidate_of
 from tests.training.test_loop import small
 
@@ -18,9 +17,9 @@ SCREEN = {
     "base": {"train.epochs": 1},
     "rows": {
         "none": {},
-        "l1": {"train.l1": [1e-4, 1e-3]},
+        "l1": {"train.penalties.l1": [1e-4, 1e-3]},
         "dropout": {"model.dropout": [0.2, 0.5]},
-        "proximal": {"train.l2": [0.1, 0.2], "train.penalty_form": "proximal"},
+        "proximal": {"train.penalties.l2": [0.1, 0.2], "train.penalties.form": "proximal"},
     },
     "all_together": ["l1", "dropout", "proximal"],
     "leave_one_out": True,
@@ -34,7 +33,7 @@ GRID: dict[str, Any] = {
         "base": {"train.epochs": 1},
         "learning_rates": [0.01, 100.0],
         "schedules": ["cosine"],
-        "answers": {"none": {}, "guard": {"train.guard": "rollback"}},
+        "answers": {"none": {}, "guard": {"train.guard.answers": "rollback"}},
     },
 }
 SMALL_PARTS = {"judge_fraction": 0.25, "choose_fraction": 0.25}

@@ -21,7 +21,7 @@ from sftcore.ablation.table import cells_table, trained_rows
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.grids import SIMPLER_ROWS
+from sftcore.tasks.classification import SIMPLER_ROWS
 from tests.ablation.made import params_with
 from tests.ablation.test_run import run
 
@@ -124,7 +124,7 @@ def test_a_schedule_that_does_not_fit_is_refused_by_row_and_family(
 
 
 def test_the_head_alone_has_no_schedule_to_fit(store: Store) -> None:
-    long = {"train.warmup": "2 epochs", "train.epochs": 2, "train.head": "solve"}
+    long = {"train.schedule.warmup": "2 epochs", "train.epochs": 2, "train.head.method": "solve"}
     cells = confirming(**long)
     check_cells([cell for cell in cells if cell.row.is_probe], store)
     with pytest.raises(ParamsError, match="row none of the confirm"):

@@ -21,27 +21,34 @@ from sftcore.ablation.plan import (
     plan_stability,
 )
 from sftcore.foundations.errors import ParamsError
-from sftcore.planning import plan_phases
-from sftcore.recipe import training_key
+from sftcore.foundations.yaml_files import flatten
 from sftcore.settings.grids import Changes
-from sftcore.settings.params import load_params
-from sftcore.settings.sections import Params
 from sftcore.settings.studies import with_study
+from sftcore.settings.tree import Params, load_params
+from sftcore.training.keys import training_key
+from sftcore.training.planning import plan_phases
 from tests.ablation.made import GRID, params_with
 from tests.import_closure import ROOT
 
 LOCK = ROOT / "requirements.lock"
 BEST: dict[str, Changes] = {
-    "l1": {"train.l1": 1e-3, "train.epochs": 3},
+    "l1": {"train.penalties.l1": 1e-3, "train.epochs": 3},
     "decay": {"train.weight_decay": 0.1, "train.epochs": 9},
 }
 
 
 def key(cell: Cell) -> str:
     return training_key(
-        cell.row.model, cell.row.train, seed=cell.seed, data="", device=torch.device("cpu"),
-        num_threads=1, mode="native", environment=LOCK, portion=cell.portion,
-    )  # fmt: skip
+        cell.row.model,
+        cell.row.train,
+        seed=cell.seed,
+        data="",
+        device=torch.device("cpu"),
+        num_threads=1,
+        mode="native",
+        environment=LOCK,
+        portion=cell.portion,
+    )
 
 
 def named(rows: list[Row]) -> dict[str, Row]:
@@ -51,50 +58,68 @@ def named(rows: list[Row]) -> dict[str, Row]:
 def test_every_setting_of_a_list_is_a_row_of_the_screen() -> None:
     rows = plan_screen(params_with())
     assert [(row.name, row.setting) for row in rows] == [
-        ("none", 1), ("l1", 1), ("l1", 2), ("dropout", 1), ("dropout", 2), ("proximal", 1),
-        ("proximal", 2), ("all_together", 1), ("without l1", 1), ("without dropout", 1),
+        ("none", 1),
+        ("l1", 1),
+        ("l1", 2),
+        ("dropout", 1),
+        ("dropout", 2),
+        ("proximal", 1),
+        ("proximal", 2),
+        ("all_together", 1),
+        ("without l1", 1),
+        ("without dropout", 1),
         ("without proximal", 1),
-    ]  # fmt: skip
-    assert [row.train.l1 for row in rows if row.name == "l1"] == [1e-4, 1e-3]
-    assert [row.train.l2 for row in rows if row.name == "proximal"] == [0.1, 0.2]
-    assert {row.train.penalty_form for row in rows if row.name == "proximal"} == {"proximal"}
+    ]
+    assert [row.train.penalties.l1 for row in rows if row.name == "l1"] == [1e-4, 1e-3]
+    assert [row.train.penalties.l2 for row in rows if row.name == "proximal"] == [0.1, 0.2]
+    assert {row.train.penalties.form for row in rows if row.name == "proximal"} == {"proximal"}
     assert {row.family for row in rows} == {SCREEN}
     assert all(row.train.epochs == 1 for row in rows), "the screen starts from its base"
     together = named(rows)["all_together"]  # of first settings
-    assert (together.train.l1, together.model.dropout, together.train.l2) == (1e-4, 0.2, 0.1)
+    penalties = together.train.penalties
+    assert (penalties.l1, together.model.dropout, penalties.l2) == (1e-4, 0.2, 0.1)
     without = named(rows)["without l1"]
-    assert (without.train.l1, without.model.dropout, without.train.l2) == (0.0, 0.2, 0.1)
+    penalties = without.train.penalties
+    assert (penalties.l1, without.model.dropout, penalties.l2) == (0.0, 0.2, 0.1)
 
 
 def test_the_confirmation_starts_from_the_users_own_recipe() -> None:
     params = params_with()  # two epochs; the screen has one
-    rows = plan_confirmation(params, {"l1": {"train.l1": 1e-3}, "dropout": {"model.dropout": 0.5}})
+    rows = plan_confirmation(
+        params, {"l1": {"train.penalties.l1": 1e-3}, "dropout": {"model.dropout": 0.5}}
+    )
     assert [row.name for row in rows] == ["none", "l1", "dropout", "composed", "probe"]
     assert {row.family for row in rows} == {CONFIRM}
     none, l1, dropout, composed, probe = rows
     assert none.train.epochs == l1.train.epochs == params.train.epochs == 2
     assert (none.model, none.train) == (params.model, params.train)
-    assert (l1.train.l1, dropout.model.dropout) == (1e-3, 0.5)
-    assert (composed.train.l1, composed.model.dropout) == (1e-3, 0.5)
+    assert (l1.train.penalties.l1, dropout.model.dropout) == (1e-3, 0.5)
+    assert (composed.train.penalties.l1, composed.model.dropout) == (1e-3, 0.5)
     assert [row.is_probe for row in rows] == [False] * 4 + [True]
     assert probe.train.epochs == 0
 
 
 def test_what_is_composed_is_the_union_and_the_better_row_decides() -> None:
     composed = named(plan_confirmation(params_with(), BEST))["composed"]
-    assert (composed.train.l1, composed.train.weight_decay) == (1e-3, 0.1)
+    assert (composed.train.penalties.l1, composed.train.weight_decay) == (1e-3, 0.1)
     assert composed.train.epochs == 3
     turned = dict(reversed(BEST.items()))
     assert named(plan_confirmation(params_with(), turned))["composed"].train.epochs == 9
     assert join_changes([]) == {}
     assert join_changes(list(BEST.values())) == {
-        "train.l1": 1e-3, "train.weight_decay": 0.1, "train.epochs": 3,
-    }  # fmt: skip
+        "train.penalties.l1": 1e-3,
+        "train.weight_decay": 0.1,
+        "train.epochs": 3,
+    }
 
 
 @pytest.mark.parametrize(
     "best",
-    [{}, {"l1": {"train.l1": 1e-3}}, {"a": {"train.l1": 1e-3}, "b": {"train.l1": 1e-3}}],
+    [
+        {},
+        {"l1": {"train.penalties.l1": 1e-3}},
+        {"a": {"train.penalties.l1": 1e-3}, "b": {"train.penalties.l1": 1e-3}},
+    ],
 )
 def test_nothing_is_composed_that_another_row_is_already(best: dict[str, Changes]) -> None:
     assert [row.name for row in plan_confirmation(params_with(), best)] == ["none", *best, "probe"]
@@ -102,39 +127,49 @@ def test_nothing_is_composed_that_another_row_is_already(best: dict[str, Changes
 
 def test_the_probe_is_the_optimum_of_cross_entropy_on_frozen_features() -> None:
     hard = {
-        "train.label_smoothing": 0.3, "train.class_weighting": 1.0, "train.logit_adjustment": 1.0,
-        "train.head_epochs": 1, "train.wise_ft": True, "train.swa_fraction": 0.5,
-        "train.soup_size": 2, "train.co_tuning": 0.1, "train.range_test": True,
-        "train.head_strength": 0.5, "model.stochastic_depth": 0.0,
-    }  # fmt: skip
+        "train.label_smoothing": 0.3,
+        "train.imbalance.class_weighting": 1.0,
+        "train.imbalance.logit_adjustment": 1.0,
+        "train.head.epochs": 1,
+        "train.averaging.wise_ft": True,
+        "train.averaging.swa_fraction": 0.5,
+        "train.averaging.soup_size": 2,
+        "train.features.co_tuning": 0.1,
+        "train.range_test.enabled": True,
+        "train.head.strength": 0.5,
+        "model.stochastic_depth": 0.0,
+    }
     params = params_with(recipe=hard)
     probe = plan_confirmation(params, {})[-1]
-    for name, value in PROBE.items():
-        section, _, leaf = name.partition(".")
-        assert getattr(getattr(probe, section), leaf) == value
+    settings = flatten({"model": probe.model.model_dump(), "train": probe.train.model_dump()})
+    assert {name: settings[name] for name in PROBE} == PROBE
     (phase,) = plan_phases(probe.model, probe.train, num_blocks=5)
     assert (phase.name, phase.num_epochs, phase.first_block) == ("head", 1, 5)
     assert len(phase.strengths) > 1, "validation chooses the strength"
     # Only what cannot touch the head may differ from recipe to recipe.
     plain = plan_confirmation(params_with(), {})[-1]
     assert probe.model == plain.model
-    differs = {n for n, v in probe.train.model_dump().items() if v != getattr(plain.train, n)}
-    assert differs <= {"head_epochs"}
+    others = flatten(plain.train.model_dump())
+    differs = {n for n, v in flatten(probe.train.model_dump()).items() if v != others[n]}
+    assert differs <= {"head.epochs"}
 
 
 @pytest.mark.parametrize("head", ["solve", "descend"])
 def test_every_size_of_the_data_has_as_many_updates(head: str) -> None:
     params = params_with(
-        recipe={"train.epochs": 14, "train.head": head, "train.head_epochs": 7},
+        recipe={"train.epochs": 14, "train.head.method": head, "train.head.epochs": 7},
         data_size={"num_replicates": 2, "fractions": [0.25, 0.5, 0.7, 1.0]},
     )
     rows = plan_data_size(params)
     recipe = [row for row in rows if not row.is_probe]
     assert [(row.fraction, row.train.epochs) for row in recipe] == [
-        (0.25, 56), (0.5, 28), (0.7, 20), (1.0, 14),
-    ]  # fmt: skip
+        (0.25, 56),
+        (0.5, 28),
+        (0.7, 20),
+        (1.0, 14),
+    ]
     expected = [28, 14, 10, 7] if head == "descend" else [7] * 4
-    assert [row.train.head_epochs for row in recipe] == expected
+    assert [row.train.head.epochs for row in recipe] == expected
     assert [row.fraction for row in rows if row.is_probe] == [0.25, 0.5, 0.7, 1.0]
     assert {row.train.epochs for row in rows if row.is_probe} == {0}
 
@@ -143,11 +178,13 @@ def test_the_map_is_every_rate_with_every_answer_and_the_head_alone() -> None:
     rows = plan_stability(params_with())
     assert [(row.name, row.answer) for row in rows] == [
         ("probe", ""),
-        ("cosine 0.01 none", "none"), ("cosine 100 none", "none"),
-        ("cosine 0.01 guard", "guard"), ("cosine 100 guard", "guard"),
-    ]  # fmt: skip
+        ("cosine 0.01 none", "none"),
+        ("cosine 100 none", "none"),
+        ("cosine 0.01 guard", "guard"),
+        ("cosine 100 guard", "guard"),
+    ]
     assert [row.train.learning_rate for row in rows[1:]] == [0.01, 100.0] * 2
-    assert [row.train.guard for row in rows[1:]] == ["none", "none", "rollback", "rollback"]
+    assert [row.train.guard.answers for row in rows[1:]] == ["none", "none", "rollback", "rollback"]
     assert {row.train.epochs for row in rows[1:]} == {1}
 
 
@@ -160,9 +197,11 @@ def test_parts_of_the_grid_that_are_null_are_left_out() -> None:
 
 def all_cells(params: Params) -> list[Cell]:
     rows = [
-        *plan_screen(params), *plan_confirmation(params, BEST), *plan_data_size(params),
+        *plan_screen(params),
+        *plan_confirmation(params, BEST),
+        *plan_data_size(params),
         *plan_stability(params),
-    ]  # fmt: skip
+    ]
     return plan_cells(rows, params)
 
 
@@ -197,9 +236,10 @@ def test_the_whole_of_the_data_is_trained_once_for_two_families() -> None:
     cells = all_cells(params_with())
     for name in ("none", "probe"):
         whole = {
-            key(c) for c in cells
+            key(c)
+            for c in cells
             if (c.row.family, c.row.name, c.row.fraction) == (DATA_SIZE, name, 1.0)
-        }  # fmt: skip
+        }
         confirmed = {key(c) for c in cells if (c.row.family, c.row.name) == (CONFIRM, name)}
         assert len(whole) == 2
         assert whole < confirmed
@@ -210,12 +250,9 @@ def test_the_whole_of_the_data_is_trained_once_for_two_families() -> None:
 
 def test_seeds_of_single_streams_are_freed() -> None:
     """They would hold in every replicate what replicates are to vary."""
-    held = {"train.seed_init": 5, "train.seed_order": 5, "train.seed_augmentation": 5}
+    held = {"train.seeds.init": 5, "train.seeds.order": 5, "train.seeds.augmentation": 5}
     cells = all_cells(params_with(recipe=held))
-    streams = {
-        seed for c in cells
-        for seed in (c.row.train.seed_init, c.row.train.seed_order, c.row.train.seed_augmentation)
-    }  # fmt: skip
+    streams = {seed for c in cells for seed in c.row.train.seeds.model_dump().values()}
     assert streams == {None}
     assert [key(c) for c in cells] == [key(c) for c in all_cells(params_with())]
 
@@ -225,36 +262,54 @@ def test_what_ships_can_be_planned_whole(name: str) -> None:
     params = with_study(load_params(ROOT / "params.yaml"), ROOT / "studies", name)
     screen = plan_screen(params)
     every = {f"{row.name} {row.setting}": row.changes for row in screen if row.changes}
-    rows = [*screen, *plan_confirmation(params, every), *plan_data_size(params),
-            *plan_stability(params)]  # fmt: skip
+    rows = [
+        *screen,
+        *plan_confirmation(params, every),
+        *plan_data_size(params),
+        *plan_stability(params),
+    ]
     cells = plan_cells(rows, params)
-    assert len({(c.row.family, c.row.name, c.row.setting, c.row.fraction, c.replicate)
-                for c in cells}) == len(cells)  # fmt: skip
+    assert len(
+        {(c.row.family, c.row.name, c.row.setting, c.row.fraction, c.replicate) for c in cells}
+    ) == len(cells)
 
 
-ROWS: dict[str, Any] = {"none": {}, "a": {"train.l1": [0.1, 0.2]}}
+ROWS: dict[str, Any] = {"none": {}, "a": {"train.penalties.l1": [0.1, 0.2]}}
 SIMPLE = {"all_together": [], "leave_one_out": False}
 
 
 @pytest.mark.parametrize(
     ("screen", "message"),
     [
-        ({"rows": ROWS | {"b": {"train.l2": 0.1}}} | SIMPLE,
-         r"equally many settings.*a 2, b 1"),
-        ({"rows": {"none": {}, "a": {"train.l1": [0.1, 0.2], "train.l2": [0.1]}}} | SIMPLE,
-         "of one length"),
-        ({"rows": {"none": {}, "a": {"train.l1": []}}} | SIMPLE, "not empty"),
-        ({"rows": {"a": {"train.l1": 0.1}}} | SIMPLE, "needs the row"),
-        ({"rows": {"none": {"train.l1": 0.1}}} | SIMPLE, "needs the row"),
+        (
+            {"rows": ROWS | {"b": {"train.penalties.l2": 0.1}}} | SIMPLE,
+            r"equally many settings.*a 2, b 1",
+        ),
+        (
+            {
+                "rows": {
+                    "none": {},
+                    "a": {"train.penalties.l1": [0.1, 0.2], "train.penalties.l2": [0.1]},
+                }
+            }
+            | SIMPLE,
+            "of one length",
+        ),
+        ({"rows": {"none": {}, "a": {"train.penalties.l1": []}}} | SIMPLE, "not empty"),
+        ({"rows": {"a": {"train.penalties.l1": 0.1}}} | SIMPLE, "needs the row"),
+        ({"rows": {"none": {"train.penalties.l1": 0.1}}} | SIMPLE, "needs the row"),
         ({"all_together": ["l1", "l9"]}, "all_together names 'l9'"),
         ({"all_together": ["l1", "dropout"]}, "at least three rows"),
-        ({"rows": ROWS | {"all_together": {"train.l1": [0.1, 0.2]}}} | SIMPLE, "all_together"),
-        ({"rows": ROWS | {"probe": {"train.l1": [0.1, 0.2]}}} | SIMPLE, "probe"),
-        ({"rows": ROWS | {"composed": {"train.l1": [0.1, 0.2]}}} | SIMPLE, "composed"),
-        ({"rows": ROWS | {"without a": {"train.l1": [0.1, 0.2]}}} | SIMPLE, "without a"),
+        (
+            {"rows": ROWS | {"all_together": {"train.penalties.l1": [0.1, 0.2]}}} | SIMPLE,
+            "all_together",
+        ),
+        ({"rows": ROWS | {"probe": {"train.penalties.l1": [0.1, 0.2]}}} | SIMPLE, "probe"),
+        ({"rows": ROWS | {"composed": {"train.penalties.l1": [0.1, 0.2]}}} | SIMPLE, "composed"),
+        ({"rows": ROWS | {"without a": {"train.penalties.l1": [0.1, 0.2]}}} | SIMPLE, "without a"),
         ({"num_replicates": 1}, "num_replicates"),
     ],
-)  # fmt: skip
+)
 def test_unfair_or_unsound_screens_are_refused(screen: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         params_with(screen=screen)
@@ -270,16 +325,26 @@ def test_unfair_or_unsound_screens_are_refused(screen: dict[str, Any], message: 
         ({"confirm": {"num_replicates": 1, "num_rows": 1}}, "num_replicates"),
         ({"confirm": {"num_replicates": 2, "num_rows": 0}}, "num_rows"),
         ({"confirm": None}, "confirm"),
-        ({"stability": GRID["stability"] | {"answers": {"guard": {"train.guard": "rollback"}}}},
-         "answers needs"),
-        ({"stability": GRID["stability"] | {"answers": {"none": {}, "a": {"train.schedule": "x"}}}},
-         "sets train.schedule"),
+        (
+            {
+                "stability": GRID["stability"]
+                | {"answers": {"guard": {"train.guard.answers": "rollback"}}}
+            },
+            "answers needs",
+        ),
+        (
+            {
+                "stability": GRID["stability"]
+                | {"answers": {"none": {}, "a": {"train.schedule.name": "x"}}}
+            },
+            "sets train.schedule.name",
+        ),
         ({"ablation": {"judge_fraction": 0.4, "choose_fraction": 0.3}}, "less than 0.4"),
         ({"ablation": {"judge_fraction": 0.0}}, "judge_fraction"),
         ({"ablation": {"choose_fraction": 0.0}}, "choose_fraction"),
         ({"ablation": {"metric": "val_loss"}}, "metric"),
     ],
-)  # fmt: skip
+)
 def test_unsound_grids_are_refused(parts: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         params_with(**parts)

@@ -8,10 +8,9 @@ from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell, plan_cells, plan_screen, plan_stability
 from sftcore.ablation.run import group_cells, run_cells
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.grids import ScreenParams, StabilityParams
-from sftcore.settings.params import override
-from sftcore.settings.sections import Params
+from sftcore.settings.grids import ScreenSettings, StabilitySettings
 from sftcore.settings.studies import with_study
+from sftcore.settings.tree import Params, override
 from tests.training.test_loop import small
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,17 +20,17 @@ LOCK = ROOT / "requirements.lock"
 def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell]:
     """Two rows in two replicates, and a map of rates in two."""
     params = small(**{"train.epochs": 1, "model.trainable_blocks": 1} | changes)
-    rows = {"none": {}, "l1": {"train.l1": 0.01}}
+    rows = {"none": {}, "l1": {"train.penalties.l1": 0.01}}
     return cells_of(params, {}, rates or [0.001, 500.0], rows=rows)
 
 
 def cells_of(
     params: Params, base: dict[str, Any], rates: list[float], rows: dict[str, dict[str, Any]]
 ) -> list[Cell]:
-    screen = ScreenParams(
+    screen = ScreenSettings(
         num_replicates=2, base=base, rows=rows, all_together=[], leave_one_out=False
     )
-    stability = StabilityParams(
+    stability = StabilitySettings(
         num_replicates=2, base=base, learning_rates=rates, schedules=["constant"],
         answers={"none": {}},
     )  # fmt: skip
@@ -90,7 +89,7 @@ def test_the_number_of_workers_changes_no_number(tmp_path: Path, prepared: Path)
 
 def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> None:
     params = small(
-        train__epochs=4, train__learning_rate=500.0, train__schedule="constant",
+        train__epochs=4, train__learning_rate=500.0, train__schedule__name="constant",
         model__trainable_blocks="all",
     )  # fmt: skip
     cells = cells_of(params, {}, [500.0], {"none": {}})
@@ -101,8 +100,10 @@ def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> Non
 def test_a_schedule_that_does_not_fit_is_refused_before_any_cell(
     tmp_path: Path, prepared: Path
 ) -> None:
-    cells = cells_of(small(), {"train.warmup": "3 epochs"}, [0.001], {"none": {}})
-    with pytest.raises(ParamsError, match=r"row none .* train.warmup is 3 epochs, which is"):
+    cells = cells_of(small(), {"train.schedule.warmup": "3 epochs"}, [0.001], {"none": {}})
+    with pytest.raises(
+        ParamsError, match=r"row none .* train.schedule.warmup is 3 epochs, which is"
+    ):
         run(cells, prepared, tmp_path)
     assert not (tmp_path / "cells").exists()
 
@@ -115,7 +116,7 @@ def test_rows_that_are_wrong_are_refused_before_training() -> None:
 
 def test_cells_that_share_changed_pictures_are_trained_by_one_process() -> None:
     plain = tiny_study(rates=[0.001])
-    changed = tiny_study(rates=[0.001], **{"train.augmentation": 0.5})
+    changed = tiny_study(rates=[0.001], **{"train.augmentation.strength": 0.5})
     alone = group_cells({str(i): cell for i, cell in enumerate(plain)})
     assert [len(group) for group in alone] == [1] * len(plain)
     shared = group_cells({str(i): cell for i, cell in enumerate(changed)})

@@ -41,7 +41,7 @@ def test_gains_are_paired_and_better_is_above_zero() -> None:
     assert gains["l1", 2] == pytest.approx(0.2)
     assert gains["dropout", 1] == pytest.approx(-0.1)
     assert gains["none", 1] == 0.0
-    assert table["setting"].iloc[2] == "train.l1 0.001"
+    assert table["setting"].iloc[2] == "train.penalties.l1 0.001"
     _, up = screened({("l1", 2): [1.1, 2.1]}, metric="macro_f1")
     assert up["gain"].iloc[2] == pytest.approx(0.1)
 
@@ -53,7 +53,7 @@ def test_the_best_rows_go_on_by_their_best_setting_best_first() -> None:
     }  # fmt: skip
     found = best(losses)
     assert list(found) == ["dropout", "proximal", "l1"]
-    assert found["l1"] == {"train.l1": 1e-3}
+    assert found["l1"] == {"train.penalties.l1": 1e-3}
     assert list(best(losses, num_rows=2)) == ["dropout", "proximal"]
     assert best(losses, num_rows=1) == {"dropout": {"model.dropout": 0.2}}
 
@@ -70,7 +70,7 @@ def test_rows_made_of_others_are_not_confirmed() -> None:
 def test_a_setting_that_failed_anywhere_has_no_gain() -> None:
     losses = {("l1", 1): [0.9, 1.9], ("l1", 2): [0.1, NAN], ("dropout", 1): [NAN, NAN]}
     rows, table = screened(losses)
-    assert best(losses) == {"l1": {"train.l1": 1e-4}}
+    assert best(losses) == {"l1": {"train.penalties.l1": 1e-4}}
     assert table["num_failed"].tolist()[:5] == [0, 0, 1, 2, 0]
     assert math.isnan(table["gain"].iloc[2])
     assert rows[2].setting == 2

@@ -17,8 +17,7 @@ from sftcore.ablation.write import write_study
 from sftcore.data.store import open_store
 from sftcore.foundations.errors import ParamsError
 from sftcore.pipeline.ablate import headline
-from sftcore.settings.params import recipe_digest
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, recipe_digest
 from tests.ablation.made import params_with, result, simulated
 
 CONFIRM: dict[str, Any] = {"num_replicates": 6, "num_rows": 2}
@@ -53,20 +52,22 @@ def test_what_the_screen_likes_by_luck_is_not_confirmed() -> None:
     found = [conduct(params, simulated(effect, seed), num_classes=30) for seed in range(10)]
     verdicts = [loss_verdicts(study)["l1"] for study in found]  # each has chosen it
     assert verdicts.count(UNSEEN) >= 9
-    assert sum(study.verdict["settings"].get("train.l1", 0) > 0 for study in found) <= 1
+    assert sum(study.verdict["settings"].get("train.penalties.l1", 0) > 0 for study in found) <= 1
 
 
 def test_a_planted_effect_is_found_in_every_study() -> None:
     params = params_with(**QUICK)
 
     def effect(row: Row) -> float:
-        return probe_is_worse(row) - (0.2 if row.train.l1 == 1e-3 else 0.0)
+        return probe_is_worse(row) - (0.2 if row.train.penalties.l1 == 1e-3 else 0.0)
 
     for seed in range(10):
         study = conduct(params, simulated(effect, seed), num_classes=30)
         assert study.screen.sort_values("gain")["row"].iloc[-1] == "l1"
         assert loss_verdicts(study)["l1"] == BETTER
-        assert study.verdict["settings"]["train.l1"] == 1e-3  # alone, or in what is composed
+        assert (
+            study.verdict["settings"]["train.penalties.l1"] == 1e-3
+        )  # alone, or in what is composed
 
 
 def test_fine_tuning_that_is_worse_than_frozen_features_is_told_so() -> None:
@@ -81,7 +82,7 @@ def test_fine_tuning_that_is_worse_than_frozen_features_is_told_so() -> None:
 def fails_on_top_of_the_recipe(row: Row) -> float:
     if row.family == "screen":
         return -0.2 if row.name == "l1" else 0.1
-    return math.nan if row.train.l1 else probe_is_worse(row)
+    return math.nan if row.train.penalties.l1 else probe_is_worse(row)
 
 
 def fails_wherever_it_trains(row: Row) -> float:
@@ -95,7 +96,7 @@ def test_a_row_that_fails_when_it_is_confirmed_is_reported(tmp_path: Path) -> No
     verdict = json.loads(files["verdict.json"])
     assert loss_verdicts(study)["l1"] == FAILED
     assert "l1 6 of 6" in verdict["failures"]
-    assert "train.l1" not in verdict["settings"]
+    assert "train.penalties.l1" not in verdict["settings"]
     assert b"What failed? Failed: l1 6 of 6" in files["parts.json"]
 
 
@@ -138,7 +139,7 @@ def test_no_number_speaks_for_a_recipe_that_fails_in_a_replicate(tmp_path: Path)
 @pytest.mark.parametrize("num_good", [1, 2])
 def test_what_is_composed_is_spoken_of_where_it_was_trained(tmp_path: Path, num_good: int) -> None:
     def effect(row: Row) -> float:
-        good = [row.train.l1 > 0, row.model.dropout > 0][:num_good]
+        good = [row.train.penalties.l1 > 0, row.model.dropout > 0][:num_good]
         return probe_is_worse(row) - 0.2 * sum(good) + 0.1 * (not any(good))
 
     params = params_with(
@@ -153,20 +154,22 @@ def test_what_is_composed_is_spoken_of_where_it_was_trained(tmp_path: Path, num_
 
 
 def test_the_confirmation_is_of_the_best_setting_on_new_replicates() -> None:
-    study = conduct(params_with(), simulated(lambda row: -row.train.l2, 0), num_classes=30)
+    study = conduct(
+        params_with(), simulated(lambda row: -row.train.penalties.l2, 0), num_classes=30
+    )
     screened = study.cells.query("family == 'screen'")
     confirmed = study.cells.query("family == 'confirm'")
     assert not set(screened["replicate"]) & set(confirmed["replicate"])
     names = list(dict.fromkeys(confirmed["row"]))
     assert (names[:2], names[-1]) == (["none", "proximal"], "probe")
     row = next(r for r in study.rows if (r.family, r.name) == ("confirm", "proximal"))
-    assert row.train.l2 == 0.2
+    assert row.train.penalties.l2 == 0.2
     assert study.findings.num_screened == 7
 
 
 def test_a_row_that_fits_the_screen_and_not_the_recipe_is_refused_first(prepared: Path) -> None:
     store = open_store(prepared, ("train", "val"))
-    rows = {"none": {}, "warm": {"train.warmup": "1 epoch"}}
+    rows = {"none": {}, "warm": {"train.schedule.warmup": "1 epoch"}}
     screen = {"rows": rows, "base": {"train.epochs": 4}, "all_together": [], "leave_one_out": False}
     params = params_with(screen=screen, recipe={"train.epochs": 1}, stability=None)
 
@@ -181,5 +184,5 @@ def test_the_recipe_of_a_study_is_its_model_and_its_training() -> None:
     params = params_with()
     same = params.model_copy(update={"seed": 7, "ablation": params_with(stability=None).ablation})
     assert recipe_digest(params) == recipe_digest(same)
-    for name, value in (("train.l1", 0.5), ("model.dropout", 0.5)):
+    for name, value in (("train.penalties.l1", 0.5), ("model.dropout", 0.5)):
         assert recipe_digest(params_with(recipe={name: value})) != recipe_digest(params)

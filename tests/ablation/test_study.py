@@ -16,7 +16,7 @@ from sftcore.ablation.write import write_nothing, write_study
 from sftcore.data.store import open_store
 from sftcore.foundations.errors import ParamsError
 from sftcore.reporting.parts import read_parts
-from sftcore.settings.grids import SIMPLER_ROWS
+from sftcore.tasks.classification import SIMPLER_ROWS
 from tests.ablation.made import GRID, params_with, simulated
 from tests.ablation.test_run import run
 
@@ -24,22 +24,22 @@ NUM_STUDIES = 40
 # Rows that list one setting, so that a study is quick to plan.
 ROWS = {
     "none": {},
-    "l1": {"train.l1": 1e-3},
+    "l1": {"train.penalties.l1": 1e-3},
     "dropout": {"model.dropout": 0.2},
-    "l2": {"train.l2": 0.1},
+    "l2": {"train.penalties.l2": 0.1},
 }
 ONE_EACH = {"rows": ROWS, "all_together": [], "leave_one_out": False}
 
 
 def test_what_cannot_be_trained_is_refused_before_the_screen(prepared: Path) -> None:
     store = open_store(prepared, ("train", "val"))
-    stability = GRID["stability"] | {"base": {"train.warmup": "9 epochs"}}
+    stability = GRID["stability"] | {"base": {"train.schedule.warmup": "9 epochs"}}
     params = params_with(stability=stability)
 
     def train_cells(cells: Sequence[Cell]) -> list[CellResult]:
         raise AssertionError("something was trained")
 
-    with pytest.raises(ParamsError, match=r"cosine 0.01 none .* train.warmup is 9 epochs"):
+    with pytest.raises(ParamsError, match=r"cosine 0.01 none .* train.schedule.warmup is 9 epochs"):
         conduct(params, train_cells, 30, lambda cells: check_cells(cells, store))
 
 
@@ -70,12 +70,14 @@ def test_a_study_of_rows_that_do_not_differ_finds_nothing() -> None:
 
 
 def test_a_planted_effect_is_screened_confirmed_and_advised() -> None:
-    study = study_of(0, {"train.l1": -0.2})
+    study = study_of(0, {"train.penalties.l1": -0.2})
     assert verdicts(study)["l1"] == BETTER
-    assert study.verdict["settings"]["train.l1"] == 1e-3
+    assert study.verdict["settings"]["train.penalties.l1"] == 1e-3
     assert study.verdict["worth"].startswith("Fine-tuning is worth +")
     assert "Confirmed better than the recipe" in study.verdict["helped"]
-    harmful = study_of(0, {"train.l1": 0.2, "model.dropout": 0.2, "train.l2": 0.2})
+    harmful = study_of(
+        0, {"train.penalties.l1": 0.2, "model.dropout": 0.2, "train.penalties.l2": 0.2}
+    )
     assert verdicts(harmful) == {}  # nothing looked better, so nothing was trained again
 
 

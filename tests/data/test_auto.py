@@ -231,10 +231,10 @@ def test_shards_with_faults_say_where(
 def test_params_allow_exactly_the_kinds_of_the_registry() -> None:
     import re
 
+    from sftcore.data.settings import DataSettings
     from sftcore.data.sources import SOURCES
-    from sftcore.settings.sections import DataParams
 
-    field = DataParams.model_fields["source"]
+    field = DataSettings.model_fields["source"]
     pattern = next(m.pattern for m in field.metadata if getattr(m, "pattern", None))
     words = {"auto", *SOURCES} - {"torchvision"} | {"torchvision:CIFAR10"}
     assert all(re.match(pattern, word) for word in words)

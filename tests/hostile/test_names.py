@@ -42,7 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed, name in enumerate(FILE_NAMES):
             (place / name).write_bytes(encode(draw(kind, seed)))
     (folder / "data" / "mine" / CLASS_NAMES[0] / os.fsdecode(b"\xff\xfe.png")).write_bytes(b"x")
-    rows = {name: {"train.l1": 0.001 * (1 + n)} for n, name in enumerate(ROW_NAMES)}
+    rows = {name: {"train.penalties.l1": 0.001 * (1 + n)} for n, name in enumerate(ROW_NAMES)}
     set_params(folder, {"study.screen.rows": {"none": {}} | rows,
                         "data.max_refused_fraction": 0.2})  # fmt: skip
     for stage in ("check", "prepare", "labels", "finetune", "evaluate", "ablate", "report"):

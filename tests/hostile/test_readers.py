@@ -13,8 +13,7 @@ from PIL import Image
 
 from sftcore.data.pictures.decode import Refused, decode
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.params import load_params
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, load_params
 from tests.hostile.inputs import PICTURES, damaged, damaged_params, write_params
 from tests.pictures import encode
 

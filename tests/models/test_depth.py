@@ -15,19 +15,46 @@ from tests.models.test_network import network
 # One of each kind of head, of matcher and of state; all of them: python -m benchmarks.families.
 _MAPS = nn.Linear | nn.Conv2d | nn.MultiheadAttention
 SOME = [
-    "timm/test_byobnet", "timm/cait_xxs24_224", "timm/convit_tiny", "timm/test_convnext",
-    "timm/cs3darknet_focus_s", "timm/deit_tiny_distilled_patch16_224", "timm/densenet121",
-    "timm/dla46x_c", "timm/edgenext_xx_small", "timm/efficientformerv2_s0",
-    "timm/test_efficientnet", "timm/efficientvit_b0", "timm/efficientvit_m0", "timm/fastvit_t8",
-    "timm/levit_128s", "timm/test_mambaout", "timm/test_coatnet", "timm/mobilenetv3_small_050",
-    "timm/mobilevit_xxs", "timm/test_nfnet", "timm/pit_ti_224", "timm/pvt_v2_b0",
-    "timm/regnetx_002", "timm/repvit_m1", "timm/test_resnet", "timm/swiftformer_xs",
-    "timm/swin_tiny_patch4_window7_224", "timm/test_vit", "timm/test_vit_relpos",
-    "timm/ese_vovnet19b_slim_dw", "timm/xcit_nano_12_p8_224",
-    "torchvision/densenet121", "torchvision/mnasnet0_5", "torchvision/mobilenet_v3_small",
-    "torchvision/regnet_y_400mf", "torchvision/shufflenet_v2_x0_5", "torchvision/squeezenet1_1",
-    "torchvision/swin_t", "torchvision/googlenet",
-]  # fmt: skip
+    "timm/test_byobnet",
+    "timm/cait_xxs24_224",
+    "timm/convit_tiny",
+    "timm/test_convnext",
+    "timm/cs3darknet_focus_s",
+    "timm/deit_tiny_distilled_patch16_224",
+    "timm/densenet121",
+    "timm/dla46x_c",
+    "timm/edgenext_xx_small",
+    "timm/efficientformerv2_s0",
+    "timm/test_efficientnet",
+    "timm/efficientvit_b0",
+    "timm/efficientvit_m0",
+    "timm/fastvit_t8",
+    "timm/levit_128s",
+    "timm/test_mambaout",
+    "timm/test_coatnet",
+    "timm/mobilenetv3_small_050",
+    "timm/mobilevit_xxs",
+    "timm/test_nfnet",
+    "timm/pit_ti_224",
+    "timm/pvt_v2_b0",
+    "timm/regnetx_002",
+    "timm/repvit_m1",
+    "timm/test_resnet",
+    "timm/swiftformer_xs",
+    "timm/swin_tiny_patch4_window7_224",
+    "timm/test_vit",
+    "timm/test_vit_relpos",
+    "timm/ese_vovnet19b_slim_dw",
+    "timm/xcit_nano_12_p8_224",
+    "torchvision/densenet121",
+    "torchvision/mnasnet0_5",
+    "torchvision/mobilenet_v3_small",
+    "torchvision/regnet_y_400mf",
+    "torchvision/shufflenet_v2_x0_5",
+    "torchvision/squeezenet1_1",
+    "torchvision/swin_t",
+    "torchvision/googlenet",
+]
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -51,10 +78,17 @@ def test_the_shipped_settings_train_any_family(name: str) -> None:
 
 def test_every_method_that_looks_at_blocks_works_without_cuts() -> None:
     tried = try_family(
-        "timm/regnetx_002", 32, train__delta=0.1, train__bss=0.001, train__epochs=2,
-        train__batch_norm="recalibrate", train__layer_rate_decay=0.5,
-        train__unfreeze_every_epochs=1, train__head_epochs=1, model__trainable_blocks=2,
-    )  # fmt: skip
+        "timm/regnetx_002",
+        32,
+        train__features__delta=0.1,
+        train__features__bss=0.001,
+        train__epochs=2,
+        train__batch_norm="recalibrate",
+        train__layer_rate_decay=0.5,
+        train__unfreeze_every_epochs=1,
+        train__head__epochs=1,
+        model__trainable_blocks=2,
+    )
     history = tried.trained.result.history
     assert [record.phase for record in history] == ["head", "full", "full"]
     rates = [float(line.split()[-1]) for line in tried.trained.claims.splitlines()[1:]]
@@ -65,9 +99,14 @@ def build_again(name: str) -> dict[str, torch.Tensor]:
     from sftcore.models.network import build_start
 
     start = build_start(
-        backbone=name, weights="none", num_classes=2, image_size=FAMILIES[name], dropout=0.0,
-        seed=0, device=torch.device("cpu"),
-    )  # fmt: skip
+        backbone=name,
+        weights="none",
+        num_classes=2,
+        image_size=FAMILIES[name],
+        dropout=0.0,
+        seed=0,
+        device=torch.device("cpu"),
+    )
     return start.network.state_dict()
 
 
@@ -152,8 +191,13 @@ def test_tokens_tables_and_layer_scales_are_spared(backbone: str, spared: set[st
     claims = claim_parameters(net, first_block=0, freeze_norm=False, penalize_norm_and_bias=False)
     kinds = {claim.name.rpartition(".")[2]: claim for claim in claims if not claim.is_penalized}
     assert spared | {"bias"} <= set(kinds)
-    matrices = {id(p) for m in net.modules() if isinstance(m, _MAPS)
-                for p in m.parameters(recurse=False) if p.ndim > 1}  # fmt: skip
+    matrices = {
+        id(p)
+        for m in net.modules()
+        if isinstance(m, _MAPS)
+        for p in m.parameters(recurse=False)
+        if p.ndim > 1
+    }
     penalized = {id(claim.parameter) for claim in claims if claim.is_penalized}
     assert penalized == matrices
     every = claim_parameters(net, first_block=0, freeze_norm=False, penalize_norm_and_bias=True)

@@ -11,8 +11,8 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.network import build_start
 from sftcore.models.weights import load_weights, read_state
-from sftcore.recipe import training_key
-from sftcore.settings.params import load_params, override
+from sftcore.settings.tree import load_params, override
+from sftcore.training.keys import training_key
 
 PARAMS = Path(__file__).parent.parent.parent / "params.yaml"
 TINY = "timm/test_efficientnet"

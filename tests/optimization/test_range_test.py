@@ -73,7 +73,7 @@ def test_a_sweep_whose_first_loss_is_no_number_is_empty_and_training_goes_on(
         return original(*args) * (math.nan if next(calls) == 0 else 1.0)
 
     monkeypatch.setattr(Objective, "loss", loss)
-    result = run(store, train__range_test=True, train__head_epochs=1)
+    result = run(store, train__range_test__enabled=True, train__head__epochs=1)
     assert not result.range_tests[0].losses
     tests, suggestions = range_test_tables(result)
     assert suggestions["phase"].tolist() == ["head", "full"]
@@ -119,19 +119,27 @@ def test_a_trial_is_undone_to_the_last_bit() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"train__head_epochs": 1},
-        {"train__batch_norm": "train", "model__dropout": 0.5, "train__ema_decay": 0.9},
-        {"train__augmentation": 0.5, "train__mixup": 0.5, "model__trainable_blocks": 2},
-        {"train__optimizer": "adamw", "train__sam_rho": 0.05, "train__guard": "skip+rollback"},
+        {"train__head__epochs": 1},
+        {"train__batch_norm": "train", "model__dropout": 0.5, "train__averaging__ema_decay": 0.9},
+        {
+            "train__augmentation__strength": 0.5,
+            "train__augmentation__mixup": 0.5,
+            "model__trainable_blocks": 2,
+        },
+        {
+            "train__optimizer": "adamw",
+            "train__sharpness__rho": 0.05,
+            "train__guard__answers": "skip+rollback",
+        },
     ],
 )
 def test_training_after_it_is_training_without_it(store: Store, changes: dict[str, Any]) -> None:
-    sweep = {"train__range_test_steps": 25, "train__range_test_most": 100.0}
+    sweep = {"train__range_test__steps": 25, "train__range_test__most": 100.0}
     without = run(store, **changes)
-    with_test = run(store, train__range_test=True, **sweep, **changes)
+    with_test = run(store, train__range_test__enabled=True, **sweep, **changes)
     assert same(with_test, without)
     assert with_test.updates == without.updates
-    phases = ["head", "full"] if "train__head_epochs" in changes else ["full"]
+    phases = ["head", "full"] if "train__head__epochs" in changes else ["full"]
     assert [test.phase for test in with_test.range_tests] == phases
     assert not without.range_tests
     for test in with_test.range_tests:
@@ -142,9 +150,9 @@ def test_training_after_it_is_training_without_it(store: Store, changes: dict[st
 def test_auto_takes_the_suggestion(store: Store) -> None:
     for suggestion in ("valley", "steepest"):
         result = run(
-            store, train__learning_rate="auto", train__head_learning_rate="auto",
-            train__head_epochs=1, train__schedule="constant",
-            train__range_test_suggestion=suggestion,
+            store, train__learning_rate="auto", train__head__learning_rate="auto",
+            train__head__epochs=1, train__schedule__name="constant",
+            train__range_test__suggestion=suggestion,
         )  # fmt: skip
         assert len(result.range_tests) == 2
         for test, record in zip(result.range_tests, (result.history[0], result.history[-1]),

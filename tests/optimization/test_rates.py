@@ -11,12 +11,13 @@ from sftcore.data.store import Store
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import (
     OPTIMIZERS,
+    RateScalingSettings,
     build_optimizer,
     effective_rate,
     scaled_rate,
     set_learning_rate,
 )
-from sftcore.planning import plan_phases
+from sftcore.training.planning import plan_phases
 from sftcore.training.step import _parts
 from tests.training.test_loop import run, small
 
@@ -109,11 +110,11 @@ def test_every_optimizer_descends(name: str) -> None:
 
 
 def test_scaling_is_a_choice() -> None:
-    assert scaled_rate(0.1, "none", 256, 32) == 0.1
-    assert scaled_rate(0.1, "linear", 256, 32) == pytest.approx(0.8)
-    assert scaled_rate(0.1, "sqrt", 128, 32) == pytest.approx(0.2)
-    params = small(train__batch_size=16, train__rate_scaling="linear", train__head_epochs=1,
-                   train__head_learning_rate=0.4)  # fmt: skip
+    assert scaled_rate(0.1, RateScalingSettings(), 256) == 0.1
+    assert scaled_rate(0.1, RateScalingSettings(rule="linear"), 256) == pytest.approx(0.8)
+    assert scaled_rate(0.1, RateScalingSettings(rule="sqrt"), 128) == pytest.approx(0.2)
+    params = small(train__batch_size=16, train__rate_scaling__rule="linear", train__head__epochs=1,
+                   train__head__learning_rate=0.4)  # fmt: skip
     head, full = plan_phases(params.model, params.train, 6)
     assert (head.learning_rate, full.learning_rate) == (0.2, 0.005)
 
@@ -145,9 +146,13 @@ def test_parts_cover_the_batch_and_none_is_of_one(
     "changes",
     [
         {},
-        {"train__class_weighting": 1.0, "train__label_smoothing": 0.1},
-        {"train__l2": 0.01, "train__mixup": 0.5, "train__clip_norm": 0.5},
-        {"train__delta": 1.0},
+        {"train__imbalance__class_weighting": 1.0, "train__label_smoothing": 0.1},
+        {
+            "train__penalties__l2": 0.01,
+            "train__augmentation__mixup": 0.5,
+            "train__clipping__norm": 0.5,
+        },
+        {"train__features__delta": 1.0},
     ],
 )
 def test_parts_give_the_gradient_of_the_whole(store: Store, changes: dict[str, Any]) -> None:

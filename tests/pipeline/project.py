@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from sftcore.foundations.artifacts import sha256_file
+from sftcore.foundations.instruction_set import PORTABLE
 from tests.import_closure import ROOT
 from tests.pictures import write_folders
 
@@ -23,14 +24,14 @@ SMALL: dict[str, Any] = {
     "model.weights": "none",
     "model.trainable_blocks": 2,
     "train.epochs": 1,
-    "train.head": "descend",
-    "train.head_epochs": 1,
+    "train.head.method": "descend",
+    "train.head.epochs": 1,
     "train.batch_size": 8,
     "evaluate.num_bootstrap": 100,
     "ablation.judge_fraction": 0.25,
     "ablation.choose_fraction": 0.25,
     "study.screen.num_replicates": 2,
-    "study.screen.rows": {"none": {}, "l1": {"train.l1": 0.001}},
+    "study.screen.rows": {"none": {}, "l1": {"train.penalties.l1": 0.001}},
     "study.confirm": {"num_replicates": 2, "num_rows": 1},
     "study.data_size": None,
     "study.stability": {
@@ -40,7 +41,7 @@ SMALL: dict[str, Any] = {
         "schedules": ["cosine"],
         "answers": {"none": {}},
     },
-    "train.range_test_steps": 10,
+    "train.range_test.steps": 10,
     "runtime.device": "cpu",
     "runtime.num_threads": 1,
     "runtime.num_workers": 1,
@@ -86,8 +87,12 @@ def _change(file: Path, changes: dict[str, Any]) -> None:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The caller's environment with this Python's programs first and bytecode files on."""
-    kept = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
+    """The caller's environment with this Python's programs first and bytecode files on.
+
+    Kernels are not those of the tests: what is run chooses its own.
+    """
+    dropped = {"PYTHONDONTWRITEBYTECODE", *PORTABLE}
+    kept = {n: v for n, v in os.environ.items() if n not in dropped}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     return kept | {"PATH": path} | extra
 

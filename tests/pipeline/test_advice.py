@@ -12,10 +12,11 @@ import pytest
 
 from sftcore import __main__ as program
 from sftcore.foundations.errors import DataError, ParamsError
+from sftcore.foundations.yaml_files import flatten
 from sftcore.pipeline import advice
 from sftcore.pipeline.advice import RECORD, run_experiment, take_advice, undo_advice
 from sftcore.pipeline.edits import Sheet, read_sheet
-from sftcore.settings.params import load_params, override, recipe_digest
+from sftcore.settings.tree import load_params, override, recipe_digest
 from tests.import_closure import ROOT
 
 Project = Path
@@ -79,13 +80,13 @@ def test_values_change_and_comments_stay_in_their_column(project: Project) -> No
 VALUES: dict[str, Any] = {
     "train.learning_rate": 1e-5,
     "train.epochs": 3,
-    "train.wise_ft": True,
-    "train.guard": "none",
-    "train.warmup": "2 epochs",
-    "train.seed_order": 7,
-    "train.schedule_milestones": [0.1, "50 steps", 0.9],
+    "train.averaging.wise_ft": True,
+    "train.guard.answers": "none",
+    "train.schedule.warmup": "2 epochs",
+    "train.seeds.order": 7,
+    "train.schedule.milestones": [0.1, "50 steps", 0.9],
     "model.trainable_blocks": "all",
-    "train.head_strength": 0.001,
+    "train.head.strength": 0.001,
     "model.weights": "a, b #c: [d].pt",
 }
 
@@ -95,8 +96,7 @@ def test_each_kind_of_value_goes_in_and_out(project: Project, name: str) -> None
     before = text()
     advise({name: VALUES[name]})
     take_advice()
-    section, _, leaf = name.partition(".")
-    assert getattr(getattr(load_params(), section), leaf) == VALUES[name]
+    assert flatten(load_params().model_dump())[name] == VALUES[name]
     assert len(changed_lines(before, text())) == 1
     assert undo_advice()[-1].startswith("next")
     assert text() == before
@@ -104,17 +104,24 @@ def test_each_kind_of_value_goes_in_and_out(project: Project, name: str) -> None
 
 
 def test_a_null_goes_in_and_out(project: Project) -> None:
-    set_by_hand("train.seed_order", 5)
+    set_by_hand("train.seeds.order", 5)
     before = text()
-    advise({"train.seed_order": None})
-    assert "train.seed_order: 5 -> null" in take_advice()
-    assert load_params().train.seed_order is None
+    advise({"train.seeds.order": None})
+    assert "train.seeds.order: 5 -> null" in take_advice()
+    assert load_params().train.seeds.order is None
     undo_advice()
     assert text() == before
 
 
 def test_numbers_look_as_in_the_study(project: Project) -> None:
-    advise({"train.l1": 1e-3, "train.l2": 1.5e-7, "train.l2_sp": 2e-5, "train.learning_rate": 30.0})
+    advise(
+        {
+            "train.penalties.l1": 1e-3,
+            "train.penalties.l2": 1.5e-7,
+            "train.penalties.l2_sp": 2e-5,
+            "train.learning_rate": 30.0,
+        }
+    )
     take_advice()
     for written in (" l1: 0.001 ", " l2: 1.5e-7 ", " l2_sp: 2.0e-5 ", " learning_rate: 30.0 "):
         assert written in text().decode()
@@ -125,7 +132,7 @@ def test_two_advices_are_undone_one_by_one(project: Project) -> None:
     advise({"train.weight_decay": 0.1})
     take_advice()
     middle = text()
-    advise({"train.weight_decay": 0.03, "train.mixup": 0.2})
+    advise({"train.weight_decay": 0.03, "train.augmentation.mixup": 0.2})
     take_advice()
     assert "train.weight_decay: 0.03 -> 0.1" in undo_advice()
     assert text() == middle
@@ -135,17 +142,17 @@ def test_two_advices_are_undone_one_by_one(project: Project) -> None:
 
 def test_what_was_set_by_hand_since_is_left(project: Project) -> None:
     start = text()
-    advise({"train.mixup": 0.2})
+    advise({"train.augmentation.mixup": 0.2})
     take_advice()
-    advise({"train.weight_decay": 0.1, "train.l1": 0.5})
+    advise({"train.weight_decay": 0.1, "train.penalties.l1": 0.5})
     take_advice()
     set_by_hand("train.weight_decay", 0.7)
     lines = undo_advice()
     assert lines[0].startswith("left train.weight_decay at 0.7: it was set since; before")
-    assert lines[1] == "train.l1: 0.5 -> 0"
+    assert lines[1] == "train.penalties.l1: 0.5 -> 0"
     assert load_params().train.weight_decay == 0.7
-    assert load_params().train.mixup == 0.2
-    assert undo_advice()[1] == "train.mixup: 0.2 -> 0"
+    assert load_params().train.augmentation.mixup == 0.2
+    assert undo_advice()[1] == "train.augmentation.mixup: 0.2 -> 0"
     (line,) = undo_advice()
     assert line.startswith("left train.weight_decay at 0.7")
     assert undo_advice(force=True)[0] == "train.weight_decay: 0.7 -> 0.0001"
@@ -211,7 +218,7 @@ def test_without_a_study_or_an_advice_it_says_so(project: Project) -> None:
         ({"train.weight_decay": -1.0}, "train.weight_decay"),
         ({"train.l7": 1}, "not a parameter"),
         ({"seed": 1}, "not a parameter"),
-        ({"train.mixup": 0.2, "train.epochs": "many"}, "train.epochs"),
+        ({"train.augmentation.mixup": 0.2, "train.epochs": "many"}, "train.epochs"),
     ],
 )
 def test_a_bad_setting_changes_nothing(
@@ -226,14 +233,14 @@ def test_a_bad_setting_changes_nothing(
 
 
 def test_other_layouts_are_left_as_they_are(project: Project) -> None:
-    start = text().decode().replace("[0.5, 0.75] #", "\n    - 0.5\n    # half\n    - 0.75 #")
+    start = text().decode().replace("[0.5, 0.75] ", "\n      - 0.5\n      # half\n      - 0.75 ")
     start = start.replace("  weight_decay: 0.0001 ", "  weight_decay:   0.0001#no ")
     start = start.replace("0.0001#no ", "0.0001").replace("\n", "\r\n")
     Path("params.yaml").write_bytes(start.encode())
-    advise({"train.schedule_milestones": [0.2], "train.weight_decay": 0.01})
+    advise({"train.schedule.milestones": [0.2], "train.weight_decay": 0.01})
     take_advice()
-    assert load_params().train.schedule_milestones == [0.2]
-    assert b"    [0.2]" in text()
+    assert load_params().train.schedule.milestones == [0.2]
+    assert b"      [0.2]" in text()
     assert text().count(b"\r\n") == text().count(b"\n") == start.count("\n") - 2
     undo_advice()
     assert text() == start.encode()
@@ -242,11 +249,11 @@ def test_other_layouts_are_left_as_they_are(project: Project) -> None:
 def test_an_anchor_that_others_share_is_not_changed(project: Project) -> None:
     changed = (
         text()
-        .replace(b"  clip_norm: 0.0 ", b"  clip_norm: &zero 0.0 ")
+        .replace(b" micro_batch_size: 0 ", b" micro_batch_size: &zero 0 ")
         .replace(b" l2: 0.0 ", b" l2: *zero ")
     )
     Path("params.yaml").write_bytes(changed)
-    advise({"train.l2": 0.5})
+    advise({"train.penalties.l2": 0.5})
     with pytest.raises(ParamsError, match="change it by hand"):
         take_advice()
     assert text() == changed
@@ -299,5 +306,5 @@ def test_the_digest_is_of_the_recipe_alone() -> None:
     params = load_params(ROOT / "params.yaml")
     digest = recipe_digest(params)
     assert recipe_digest(params.model_copy(update={"seed": 5})) == digest
-    assert recipe_digest(override(params, {"train.l1": 0.5}, "test")) != digest
+    assert recipe_digest(override(params, {"train.penalties.l1": 0.5}, "test")) != digest
     assert recipe_digest(override(params, {"model.dropout": 0.5}, "test")) != digest

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from sftcore.settings.sections import Params, RuntimeParams
+from sftcore.foundations.runtime_settings import RuntimeSettings
+from sftcore.pipeline.evaluate import EvaluateParams
+from sftcore.pipeline.labels import LabelsParams
+from sftcore.pipeline.prepare import PrepareParams
+from sftcore.pipeline.report import ReportParams
+from sftcore.settings.reading import Sections
+from sftcore.settings.tree import Params
 from tests.import_closure import ROOT, collapse, import_closure
 
 STAGES = ("check", "prepare", "labels", "finetune", "evaluate", "ablate", "report")
@@ -37,20 +43,39 @@ def test_declared_code_is_the_import_closure(pipeline: dict[str, Any], stage: st
     )
 
 
+# What a stage reads of params.yaml; the others read the whole.
+SECTIONS: dict[str, type[Sections]] = {
+    "prepare": PrepareParams,
+    "labels": LabelsParams,
+    "evaluate": EvaluateParams,
+    "report": ReportParams,
+}
+
+
 def read_parameters(stage: str) -> set[str]:
     """Sections, and leaves of ``runtime``, that are read from the tree of params.yaml."""
+    sections = SECTIONS.get(stage, Params).model_fields
     found: set[str] = set()
     for name in import_closure(stage):
-        if not name.endswith(".py") or name == "sftcore/settings/params.py":
+        if not name.endswith(".py") or name == "sftcore/settings/tree.py":
             continue
         tree = ast.parse((ROOT / name).read_text())
         for node in ast.walk(tree):
             chain = attribute_chain(node)
-            if chain[:1] == ["params"] and len(chain) > 1 and chain[1] in Params.model_fields:
+            if chain[:1] == ["params"] and len(chain) > 1 and chain[1] in sections:
                 found.add(".".join(chain[1:3] if chain[1] == "runtime" else chain[1:2]))
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "override":
+            called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+            if called == "override" and "train" in sections:
                 found |= {"model", "train"}  # rows change and resolve these two sections
+            if called == "choose_kernels":
+                found.add("runtime.mode")
     return found - {"runtime"}  # the inner part of a longer chain
+
+
+@pytest.mark.parametrize("stage", SECTIONS)
+def test_a_stage_reads_no_section_that_it_does_not_use(stage: str) -> None:
+    used = {name.partition(".")[0] for name in read_parameters(stage)}
+    assert used == set(SECTIONS[stage].model_fields)
 
 
 def attribute_chain(node: ast.AST) -> list[str]:
@@ -60,7 +85,10 @@ def attribute_chain(node: ast.AST) -> list[str]:
         node = node.value
     if isinstance(node, ast.Name):
         return [node.id, *names[::-1]]
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_params":
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+        "load_params",
+        "load_sections",
+    ):
         return ["params", *names[::-1]]
     return []
 
@@ -72,7 +100,7 @@ def test_declared_parameters_are_those_that_are_read(pipeline: dict[str, Any], s
 
 
 def test_the_check_stage_sees_all_that_changes_a_number(pipeline: dict[str, Any]) -> None:
-    runtime = {f"runtime.{name}" for name in RuntimeParams.model_fields}
+    runtime = {f"runtime.{name}" for name in RuntimeSettings.model_fields}
     everything = (set(Params.model_fields) - {"runtime"}) | runtime
     assert set(pipeline["stages"]["check"]["params"]) == everything - UNDECLARED_ON_PURPOSE
 

@@ -69,7 +69,7 @@ def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project:
         return {path.name: path.stat().st_mtime_ns for path in files}
 
     assert screened() == ["none", "l1"]
-    rows = {"none": {}, "l1": {"train.l1": 0.001}, "decay": {"train.weight_decay": 0.1}}
+    rows = {"none": {}, "l1": {"train.penalties.l1": 0.001}, "decay": {"train.weight_decay": 0.1}}
     set_params(project, {"study.screen.rows": rows})
     dvc(project, "repro", "ablate")
     assert screened() == ["none", "l1", "decay"]

@@ -27,7 +27,7 @@ def runs(folder: Path) -> list[Any]:
 def test_a_preempted_training_goes_on_in_the_same_run(tmp_path: Path) -> None:
     project = make_project(
         tmp_path / "project", tracking__enabled=True, train__epochs=200, train__batch_size=4,
-        train__augmentation=0.5, runtime__checkpoint_seconds=1e9,
+        train__augmentation__strength=0.5, runtime__checkpoint_seconds=1e9,
     )  # fmt: skip
     for stage in ("check", "prepare"):
         assert run_stage(project, stage).returncode == 0

@@ -14,8 +14,7 @@ from sftcore.data.store import SAMPLES_FILE, write_manifest
 from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.pipeline.labels import audit_labels
 from sftcore.reporting.parts import read_parts
-from sftcore.settings.params import load_params
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, load_params
 from tests.conftest import PREPARE
 from tests.import_closure import ROOT
 from tests.pictures import CLASSES, draw, encode

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sftcore.data.settings import DataSettings
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.inspection import data_report
 from sftcore.inspection.sheets import Cell
 from sftcore.pipeline.prepare import prepare_and_show
 from sftcore.reporting.parts import read_parts
-from sftcore.settings.sections import DataParams
 from tests.conftest import PREPARE
 from tests.pictures import draw, encode, write_folders
 
@@ -23,9 +23,9 @@ REPORT = Path("reports/prepare")
 CLASS_NAMES = ("=1+1|кошки", "日本語<b>", "a$b\u202e")
 
 
-def settings(**changes: Any) -> DataParams:
+def settings(**changes: Any) -> DataSettings:
     fields = PREPARE | {"background": [255, 255, 255], "path": "pictures"} | changes
-    return DataParams(**fields)
+    return DataSettings(**fields)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_all_stages_write_what_they_promise(finished: Path) -> None:
 EXPLODING = {
     "train.learning_rate": 100.0,
     "train.epochs": 4,
-    "train.guard_rate_factor": 0.01,
+    "train.guard.rate_factor": 0.01,
     "model.trainable_blocks": "all",
 }
 
@@ -122,7 +122,10 @@ def test_precision_is_recorded_where_it_changes_numbers(project: Path) -> None:
 
 
 def test_the_model_is_what_validation_chose(project: Path) -> None:
-    set_params(project, {"train.wise_ft": True, "train.soup_size": 2, "train.epochs": 2})
+    set_params(
+        project,
+        {"train.averaging.wise_ft": True, "train.averaging.soup_size": 2, "train.epochs": 2},
+    )
     assert run_stage(project, "finetune").returncode == 0
     candidates = pd.read_csv(project / "reports" / "finetune" / "candidates.csv")
     assert (project / "reports" / "finetune" / "wise_ft.png").is_file()
@@ -210,17 +213,23 @@ BAD_INPUT: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "weights that do not fit": ("finetune", other_weights, "only in the weights"),
     "too many blocks": ("finetune", setting("model.trainable_blocks", 50), "can be cut into"),
     "no such device": ("finetune", setting("runtime.device", "cuda:7"), "CUDA devices"),
-    "divergence": ("finetune", setting("train.head_learning_rate", 1000.0), "diverge"),
+    "divergence": ("finetune", setting("train.head.learning_rate", 1000.0), "diverge"),
     "too long a warm-up": (
-        "finetune", setting("train.warmup", "2 epochs"), "train.warmup is 2 epochs, which is",
+        "finetune",
+        setting("train.schedule.warmup", "2 epochs"),
+        "train.schedule.warmup is 2 epochs, which is",
     ),
     "the guard gives up": (
-        "finetune", setting("train.guard_max_incidents", 1), "the guard gave up after 2 incidents",
+        "finetune",
+        setting("train.guard.max_incidents", 1),
+        "the guard gave up after 2 incidents",
     ),
     "a bad row": (
-        "ablate", setting("study.screen.base", {"train.l7": 1}), "not a parameter",
+        "ablate",
+        setting("study.screen.base", {"train.l7": 1}),
+        "not a parameter",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
@@ -229,10 +238,17 @@ def test_bad_input_is_explained_and_loses_nothing(project: Path, case: str) -> N
     before = digests(project)
     spoil(project)
     if case == "divergence":
-        set_params(project, {"train.head_epochs": 30, "train.schedule": "constant",
-                             "train.l2": 500.0, "train.guard": "none"})  # fmt: skip
+        set_params(
+            project,
+            {
+                "train.head.epochs": 30,
+                "train.schedule.name": "constant",
+                "train.penalties.l2": 500.0,
+                "train.guard.answers": "none",
+            },
+        )
     if case == "the guard gives up":
-        set_params(project, EXPLODING | {"train.guard_rate_factor": 0.9})
+        set_params(project, EXPLODING | {"train.guard.rate_factor": 0.9})
     done = run_stage(project, stage)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr

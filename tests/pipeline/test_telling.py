@@ -48,11 +48,11 @@ def test_the_table_has_the_training_and_the_rows_to_beat() -> None:
 
 def test_names_of_classes_stay_text_and_many_are_counted() -> None:
     classes = ["<script>", "`a`|b", *(f"c{number}" for number in range(30))]
-    text = training_text("net", classes, 32, {"train": 5, "val": 2}, {"train.l1": (0, 1)})
+    text = training_text("net", classes, 32, {"train": 5, "val": 2}, {"train.penalties.l1": (0, 1)})
     assert "&lt;script&gt;, \\`a\\`\\|b, c0" in text
     assert "and 12 more" in text
     assert "32 classes of pictures, 32 × 32 pixels: 5 in train, 2 in val" in text
-    assert "train.l1 0 → 1" in text
+    assert "train.penalties.l1 0 → 1" in text
 
 
 def test_a_study_without_some_answers() -> None:

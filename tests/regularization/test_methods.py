@@ -7,7 +7,12 @@ from scipy import stats
 from torch import nn
 
 from sftcore.data.loader import epoch_order, rows_of
-from sftcore.data.pictures.augment import Augmentation, augment_by_policy, draw_erasing, erase
+from sftcore.data.pictures.augment import (
+    AugmentationSettings,
+    augment_by_policy,
+    draw_erasing,
+    erase,
+)
 from sftcore.regularization.averaging import (
     ema_decay_at,
     greedy_soup,
@@ -230,7 +235,7 @@ def test_erasing_paints_what_it_says() -> None:
 
 @pytest.mark.parametrize("policy", ["randaugment", "trivialaugment"])
 def test_a_picture_s_policy_depends_on_its_own_row_alone(policy: str) -> None:
-    how = Augmentation(policy, 0.5)
+    how = AugmentationSettings(policy=policy, strength=0.5)
     images = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8)
     rows = np.arange(6)
     torch.manual_seed(1)

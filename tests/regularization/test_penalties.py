@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from sftcore.regularization.features import bss_penalty, delta_penalty
 from sftcore.regularization.penalties import (
-    Coefficients,
     Penalized,
+    PenaltySettings,
     l1_penalty,
     l1_sp_penalty,
     l2_penalty,
@@ -60,7 +60,7 @@ def test_the_total_weighs_the_head_by_its_own_factor() -> None:
         Penalized(theta[0], origin[0], 1.0, 1.0),
         Penalized(theta[1], torch.zeros(5, dtype=torch.float64), 0.25, 1.0),
     ]
-    rates = Coefficients(l1=0.1, l2=0.2, l1_sp=0.3, l2_sp=0.4)
+    rates = PenaltySettings(l1=0.1, l2=0.2, l1_sp=0.3, l2_sp=0.4)
     body, head, start = theta[0].detach().numpy(), theta[1].detach().numpy(), origin[0].detach()
     away = body - start.numpy()
     expected = 0.1 * np.abs(body).sum() + 0.2 * np.square(body).sum()
@@ -89,11 +89,11 @@ def test_the_proximal_step_gives_exact_zeros_and_exact_starts() -> None:
     parameter = nn.Parameter(torch.tensor([0.05, -0.02, 2.0]))
     other = nn.Parameter(torch.tensor([1.01, 0.98, 3.0]))
     origin = torch.ones(3)
-    rates = Coefficients(l1=1.0, l2=0.0, l1_sp=0.0, l2_sp=0.0)
+    rates = PenaltySettings(l1=1.0, l2=0.0, l1_sp=0.0, l2_sp=0.0)
     proximal_step([Penalized(parameter, origin, 1.0, 1.0)], rates, 0.1)
     assert parameter.tolist() == pytest.approx([0.0, 0.0, 1.9])
     assert (parameter == 0).sum() == 2
-    to_start = Coefficients(l1=0.0, l2=0.0, l1_sp=1.0, l2_sp=0.0)
+    to_start = PenaltySettings(l1=0.0, l2=0.0, l1_sp=1.0, l2_sp=0.0)
     proximal_step([Penalized(other, origin, 0.5, 2.0)], to_start, 0.1)  # reach 0.1 · 0.5 · 2
     assert other.tolist() == pytest.approx([1.0, 1.0, 2.9])
     assert (other == 1).sum() == 2

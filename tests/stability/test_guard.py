@@ -43,13 +43,19 @@ from sftcore.training.state import TrainingState
 from sftcore.training.tables import incidents_table, updates_table
 from tests.training.test_loop import run, same
 
-SETTINGS = GuardSettings(answers=(SKIP, CLIP, ROLLBACK), loss_run=1, window=10, max_incidents=6)
+SETTINGS = GuardSettings(answers="skip+clip+rollback", loss_run=1, window=10, max_incidents=6)
+
+
+def with_changes(**changes: Any) -> GuardSettings:
+    return SETTINGS.model_copy(update=changes)
+
+
 CALM = (1.0, 1.2, 0.9, 1.1, 1.0, 0.8)
 SEEN = Seen(losses=CALM, norms=(2.0, 3.0, 4.0), largest_norm=4.0)
 
 
 def kind(loss: float, norm: float, share: float = 1.0, **changes: Any) -> str:
-    trouble = find_trouble(SEEN, loss, norm, replace(SETTINGS, **changes), share)
+    trouble = find_trouble(SEEN, loss, norm, SETTINGS.model_copy(update=changes), share)
     return trouble.kind if trouble else ""
 
 
@@ -89,12 +95,12 @@ def after(losses: list[float], settings: GuardSettings) -> Seen:
 def test_only_the_window_is_looked_at() -> None:
     losses = [100.0] * 50 + [1.0] * 10
     assert find_trouble(after(losses, SETTINGS), 50.0, 1.0, SETTINGS) is not None
-    wide = replace(SETTINGS, window=60)
+    wide = with_changes(window=60)
     assert find_trouble(after(losses, wide), 50.0, 1.0, wide) is None
 
 
 def test_a_high_loss_is_a_spike_only_where_it_stays() -> None:
-    settings = replace(SETTINGS, loss_run=3)
+    settings = with_changes(loss_run=3)
     seen = after([*CALM, 9.0, 8.0], settings)
     assert seen.high == (9.0, 8.0)
     assert seen.losses == CALM
@@ -162,7 +168,7 @@ def test_answers_come_in_order_and_begin_anew_after_a_calm() -> None:
     assert answers([9, 0, 0, 1]) == [SKIP, CLIP, ROLLBACK, ROLLBACK]
     assert answers([0, 0, 2, 1, 7]) == [SKIP, CLIP, SKIP, CLIP, SKIP]
     assert answers([0, 0], what=NON_FINITE_LOSS) == [SKIP, ROLLBACK]  # no norm to clip to
-    assert answers([0], replace(SETTINGS, answers=(CLIP,)), NON_FINITE_LOSS) == [GIVE_UP]
+    assert answers([0], with_changes(answers="clip"), NON_FINITE_LOSS) == [GIVE_UP]
     other = [incident(0, phase="head")] * 9
     assert choose_answer(other, Trouble(LOSS_SPIKE), "full", 0, SETTINGS) == SKIP
 
@@ -170,11 +176,11 @@ def test_answers_come_in_order_and_begin_anew_after_a_calm() -> None:
 def test_the_guard_gives_up_by_the_row_and_not_by_the_number() -> None:
     assert answers([0] * 20)[6:] == [GIVE_UP]
     assert answers([2] * 1000) == [SKIP] * 1000  # skips alone, however many
-    back = replace(SETTINGS, answers=(ROLLBACK,))
+    back = with_changes(answers="rollback")
     assert answers([10] * 1000, back) == [ROLLBACK] * 1000  # a window of calm updates between
     assert answers([9] * 20, back)[6:] == [GIVE_UP]
     assert answers([50] * 9 + [9] * 20, back)[8 + 5 :] == [ROLLBACK, GIVE_UP]
-    series = replace(SETTINGS, answers=(SKIP, ROLLBACK))
+    series = with_changes(answers="skip+rollback")
     found = incidents([4, 0] * 20, series)  # skip, rollback, four calm updates, and again
     assert [each.answer for each in found[-2:]] == [SKIP, GIVE_UP]
     assert sum(each.answer == ROLLBACK for each in found) == 6
@@ -191,10 +197,10 @@ def test_advice_says_what_to_change() -> None:
     apart = [incident(step, rows=(step,)) for step in range(4)]
     assert "4 loss spike" in advice(apart, 1000)
     assert "lower train.learning_rate" in advice(apart, 1000)
-    assert "add rollback to train.guard" in advice(apart, 1000)
+    assert "add rollback to train.guard.answers" in advice(apart, 1000)
     lowered = [*apart, incident(9, ROLLBACK, rows=(9,), rate_factor=0.1, phase="head")]
     assert "at 0.1 of the learning rate" in advice(lowered, 1000)
-    assert "lower train.head_learning_rate by more" in advice(lowered, 1000)
+    assert "lower train.head.learning_rate by more" in advice(lowered, 1000)
 
 
 def test_limits_are_where_the_verdict_turns() -> None:
@@ -203,7 +209,7 @@ def test_limits_are_where_the_verdict_turns() -> None:
         assert kind(loss * 0.999, 3.0, share) == kind(1.0, norm * 0.999, share) == ""
         assert kind(loss * 1.001, 3.0, share) == LOSS_SPIKE
         assert kind(1.0, norm * 1.001, share) == GRADIENT_SPIKE
-    off = replace(SETTINGS, loss_z=0.0, norm_factor=0.0)
+    off = with_changes(loss_z=0.0, norm_factor=0.0)
     assert loss_limit(SEEN, off) == norm_limit(SEEN, off) == math.inf
 
 
@@ -212,7 +218,7 @@ def test_limits_are_where_the_verdict_turns() -> None:
 def test_wrong_labels_end_no_healthy_training(name: str, batch_size: int) -> None:
     """One label in a hundred is wrong, and the network fits all others."""
     for seed in range(2):
-        found = simulate(name, batch_size, 5_000, seed, GuardSettings(answers=(SKIP, ROLLBACK)))
+        found = simulate(name, batch_size, 5_000, seed, GuardSettings(answers="skip+rollback"))
         assert {each.answer for each in found} <= {SKIP}
         assert len(found) <= 2
 
@@ -225,7 +231,7 @@ TRAINING = {
     "train__batch_size": 6,
     "train__learning_rate": 0.02,
     "train__batch_norm": "recalibrate",
-    "train__guard": "skip+rollback",
+    "train__guard__answers": "skip+rollback",
 }
 NUM_EPOCHS = 8
 Inject = Callable[[pytest.MonkeyPatch], None]
@@ -309,7 +315,7 @@ def test_what_is_injected_is_survived_within_noise(
     inject(monkeypatch)
     # The same picture comes every third update, and now and then twice in a row: a series.
     guard = "skip" if count > 1 else "skip+rollback"
-    result = run(store, **TRAINING | {"train__batch_norm": policy, "train__guard": guard})
+    result = run(store, **TRAINING | {"train__batch_norm": policy, "train__guard__answers": guard})
     assert [i.trouble for i in result.incidents] == [trouble] * count
     assert {i.answer for i in result.incidents} == {SKIP}
     assert sum(record.num_incidents for record in result.history) == count
@@ -324,12 +330,12 @@ def test_the_picture_with_the_bad_label_is_in_every_incident(
 ) -> None:
     poison_a_label_weight(monkeypatch)
     bad = int(store.split("train")[0])
-    few = {"train__guard_max_incidents": 4}
+    few = {"train__guard__max_incidents": 4}
     result = run(store, **TRAINING | few)
     assert all(bad in incident.rows for incident in result.incidents)
     assert len(result.incidents) == NUM_EPOCHS  # skips alone never make it give up
     assert not result.diverged
-    result = run(store, **TRAINING | few | {"train__guard": "rollback"})
+    result = run(store, **TRAINING | few | {"train__guard__answers": "rollback"})
     assert f"same pictures (rows {bad} of" in result.diverged
     assert "gave up after 5 incidents" in result.diverged
 
@@ -339,7 +345,9 @@ def test_numbers_that_are_never_finite_end_with_advice(
     guard: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrap_loss(monkeypatch, lambda original, *args: original(*args) * math.nan)
-    result = run(store, **TRAINING | {"train__guard": guard, "train__guard_max_incidents": 5})
+    result = run(
+        store, **TRAINING | {"train__guard__answers": guard, "train__guard__max_incidents": 5}
+    )
     assert "the guard gave up after" in result.diverged
     assert "lower train.learning_rate" in result.diverged
 
@@ -348,9 +356,9 @@ def test_an_exploding_rate_ends_within_noise_of_a_good_one(
     store: Store, clean: dict[str, Any]
 ) -> None:
     rate = {"train__learning_rate": 20.0}
-    without = run(store, **TRAINING | rate | {"train__guard": "none"})
-    assert without.diverged or without.history[-1].train_loss > math.log(3)
-    result = run(store, **TRAINING | rate | {"train__guard_rate_factor": 0.1})
+    without = run(store, **TRAINING | rate | {"train__guard__answers": "none"})
+    assert without.diverged or not without.history[-1].train_loss <= math.log(3)
+    result = run(store, **TRAINING | rate | {"train__guard__rate_factor": 0.1})
     assert_saved(result, clean)
     assert result.incidents[-1].answer == ROLLBACK
     assert result.incidents[-1].rate_factor < 0.1
@@ -360,14 +368,18 @@ def test_an_exploding_rate_ends_within_noise_of_a_good_one(
     "changes",
     [
         {},
-        {"train__batch_norm": "train", "model__dropout": 0.5, "train__ema_decay": 0.9},
-        {"train__augmentation": 0.5, "train__sam_rho": 0.05, "train__clip_norm": 0.1},
-        {"train__optimizer": "adamw", "train__head_epochs": 2, "train__learning_rate": 1e-3},
+        {"train__batch_norm": "train", "model__dropout": 0.5, "train__averaging__ema_decay": 0.9},
+        {
+            "train__augmentation__strength": 0.5,
+            "train__sharpness__rho": 0.05,
+            "train__clipping__norm": 0.1,
+        },
+        {"train__optimizer": "adamw", "train__head__epochs": 2, "train__learning_rate": 1e-3},
     ],
 )
 def test_a_guard_that_never_trips_changes_no_bit(store: Store, changes: dict[str, Any]) -> None:
     with_guard = run(store, **TRAINING | changes)
-    without = run(store, **TRAINING | changes | {"train__guard": "none"})
+    without = run(store, **TRAINING | changes | {"train__guard__answers": "none"})
     assert not with_guard.incidents
     assert same(with_guard, without)
     assert with_guard.updates == without.updates
@@ -403,8 +415,16 @@ def equal(first: Any, second: Any) -> bool:
     "changes",
     [
         {"train__batch_norm": "train"},
-        {"train__batch_norm": "recalibrate", "train__swa_fraction": 0.9, "train__soup_size": 2},
-        {"train__optimizer": "adamw", "train__learning_rate": 1e-3, "train__ema_decay": 0.9},
+        {
+            "train__batch_norm": "recalibrate",
+            "train__averaging__swa_fraction": 0.9,
+            "train__averaging__soup_size": 2,
+        },
+        {
+            "train__optimizer": "adamw",
+            "train__learning_rate": 1e-3,
+            "train__averaging__ema_decay": 0.9,
+        },
     ],
 )
 def test_a_rollback_brings_everything_back_but_the_rate(
@@ -435,7 +455,7 @@ def test_a_rollback_brings_everything_back_but_the_rate(
     monkeypatch.setattr(TrainingState, "take_snapshot_if_due", take_snapshot)
     monkeypatch.setattr(TrainingState, "roll_back", roll_back)
     poison_a_batch(monkeypatch)
-    guard = {"train__guard": "rollback", "train__guard_snapshot_updates": 2}
+    guard = {"train__guard__answers": "rollback", "train__guard__snapshot_updates": 2}
     result = run(store, **TRAINING | changes | guard)
     assert num_equal == [True]
     seen = result.incidents[0]
@@ -443,7 +463,7 @@ def test_a_rollback_brings_everything_back_but_the_rate(
                 ["updates"]["step"])  # fmt: skip
     assert 0 < seen.step - first <= 2
     rates = result.updates.learning_rate
-    plain = run(store, **TRAINING | changes | {"train__guard": "none"})
+    plain = run(store, **TRAINING | changes | {"train__guard__answers": "none"})
     steps = [int(step) for step in result.updates.step]
     assert seen.step not in steps  # the batch that was rolled back from is left out
     for place, step in enumerate(steps):
@@ -462,7 +482,7 @@ def test_one_copy_of_what_is_trained_is_kept_in_the_same_memory(store: Store) ->
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(TrainingState, "take_snapshot_if_due", take)
-        run(store, **TRAINING | {"model__trainable_blocks": 1, "train__guard_snapshot_updates": 2})
+        run(store, **TRAINING | {"model__trainable_blocks": 1, "train__guard__snapshot_updates": 2})
     trained = {name for name in seen[0]["network"] if name.endswith((".weight", ".bias"))}
     assert any(name.startswith("head") for name in trained)
     assert not any("conv_stem" in name for name in seen[0]["network"])
@@ -490,7 +510,7 @@ def test_no_state_is_kept_while_the_loss_is_high(
         kept.append(self.guard.good["num_updates"])
 
     monkeypatch.setattr(TrainingState, "take_snapshot_if_due", take)
-    result = run(store, **TRAINING | {"train__guard_snapshot_updates": 1})
+    result = run(store, **TRAINING | {"train__guard__snapshot_updates": 1})
     assert not result.incidents
     assert set(range(24)) - set(kept) == {9, 10, 11, 12, 13}  # the fifth tells that it is over
 
@@ -499,12 +519,12 @@ def test_a_rollback_over_the_end_of_an_epoch_tells_its_record_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sftcore.foundations.runtime import set_up
-    from sftcore.recipe import train
     from sftcore.training.inputs import FeatureCache
+    from sftcore.training.recipe import train
     from tests.training.test_loop import small
 
     poison_a_batch(monkeypatch)  # the eighth update; an epoch has three
-    params = small(**TRAINING | {"train__guard": "rollback"})  # back to the beginning
+    params = small(**TRAINING | {"train__guard__answers": "rollback"})  # back to the beginning
     told: list[Any] = []
     result = train(
         store, params.model, params.train, seed=0, device=set_up("cpu", 1),
@@ -519,10 +539,10 @@ def test_a_rollback_over_the_end_of_an_epoch_tells_its_record_once(
 def test_a_rollback_keeps_the_beginning_of_the_wise_ft_line(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = TRAINING | {"train__head_epochs": 1, "train__wise_ft": True}
+    changes = TRAINING | {"train__head__epochs": 1, "train__averaging__wise_ft": True}
     whole = run(store, **changes)
     poison_a_batch(monkeypatch)  # the fifth update of the last phase
-    result = run(store, **changes | {"train__guard": "rollback"})
+    result = run(store, **changes | {"train__guard__answers": "rollback"})
     assert result.incidents[0].phase == "full"
     lines = [[c for c in r.candidates if c.name == "wise_ft"] for r in (whole, result)]
     assert len(lines[1]) == 11
@@ -549,7 +569,7 @@ def test_a_clipped_spike_does_not_widen_what_is_usual(
         seen.append(list(self.guard.seen.norms))
 
     monkeypatch.setattr(TrainingState, "remember_update", remember)
-    result = run(store, **TRAINING | {"train__guard": "clip"})
+    result = run(store, **TRAINING | {"train__guard__answers": "clip"})
     assert [(i.trouble, i.answer) for i in result.incidents] == [(GRADIENT_SPIKE, CLIP)]
     assert result.updates.is_clipped.count(1.0) == 1
     assert seen[9][9] == pytest.approx(np.median(seen[8]))
@@ -560,7 +580,7 @@ def test_a_training_without_any_update_is_a_table_without_rows(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrap_loss(monkeypatch, lambda original, *args: original(*args) * math.nan)
-    changes = {"train__epochs": 1, "train__guard": "skip"}
+    changes = {"train__epochs": 1, "train__guard__answers": "skip"}
     result = run(store, **TRAINING | changes)
     assert len(result.incidents) == 3
     updates = updates_table(result, SETTINGS)
@@ -579,4 +599,4 @@ def test_the_loop_without_a_guard_takes_no_snapshot(
     for name in ("prepare_snapshot", "take_snapshot_if_due"):
         monkeypatch.setattr(TrainingState, name, refuse)
     monkeypatch.setattr(state_module, "snapshot_of", refuse)
-    run(store, **TRAINING | {"train__guard": "none"})
+    run(store, **TRAINING | {"train__guard__answers": "none"})

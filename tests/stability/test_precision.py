@@ -12,13 +12,14 @@ from sftcore.foundations.artifacts import read_json
 from sftcore.foundations.errors import DivergedError
 from sftcore.foundations.runtime import set_up
 from sftcore.pipeline import precision as stage
-from sftcore.recipe import prepare_training, train, training_key
-from sftcore.settings.params import check_params
+from sftcore.settings.tree import check_params
 from sftcore.stability.precision import LossScale, changes_numbers, computed_in, products_rounded
 from sftcore.training import epoch_record, trial
 from sftcore.training.inputs import FeatureCache
+from sftcore.training.keys import training_key
 from sftcore.training.loop import time_precisions
 from sftcore.training.objective import Objective
+from sftcore.training.recipe import prepare_training, train
 from sftcore.training.records import FitResult
 from tests.ablation.test_run import LOCK
 from tests.training.test_loop import same, small
@@ -94,8 +95,13 @@ def test_autocast_is_of_the_update_alone() -> None:
     "changes",
     [
         {},
-        {"train__sam_rho": 0.05, "train__bss": 0.1, "train__delta": 1.0, "train__l2": 0.01},
-        {"train__micro_batch_size": 3, "train__clip_norm": 1.0, "train__label_smoothing": 0.1},
+        {
+            "train__sharpness__rho": 0.05,
+            "train__features__bss": 0.1,
+            "train__features__delta": 1.0,
+            "train__penalties__l2": 0.01,
+        },
+        {"train__micro_batch_size": 3, "train__clipping__norm": 1.0, "train__label_smoothing": 0.1},
     ],
 )
 def test_short_types_train_near_the_full_one(
@@ -136,7 +142,7 @@ def test_an_overflow_halves_the_scale_and_is_no_incident(
         return value
 
     monkeypatch.setattr(Objective, "loss", loss)
-    result = run(store, "fp16", train__epochs=3, train__guard="skip")
+    result = run(store, "fp16", train__epochs=3, train__guard__answers="skip")
     assert not result.incidents
     whole = run(store, "fp32", train__epochs=3)
     assert len(result.updates) == len(whole.updates) - 2  # scales 2^16 and 2^15 were too large
@@ -182,7 +188,7 @@ def test_precisions_are_timed_without_a_trace(
     original = trial.train_step
 
     def train_step(*args: Any, **kwargs: Any) -> Any:
-        if kwargs["update"].precision == "fp16":
+        if kwargs["precision"] == "fp16":
             raise DivergedError("not finite", 0)
         return original(*args, **kwargs)
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from sftcore.data.store import Store
-from sftcore.recipe import training_key
 from sftcore.training import epoch, loop, views
+from sftcore.training.keys import training_key
 from tests.ablation.test_run import LOCK
 from tests.training.test_loop import run, same, small
 
-NOISY = {"train__augmentation": 0.5, "model__dropout": 0.5}
+NOISY = {"train__augmentation__strength": 0.5, "model__dropout": 0.5}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("source", ["init", "order", "augmentation"])
 def test_each_seed_moves_its_own_streams_alone(source: str, seen: Any) -> None:
-    base, moved = seen(), seen(**{f"train__seed_{source}": 7})
+    base, moved = seen(), seen(**{f"train__seeds__{source}": 7})
     differs = {
         name: base[key] != moved[key]
         for name, key in (("init", "head"), ("order", "order"), ("augmentation", "pictures"))
@@ -62,7 +62,7 @@ def test_each_seed_moves_its_own_streams_alone(source: str, seen: Any) -> None:
 
 
 def test_all_three_together_are_the_seed(store: Store) -> None:
-    own = {f"train__seed_{name}": 5 for name in ("init", "order", "augmentation")}
+    own = {f"train__seeds__{name}": 5 for name in ("init", "order", "augmentation")}
     assert same(run(store, **NOISY, **own), run(store, seed=5, **NOISY))
 
 
@@ -75,7 +75,7 @@ def key(seed: int, **changes: Any) -> str:
 
 
 def test_equal_seeds_are_one_training_however_they_are_given() -> None:
-    own = {f"train__seed_{name}": 5 for name in ("init", "order", "augmentation")}
+    own = {f"train__seeds__{name}": 5 for name in ("init", "order", "augmentation")}
     assert key(5) == key(0, **own)
     assert key(5) != key(0)
-    assert key(0, train__seed_order=5) != key(0, train__seed_init=5)
+    assert key(0, train__seeds__order=5) != key(0, train__seeds__init=5)

@@ -83,8 +83,8 @@ def test_everything_arrives_and_the_run_ends(root: Path, monkeypatch: pytest.Mon
     (root / "file.txt").write_text("hello")
     samples = pd.DataFrame({"label": ["x", "y"], "split": ["train", "val"]})
     with start() as run:
-        run.log_params({"train.l1": 0.1, "long": "z" * 7000})
-        run.log_params({"train.l1": 0.1})  # a resumed stage logs again
+        run.log_params({"train.penalties.l1": 0.1, "long": "z" * 7000})
+        run.log_params({"train.penalties.l1": 0.1})  # a resumed stage logs again
         run.log_metrics({"val/loss": 1.5, "val/none": float("nan")}, 3)
         run.log_dataset(samples, name="prepared", digest="f" * 64, context="training")
         run.log_artifacts(root / "file.txt", "texts")
@@ -93,7 +93,7 @@ def test_everything_arrives_and_the_run_ends(root: Path, monkeypatch: pytest.Mon
                      is_finished=False)  # fmt: skip
     parent, cell = runs(root)
     assert parent.info.status == "FINISHED"
-    assert parent.data.params == {"train.l1": "0.1"}
+    assert parent.data.params == {"train.penalties.l1": "0.1"}
     assert parent.data.metrics == {"val/loss": 1.5}
     assert parent.data.tags["dvc.exp_name"] == "puffy-name"
     assert parent.data.tags["dvc.baseline_rev"] == "abc123"

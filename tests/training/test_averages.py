@@ -8,11 +8,11 @@ from torch import nn
 
 from sftcore.data.store import Store
 from sftcore.models.network import Network
-from sftcore.planning import plan_phases
-from sftcore.recipe import train
 from sftcore.stability.batch_norm import recalibrate
 from sftcore.training import epoch as epoch_module
 from sftcore.training.inputs import FeatureCache
+from sftcore.training.planning import plan_phases
+from sftcore.training.recipe import train
 from sftcore.training.records import FitResult
 from tests.training.test_loop import run, small
 
@@ -30,7 +30,7 @@ def test_without_averages_the_best_epoch_is_chosen(store: Store) -> None:
 
 
 def test_wise_ft_goes_from_the_trained_head_to_the_chosen_state(store: Store) -> None:
-    result = run(store, train__wise_ft=True, train__head_epochs=2, train__epochs=3)
+    result = run(store, train__averaging__wise_ft=True, train__head__epochs=2, train__epochs=3)
     line = [c for c in result.candidates if c.name == "wise_ft"]
     assert [c.alpha for c in line] == [n / 10 for n in range(11)]
     head = result.history[1]  # the head phase's last epoch is the start of the line
@@ -44,14 +44,16 @@ def test_swa_is_the_mean_over_its_epochs(store: Store) -> None:
     """With the same seed a shorter training at a constant rate is the beginning of the longer."""
     states = []
     for num_epochs in (2, 3, 4):
-        params = small(train__schedule="constant", train__epochs=num_epochs)
+        params = small(train__schedule__name="constant", train__epochs=num_epochs)
         trained = train(
             store, params.model, params.train, seed=0, device=torch.device("cpu"),
             cache=FeatureCache(0), on_epoch=lambda record: None,
         )  # fmt: skip
         states.append(trained.start.network.state_dict())
     captured: dict[str, torch.Tensor] = {}
-    params = small(train__schedule="constant", train__epochs=4, train__swa_fraction=0.75)
+    params = small(
+        train__schedule__name="constant", train__epochs=4, train__averaging__swa_fraction=0.75
+    )
     from sftcore.training import loop
 
     original = loop.choose_parameters
@@ -78,21 +80,23 @@ def test_swa_averages_within_the_last_phase(
     store: Store, fraction: float, epochs: tuple[int, ...]
 ) -> None:
     """The head phase trains other parameters, towards another end."""
-    result = run(store, train__swa_fraction=fraction, train__head_epochs=2, train__epochs=3)
+    result = run(
+        store, train__averaging__swa_fraction=fraction, train__head__epochs=2, train__epochs=3
+    )
     assert candidate(result, "swa").epochs == epochs
 
 
 def test_swa_counts_from_the_end_where_the_head_phase_stops_early(store: Store) -> None:
-    changes = {"train__head_epochs": 9, "train__head_learning_rate": 1e-12, "train__epochs": 3}
-    patience = {"train__early_stopping_patience": 2, "train__early_stopping_min_change": 0.5}
-    result = run(store, train__swa_fraction=0.2, **changes, **patience)
+    changes = {"train__head__epochs": 9, "train__head__learning_rate": 1e-12, "train__epochs": 3}
+    patience = {"train__stopping__patience": 2, "train__stopping__min_change": 0.5}
+    result = run(store, train__averaging__swa_fraction=0.2, **changes, **patience)
     phases = [record.phase for record in result.history]
     assert phases == ["head"] * 3 + ["full"] * 3
     assert candidate(result, "swa").epochs == (4, 5)
 
 
 def test_the_soup_is_no_worse_than_its_best_epoch(store: Store) -> None:
-    result = run(store, train__soup_size=3, train__epochs=5)
+    result = run(store, train__averaging__soup_size=3, train__epochs=5)
     soup = candidate(result, "soup")
     assert soup.epochs[0] == result.best_epoch
     assert soup.val_loss <= result.best.val_loss
@@ -100,8 +104,8 @@ def test_the_soup_is_no_worse_than_its_best_epoch(store: Store) -> None:
 
 
 def test_ema_is_what_is_measured_and_the_raw_network_is_trained_on(store: Store) -> None:
-    plain = run(store, train__schedule="constant")
-    averaged = run(store, train__schedule="constant", train__ema_decay=0.9)
+    plain = run(store, train__schedule__name="constant")
+    averaged = run(store, train__schedule__name="constant", train__averaging__ema_decay=0.9)
     assert [r.gradient_norm for r in plain.history] == [r.gradient_norm for r in averaged.history]
     assert plain.history[-1].val_loss != averaged.history[-1].val_loss
     assert averaged.history[-1].weight_distance < plain.history[-1].weight_distance

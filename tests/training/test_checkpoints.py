@@ -14,38 +14,38 @@ import torch
 from sftcore.data.store import Store
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.recipe import train
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params
 from sftcore.training import epoch, epoch_record, loop
 from sftcore.training.checkpoints import NUM_KEPT, Checkpoints, discard_finished
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
+from sftcore.training.recipe import train
 from sftcore.training.records import EpochRecord, FitResult
 from tests.training.test_loop import same, small
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "momentum, two phases": {"train__head_epochs": 2},
-    "adam": {"train__optimizer": "adam", "train__head_epochs": 1},
-    "adamw and clipping": {"train__optimizer": "adamw", "train__clip_norm": 0.1},
+    "momentum, two phases": {"train__head__epochs": 2},
+    "adam": {"train__optimizer": "adam", "train__head__epochs": 1},
+    "adamw and clipping": {"train__optimizer": "adamw", "train__clipping__norm": 0.1},
     "moving statistics": {"train__batch_norm": "train", "model__trainable_blocks": "all"},
     "dropout and augmentation": {
         "model__dropout": 0.5,
-        "train__augmentation": 1.0,
-        "train__head_epochs": 1,
+        "train__augmentation__strength": 1.0,
+        "train__head__epochs": 1,
     },
     "every penalty": {
-        "train__l1": 1e-3,
-        "train__l2": 1e-3,
+        "train__penalties__l1": 1e-3,
+        "train__penalties__l2": 1e-3,
         "train__weight_decay": 0.1,
         "train__label_smoothing": 0.2,
     },
     "early stopping": {
         "train__epochs": 6,
-        "train__early_stopping_patience": 1,
+        "train__stopping__patience": 1,
         "train__learning_rate": 0.3,
     },
     "warm-up, chosen by accuracy": {
-        "train__warmup": 0.5,
-        "train__selection_metric": "val_accuracy",
+        "train__schedule__warmup": 0.5,
+        "train__selection__metric": "val_accuracy",
     },
 }
 
@@ -138,7 +138,7 @@ def test_cut_off_it_goes_on_from_the_last_checkpoint(
 def test_a_signal_between_updates_loses_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = small(train__head_epochs=1)
+    params = small(train__head__epochs=1)
     whole = run(params, store)
     checkpoints = Checkpoints(tmp_path / "key", every_seconds=1e9)
     for module, name in (
@@ -183,7 +183,7 @@ def test_a_damaged_checkpoint_is_skipped(
     damage: Any, both: bool, store: Store, tmp_path: Path, end_at: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    params = small(train__head_epochs=1)
+    params = small(train__head__epochs=1)
     whole = run(params, store)
     end_at["update"] = end_at["seen"] + 6
     with pytest.raises(PowerCut):
@@ -225,7 +225,7 @@ def test_a_full_disk_is_a_warning_and_training_goes_on(
 
 def test_a_divergence_leaves_no_checkpoint(store: Store, tmp_path: Path) -> None:
     params = small(
-        train__learning_rate=500.0, train__schedule="constant", train__epochs=4,
+        train__learning_rate=500.0, train__schedule__name="constant", train__epochs=4,
         model__trainable_blocks="all",
     )  # fmt: skip
     result, _ = run(params, store, Checkpoints(tmp_path / "key", 0))

@@ -21,13 +21,15 @@ import sftcore.stability
 from sftcore.data.store import Store
 from sftcore.foundations.errors import ParamsError, WeightsError
 from sftcore.foundations.interruption import leave_on_signals
+from sftcore.foundations.yaml_files import flatten
+from sftcore.models.settings import ModelSettings
 from sftcore.optimization.optimizers import OPTIMIZERS
-from sftcore.recipe import train
-from sftcore.settings.sections import ModelParams, TrainParams
 from sftcore.training import epoch
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
+from sftcore.training.recipe import train
 from sftcore.training.records import FitResult
+from sftcore.training.settings import TrainSettings
 from tests.training.test_loop import same, small
 
 
@@ -64,11 +66,11 @@ ABOVE_0 = {0.0: "greater than 0"}
 PART = {0.0: "greater than 0", 1.0: "less than 1"}
 EXPLODING = {
     "train.learning_rate": 3.0,
-    "train.schedule": "constant",
+    "train.schedule.name": "constant",
     "train.batch_size": 2,
-    "train.guard": "skip+rollback",
+    "train.guard.answers": "skip+rollback",
 }
-AUTO = {"train.learning_rate": "auto", "train.range_test_steps": 20}
+AUTO = {"train.learning_rate": "auto", "train.range_test.steps": 20}
 
 CONTRACT = {
     "model.trainable_blocks": Row(1, {-1: "greater than or equal to 0"}),
@@ -77,141 +79,147 @@ CONTRACT = {
         0.5, FRACTION, {"model.backbone": "timm/test_resnet", "model.weights": "none"}
     ),
     "train.epochs": Row(4, COUNT),
-    "train.head": Row("solve", NAME),
-    "train.head_strength": Row(
-        0.01, {0.0: "greater than 0", 1.5: "less than or equal to 1"}, {"train.head": "solve"}
+    "train.head.method": Row("solve", NAME),
+    "train.head.strength": Row(
+        0.01,
+        {0.0: "greater than 0", 1.5: "less than or equal to 1"},
+        {"train.head.method": "solve"},
     ),
-    "train.head_epochs": Row(1, COUNT),
+    "train.head.epochs": Row(1, COUNT),
     "train.batch_size": Row(16, {1: "greater than or equal to 2"}),
     "train.micro_batch_size": Row(3, {1: "greater than or equal to 2"}),
     "train.optimizer": Row("adamw", NAME),
     "train.learning_rate": Row(0.02, {0.0: "greater than 0", "best": "should be 'auto'"}),
-    "train.head_learning_rate": Row(0.02, ABOVE_0, {"train.head_epochs": 1}),
-    "train.rate_scaling": Row("linear", NAME),
-    "train.rate_scaling_batch_size": Row(
-        16, {0: "greater than or equal to 1"}, {"train.rate_scaling": "sqrt"}
+    "train.head.learning_rate": Row(0.02, ABOVE_0, {"train.head.epochs": 1}),
+    "train.rate_scaling.rule": Row("linear", NAME),
+    "train.rate_scaling.batch_size": Row(
+        16, {0: "greater than or equal to 1"}, {"train.rate_scaling.rule": "sqrt"}
     ),
     "train.momentum": Row(0.5, FRACTION),
-    "train.schedule": Row("linear", NAME),
-    "train.warmup": Row("4 steps", LENGTH),
-    "train.schedule_factor": Row(0.5, PART, {"train.schedule": "multi_step"}),
-    "train.schedule_every": Row("2 steps", LENGTH, {"train.schedule": "step"}),
-    "train.schedule_milestones": Row(
-        ["1 epoch", 0.9], {"half": "valid list"}, {"train.schedule": "multi_step"}
+    "train.schedule.name": Row("linear", NAME),
+    "train.schedule.warmup": Row("4 steps", LENGTH),
+    "train.schedule.factor": Row(0.5, PART, {"train.schedule.name": "multi_step"}),
+    "train.schedule.every": Row("2 steps", LENGTH, {"train.schedule.name": "step"}),
+    "train.schedule.milestones": Row(
+        ["1 epoch", 0.9], {"half": "valid list"}, {"train.schedule.name": "multi_step"}
     ),
-    "train.schedule_end": Row(0.5, DIAL),
-    "train.schedule_power": Row(1.0, ABOVE_0, {"train.schedule": "polynomial"}),
-    "train.schedule_cycles": Row(2, {0: "greater than or equal to 1"}),
-    "train.schedule_rise": Row("1 epoch", LENGTH, {"train.schedule": "one_cycle"}),
-    "train.schedule_decay": Row(0.9, LENGTH, {"train.schedule": "warmup_stable_decay"}),
-    "train.schedule_patience": Row(
-        0, COUNT, {"train.schedule": "plateau", "train.epochs": 5, "train.learning_rate": 0.3}
+    "train.schedule.end": Row(0.5, DIAL),
+    "train.schedule.power": Row(1.0, ABOVE_0, {"train.schedule.name": "polynomial"}),
+    "train.schedule.cycles": Row(2, {0: "greater than or equal to 1"}),
+    "train.schedule.rise": Row("1 epoch", LENGTH, {"train.schedule.name": "one_cycle"}),
+    "train.schedule.decay": Row(0.9, LENGTH, {"train.schedule.name": "warmup_stable_decay"}),
+    "train.schedule.patience": Row(
+        0, COUNT, {"train.schedule.name": "plateau", "train.epochs": 5, "train.learning_rate": 0.3}
     ),
-    "train.range_test": Row(
-        True, {1: "boolean"}, {"train.range_test_steps": 20}, is_traceless=True
+    "train.range_test.enabled": Row(
+        True, {1: "boolean"}, {"train.range_test.steps": 20}, is_traceless=True
     ),
-    "train.range_test_steps": Row(15, {9: "greater than or equal to 10"}, AUTO),
-    "train.range_test_least": Row(1e-4, ABOVE_0, AUTO),
-    "train.range_test_most": Row(0.1, ABOVE_0, AUTO),
-    "train.range_test_suggestion": Row("steepest", NAME, AUTO),
-    "train.clip_norm": Row(0.01, AT_LEAST_0),
-    "train.clip_value": Row(0.001, AT_LEAST_0),
-    "train.clip_agc": Row(0.001, AT_LEAST_0),
-    "train.guard": Row(
+    "train.range_test.steps": Row(15, {9: "greater than or equal to 10"}, AUTO),
+    "train.range_test.least": Row(1e-4, ABOVE_0, AUTO),
+    "train.range_test.most": Row(0.1, ABOVE_0, AUTO),
+    "train.range_test.suggestion": Row("steepest", NAME, AUTO),
+    "train.clipping.norm": Row(0.01, AT_LEAST_0),
+    "train.clipping.value": Row(0.001, AT_LEAST_0),
+    "train.clipping.agc": Row(0.001, AT_LEAST_0),
+    "train.guard.answers": Row(
         "rollback",
         {"on": "as skip+rollback; of skip, clip", "skip+": "joined by", "none+skip": "joined by"},
-        EXPLODING | {"train.guard": "none"},
+        EXPLODING | {"train.guard.answers": "none"},
     ),
-    "train.guard_loss_z": Row(0.5, AT_LEAST_0, EXPLODING | {"train.guard_loss_run": 1}),
-    "train.guard_loss_run": Row(1, {0: "greater than or equal to 1"}, EXPLODING),
-    "train.guard_norm_factor": Row(1.5, AT_LEAST_0, EXPLODING),
-    "train.guard_window": Row(
-        3, {2: "greater than or equal to 3"}, EXPLODING | {"train.guard_loss_run": 1}
+    "train.guard.loss_z": Row(0.5, AT_LEAST_0, EXPLODING | {"train.guard.loss_run": 1}),
+    "train.guard.loss_run": Row(1, {0: "greater than or equal to 1"}, EXPLODING),
+    "train.guard.norm_factor": Row(1.5, AT_LEAST_0, EXPLODING),
+    "train.guard.window": Row(
+        3, {2: "greater than or equal to 3"}, EXPLODING | {"train.guard.loss_run": 1}
     ),
-    "train.guard_snapshot_updates": Row(1, {0: "greater than or equal to 1"}, EXPLODING),
-    "train.guard_rate_factor": Row(0.7, PART, EXPLODING),
-    "train.guard_max_incidents": Row(8, COUNT, EXPLODING | {"train.guard_rate_factor": 0.9}),
+    "train.guard.snapshot_updates": Row(1, {0: "greater than or equal to 1"}, EXPLODING),
+    "train.guard.rate_factor": Row(0.7, PART, EXPLODING),
+    "train.guard.max_incidents": Row(8, COUNT, EXPLODING | {"train.guard.rate_factor": 0.9}),
     "train.batch_norm": Row("train", NAME),
     "train.layer_rate_decay": Row(0.5, {0.0: "greater than 0", 1.1: "less than or equal to 1"}),
     "train.unfreeze_every_epochs": Row(1, COUNT),
     "train.weight_decay": Row(0.1, AT_LEAST_0),
-    "train.l1": Row(1e-3, AT_LEAST_0),
-    "train.l2": Row(1e-2, AT_LEAST_0),
-    "train.l1_sp": Row(1e-3, AT_LEAST_0),
-    "train.l2_sp": Row(1e-2, AT_LEAST_0),
-    "train.penalty_form": Row("proximal", NAME, {"train.l1": 1e-3, "train.l2_sp": 1e-2}),
-    "train.penalize_norm_and_bias": Row(True, {1: "boolean"}, {"train.weight_decay": 0.1}),
-    "train.head_penalty_factor": Row(3.0, AT_LEAST_0, {"train.l2": 1e-2}),
-    "train.delta": Row(1.0, AT_LEAST_0),
-    "train.bss": Row(1.0, AT_LEAST_0),
-    "train.co_tuning": Row(1.0, AT_LEAST_0),
-    "train.label_smoothing": Row(0.1, FRACTION),
-    "train.augmentation": Row(0.5, DIAL),
-    "train.augmentation_policy": Row("randaugment", NAME, {"train.augmentation": 0.5}),
-    "train.random_erasing": Row(0.9, DIAL),
-    "train.mixup": Row(0.5, AT_LEAST_0),
-    "train.cutmix": Row(0.5, AT_LEAST_0),
-    "train.class_weighting": Row(1.0, DIAL),
-    "train.balanced_sampling": Row(1.0, DIAL),
-    "train.logit_adjustment": Row(1.0, AT_LEAST_0),
-    "train.sam_rho": Row(0.05, AT_LEAST_0),
-    "train.sam_every": Row(2, {0: "greater than or equal to 1"}, {"train.sam_rho": 0.05}),
-    "train.ema_decay": Row(0.9, FRACTION),
-    "train.swa_fraction": Row(0.7, DIAL),
-    "train.soup_size": Row(2, COUNT),
-    "train.wise_ft": Row(True, {1: "boolean"}, {"train.head_epochs": 1}),
-    "train.early_stopping_patience": Row(
-        1, COUNT, {"train.epochs": 6, "train.learning_rate": 0.3, "train.schedule": "constant"}
+    "train.penalties.l1": Row(1e-3, AT_LEAST_0),
+    "train.penalties.l2": Row(1e-2, AT_LEAST_0),
+    "train.penalties.l1_sp": Row(1e-3, AT_LEAST_0),
+    "train.penalties.l2_sp": Row(1e-2, AT_LEAST_0),
+    "train.penalties.form": Row(
+        "proximal", NAME, {"train.penalties.l1": 1e-3, "train.penalties.l2_sp": 1e-2}
     ),
-    "train.early_stopping_min_change": Row(
+    "train.penalties.norm_and_bias": Row(True, {1: "boolean"}, {"train.weight_decay": 0.1}),
+    "train.penalties.head_factor": Row(3.0, AT_LEAST_0, {"train.penalties.l2": 1e-2}),
+    "train.features.delta": Row(1.0, AT_LEAST_0),
+    "train.features.bss": Row(1.0, AT_LEAST_0),
+    "train.features.co_tuning": Row(1.0, AT_LEAST_0),
+    "train.label_smoothing": Row(0.1, FRACTION),
+    "train.augmentation.strength": Row(0.5, DIAL),
+    "train.augmentation.policy": Row("randaugment", NAME, {"train.augmentation.strength": 0.5}),
+    "train.augmentation.erasing": Row(0.9, DIAL),
+    "train.augmentation.mixup": Row(0.5, AT_LEAST_0),
+    "train.augmentation.cutmix": Row(0.5, AT_LEAST_0),
+    "train.imbalance.class_weighting": Row(1.0, DIAL),
+    "train.imbalance.balanced_sampling": Row(1.0, DIAL),
+    "train.imbalance.logit_adjustment": Row(1.0, AT_LEAST_0),
+    "train.sharpness.rho": Row(0.05, AT_LEAST_0),
+    "train.sharpness.every": Row(
+        2, {0: "greater than or equal to 1"}, {"train.sharpness.rho": 0.05}
+    ),
+    "train.averaging.ema_decay": Row(0.9, FRACTION),
+    "train.averaging.swa_fraction": Row(0.7, DIAL),
+    "train.averaging.soup_size": Row(2, COUNT),
+    "train.averaging.wise_ft": Row(True, {1: "boolean"}, {"train.head.epochs": 1}),
+    "train.stopping.patience": Row(
+        1, COUNT, {"train.epochs": 6, "train.learning_rate": 0.3, "train.schedule.name": "constant"}
+    ),
+    "train.stopping.min_change": Row(
         1.0,
         AT_LEAST_0,
-        {"train.epochs": 8, "train.early_stopping_patience": 6},
+        {"train.epochs": 8, "train.stopping.patience": 6},
     ),
-    "train.selection_metric": Row(
+    "train.selection.metric": Row(
         "val_accuracy",
-        NAME,
-        {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.1},
+        {"other": "should match pattern"},
+        {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.03},
     ),
-    "train.selection_margin": Row(
+    "train.selection.margin": Row(
         50.0,
         AT_LEAST_0,
-        {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.1},
+        {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.03},
     ),
-    "train.seed_init": Row(7, COUNT),
-    "train.seed_order": Row(7, COUNT),
-    "train.seed_augmentation": Row(7, COUNT, {"model.dropout": 0.5}),
+    "train.seeds.init": Row(7, COUNT),
+    "train.seeds.order": Row(7, COUNT),
+    "train.seeds.augmentation": Row(7, COUNT, {"model.dropout": 0.5}),
 }
 # The same setting in another form.
 FORMS = {
     **CONTRACT,
-    "train.augmentation_policy: trivialaugment": Row(
-        "trivialaugment", base={"train.augmentation": 0.5}
+    "train.augmentation.policy: trivialaugment": Row(
+        "trivialaugment", base={"train.augmentation.strength": 0.5}
     ),
-    "train.mixup: with CutMix": Row(0.5, base={"train.cutmix": 0.5}),
-    "train.swa_fraction: moving statistics": Row(0.7, base={"train.batch_norm": "train"}),
-    "train.ema_decay: moving statistics": Row(0.9, base={"train.batch_norm": "train"}),
-    "train.sam_rho: moving statistics": Row(0.05, base={"train.batch_norm": "train"}),
-    "train.delta: last blocks": Row(1.0, base={"model.trainable_blocks": 2}),
-    "train.mixup: last blocks": Row(0.5, base={"model.trainable_blocks": 2}),
-    "train.co_tuning: two phases": Row(1.0, base={"train.head_epochs": 1}),
+    "train.augmentation.mixup: with CutMix": Row(0.5, base={"train.augmentation.cutmix": 0.5}),
+    "train.averaging.swa_fraction: moving statistics": Row(0.7, base={"train.batch_norm": "train"}),
+    "train.averaging.ema_decay: moving statistics": Row(0.9, base={"train.batch_norm": "train"}),
+    "train.sharpness.rho: moving statistics": Row(0.05, base={"train.batch_norm": "train"}),
+    "train.features.delta: last blocks": Row(1.0, base={"model.trainable_blocks": 2}),
+    "train.augmentation.mixup: last blocks": Row(0.5, base={"model.trainable_blocks": 2}),
+    "train.features.co_tuning: two phases": Row(1.0, base={"train.head.epochs": 1}),
     "train.batch_norm: all": Row("freeze_all"),
     "train.batch_norm: precise": Row("recalibrate"),
-    "train.guard: clip": Row("clip", base=EXPLODING),
-    "train.guard: moving statistics": Row(
-        "rollback", base=EXPLODING | {"train.batch_norm": "train", "train.ema_decay": 0.9}
+    "train.guard.answers: clip": Row("clip", base=EXPLODING),
+    "train.guard.answers: moving statistics": Row(
+        "rollback", base=EXPLODING | {"train.batch_norm": "train", "train.averaging.ema_decay": 0.9}
     ),
-    "train.learning_rate: left to the test": Row("auto", base={"train.range_test_steps": 20}),
+    "train.learning_rate: left to the test": Row("auto", base={"train.range_test.steps": 20}),
     **{
-        f"train.selection_metric: {name}": Row(name, base=CONTRACT["train.selection_metric"].base)
+        f"train.selection.metric: {name}": Row(name, base=CONTRACT["train.selection.metric"].base)
         for name in ("val_balanced_accuracy", "val_macro_f1")
     },
     "train.optimizer: lars": Row("lars", base={"train.weight_decay": 0.1}),
-    "train.clip_agc: with both others": Row(
-        0.001, base={"train.clip_norm": 0.01, "train.clip_value": 0.001}
+    "train.clipping.agc: with both others": Row(
+        0.001, base={"train.clipping.norm": 0.01, "train.clipping.value": 0.001}
     ),
     **{
-        f"train.schedule: {name}": Row(name)
+        f"train.schedule.name: {name}": Row(name)
         for name in ("polynomial", "multi_step", "one_cycle", "warmup_stable_decay", "plateau")
     },
     **{
@@ -222,44 +230,44 @@ FORMS = {
 }
 TOGETHER = {
     name: row.on for name, row in CONTRACT.items()
-    if name not in ("model.trainable_blocks", "train.epochs", "train.early_stopping_min_change")
+    if name not in ("model.trainable_blocks", "train.epochs", "train.stopping.min_change")
 } | {
     "train.epochs": 2,
-    "train.early_stopping_patience": 9,
-    "train.guard": "skip+clip+rollback",
-    "train.guard_loss_z": 8.0,
-    "train.guard_loss_run": 5,
-    "train.guard_norm_factor": 20.0,
-    "train.warmup": 0.5,
+    "train.stopping.patience": 9,
+    "train.guard.answers": "skip+clip+rollback",
+    "train.guard.loss_z": 8.0,
+    "train.guard.loss_run": 5,
+    "train.guard.norm_factor": 20.0,
+    "train.schedule.warmup": 0.5,
 }  # fmt: skip
 # Settings that say how another one works: they change nothing where that one is off.
 DEPENDENT = {
-    "train.penalty_form": "proximal",
-    "train.head_penalty_factor": 3.0,
-    "train.head_strength": 0.01,
-    "train.penalize_norm_and_bias": True,
-    "train.augmentation_policy": "trivialaugment",
-    "train.sam_every": 5,
-    "train.early_stopping_min_change": 1.0,
-    "train.rate_scaling_batch_size": 7,
-    "train.schedule_factor": 0.3,
-    "train.schedule_every": "99 epochs",
-    "train.schedule_milestones": ["99 epochs"],
-    "train.schedule_power": 5.0,
-    "train.schedule_rise": "99 epochs",
-    "train.schedule_decay": "99 epochs",
-    "train.schedule_patience": 0,
-    "train.range_test_steps": 11,
-    "train.range_test_least": 1e-3,
-    "train.range_test_most": 3.0,
-    "train.range_test_suggestion": "steepest",
-    "train.guard_loss_z": 0.1,
-    "train.guard_loss_run": 1,
-    "train.guard_norm_factor": 0.1,
-    "train.guard_window": 3,
-    "train.guard_snapshot_updates": 1,
-    "train.guard_rate_factor": 0.9,
-    "train.guard_max_incidents": 0,
+    "train.penalties.form": "proximal",
+    "train.penalties.head_factor": 3.0,
+    "train.head.strength": 0.01,
+    "train.penalties.norm_and_bias": True,
+    "train.augmentation.policy": "trivialaugment",
+    "train.sharpness.every": 5,
+    "train.stopping.min_change": 1.0,
+    "train.rate_scaling.batch_size": 7,
+    "train.schedule.factor": 0.3,
+    "train.schedule.every": "99 epochs",
+    "train.schedule.milestones": ["99 epochs"],
+    "train.schedule.power": 5.0,
+    "train.schedule.rise": "99 epochs",
+    "train.schedule.decay": "99 epochs",
+    "train.schedule.patience": 0,
+    "train.range_test.steps": 11,
+    "train.range_test.least": 1e-3,
+    "train.range_test.most": 3.0,
+    "train.range_test.suggestion": "steepest",
+    "train.guard.loss_z": 0.1,
+    "train.guard.loss_run": 1,
+    "train.guard.norm_factor": 0.1,
+    "train.guard.window": 3,
+    "train.guard.snapshot_updates": 1,
+    "train.guard.rate_factor": 0.9,
+    "train.guard.max_incidents": 0,
 }
 
 
@@ -273,7 +281,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "model.weights": str(path),
         "train.epochs": 3,
         "train.weight_decay": 0.0,
-        "train.augmentation": 0.0,
+        "train.augmentation.strength": 0.0,
         "train.label_smoothing": 0.0,
     }
 
@@ -297,13 +305,10 @@ def setting_of(form: str) -> str:
 
 
 def test_every_setting_has_a_row() -> None:
-    fields = {f"model.{name}" for name in ModelParams.model_fields}
-    fields |= {f"train.{name}" for name in TrainParams.model_fields}
-    assert fields == CONTRACT.keys() | {"model.backbone", "model.weights"}
-    on = small(**TOGETHER)
-    for name, row in CONTRACT.items():
-        section, leaf = name.split(".")
-        assert name not in TOGETHER or getattr(getattr(on, section), leaf) == TOGETHER[name], row
+    fields = flatten({"model": ModelSettings().model_dump(), "train": TrainSettings().model_dump()})
+    assert fields.keys() == CONTRACT.keys() | {"model.backbone", "model.weights"}
+    on = flatten(small(**TOGETHER).model_dump())
+    assert {name: on[name] for name in TOGETHER} == TOGETHER
 
 
 def test_off_no_method_is_as_much_as_called(
@@ -341,7 +346,7 @@ def test_on_changes_something_and_the_same_each_time(
 ) -> None:
     row = FORMS[form]
     off, on = {**base, **row.base}, {**base, **row.base, setting_of(form): row.on}
-    if form == "train.class_weighting":  # which is nothing where all are of one size
+    if form == "train.imbalance.class_weighting":  # which is nothing where all are of one size
         store = with_classes_of_unequal_size(store)
     first = run(store, on)
     torch.rand(7)  # what others draw must not matter
@@ -403,9 +408,9 @@ def test_all_together_stay_finite_and_continue(
 
 
 def test_what_cannot_be_is_refused_before_training(store: Store, base: dict[str, Any]) -> None:
-    with pytest.raises(ParamsError, match=r"wise_ft .* needs train.head solve"):
-        small(**{"train.wise_ft": True})
+    with pytest.raises(ParamsError, match=r"wise_ft .* needs train.head.method solve"):
+        small(**{"train.averaging.wise_ft": True})
     with pytest.raises(WeightsError, match="Co-Tuning needs the classifier"):
-        run(store, {**base, "model.weights": "none", "train.co_tuning": 1.0})
+        run(store, {**base, "model.weights": "none", "train.features.co_tuning": 1.0})
     with pytest.raises(WeightsError, match="no residual branch"):
         run(store, {"model.backbone": "torchvision/vgg11", "model.stochastic_depth": 0.1})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sftcore.data.pictures.augment import Augmentation
+from sftcore.data.pictures.augment import AugmentationSettings
 from sftcore.data.store import Store
 from sftcore.foundations import randomness
 from sftcore.training import epoch as epoch_module
@@ -13,8 +13,8 @@ from sftcore.training.views import Pictures, epoch_view
 from tests.training.test_loop import run, same
 
 EVERYTHING = [
-    Augmentation(strength=0.5, erasing=0.9, mixup=0.4, cutmix=1.0),
-    Augmentation("randaugment", 0.5),
+    AugmentationSettings(strength=0.5, erasing=0.9, mixup=0.4, cutmix=1.0),
+    AugmentationSettings(policy="randaugment", strength=0.5),
 ]
 
 
@@ -25,7 +25,7 @@ def pictures_of(num: int) -> Pictures:
 
 @pytest.mark.parametrize("how", EVERYTHING, ids=["all", "policy"])
 def test_a_row_drawn_twice_is_two_pictures_and_the_first_is_that_of_an_unrepeated_row(
-    how: Augmentation,
+    how: AugmentationSettings,
 ) -> None:
     pictures, rows = pictures_of(20), np.arange(20)
     view = epoch_view(how, rows, 8, seed=0, epoch=1)
@@ -67,25 +67,29 @@ def spied_batches(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     return seen
 
 
-FROZEN = {"model__trainable_blocks": 1, "train__mixup": 0.5, "train__augmentation": 0.5}
+FROZEN = {
+    "model__trainable_blocks": 1,
+    "train__augmentation__mixup": 0.5,
+    "train__augmentation__strength": 0.5,
+}
 
 
 def test_only_sampled_and_augmented_rows_are_told_apart(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = spied_batches(monkeypatch)
-    run(store, train__augmentation=0.5)
-    run(store, train__balanced_sampling=1.0)
+    run(store, train__augmentation__strength=0.5)
+    run(store, train__imbalance__balanced_sampling=1.0)
     assert max(rows.max() for rows in seen) < len(store.images)
     seen.clear()
-    run(store, train__augmentation=0.5, train__balanced_sampling=1.0)
+    run(store, train__augmentation__strength=0.5, train__imbalance__balanced_sampling=1.0)
     assert all(rows.max() >= 1 << 32 for rows in seen)
     assert all(len(np.unique(rows)) == len(rows) for rows in seen)
 
 
 def test_features_that_are_kept_are_those_that_are_computed(store: Store) -> None:
     """Sampled, augmented and mixed, with frozen blocks: the same with and without room for them."""
-    changes = {**FROZEN, "train__balanced_sampling": 1.0}
+    changes = {**FROZEN, "train__imbalance__balanced_sampling": 1.0}
     cache = FeatureCache(1 << 28)
     kept = run(store, cache, **changes)
     assert cache.tensors

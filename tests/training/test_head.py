@@ -1,4 +1,4 @@
-"""``train.head: solve``: where the head begins, and what stays as it is around it."""
+"""``train.head.method: solve``: where the head begins, and what stays as it is around it."""
 
 import signal
 from functools import partial
@@ -17,11 +17,11 @@ from sftcore.foundations.artifacts import write_tensors
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.models.network import build_start
 from sftcore.optimization.linear_head import STRENGTHS, LinearHead, solve_path
-from sftcore.recipe import Trained, train
 from sftcore.tasks.classification import classification_loss, measure
 from sftcore.training import epoch, loop
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
+from sftcore.training.recipe import Trained, train
 from tests.training.test_loop import same, small
 
 CPU = torch.device("cpu")
@@ -48,7 +48,7 @@ def run(
     cache: FeatureCache | None = None,
     **changes: Any,
 ) -> Trained:
-    params = small(**{"model__weights": weights, "train__head": "solve"} | changes)
+    params = small(**{"model__weights": weights, "train__head__method": "solve"} | changes)
     return train(
         store, params.model, params.train, seed=seed, device=CPU, checkpoints=checkpoints,
         cache=cache or FeatureCache(1 << 28), on_epoch=lambda record: None,
@@ -98,13 +98,13 @@ def test_the_first_epoch_is_the_solved_head(store: Store, weights: str, smoothin
 
 def test_a_strength_of_ones_own_is_not_chosen(store: Store, weights: str) -> None:
     for strength in (0.1, STRENGTHS[-1]):
-        result = run(store, weights, train__head_strength=strength, train__epochs=0).result
+        result = run(store, weights, train__head__strength=strength, train__epochs=0).result
         assert result.head is not None
         assert result.head.strength == strength
 
 
 def test_without_epochs_it_is_logistic_regression(store: Store, weights: str) -> None:
-    trained = run(store, weights, train__epochs=0, train__head_strength=0.01)
+    trained = run(store, weights, train__epochs=0, train__head__strength=0.01)
     result, known = trained.result, parts(trained, store)
     assert [r.phase for r in result.history] == ["head"]
     features, labels = (part.numpy() for part in known["train"])
@@ -125,7 +125,7 @@ def test_without_epochs_it_is_logistic_regression(store: Store, weights: str) ->
 
 
 def test_no_seed_matters(store: Store, weights: str) -> None:
-    changes = {"train__epochs": 0, "model__dropout": 0.5, "train__augmentation": 1.0}
+    changes = {"train__epochs": 0, "model__dropout": 0.5, "train__augmentation__strength": 1.0}
     first, other = (run(store, weights, seed=seed, **changes).result for seed in (0, 7))
     assert first.head == other.head
     for name in first.chosen_state:
@@ -149,7 +149,7 @@ def test_shared_features_and_heads_change_no_bit(store: Store, weights: str) -> 
 def test_wise_ft_begins_at_the_solved_head(store: Store, weights: str) -> None:
     # With statistics that move, even the start of the line gets those of this data.
     changes = {"train__batch_norm": "freeze_statistics"}
-    result = run(store, weights, train__wise_ft=True, **changes).result
+    result = run(store, weights, train__averaging__wise_ft=True, **changes).result
     line = [c for c in result.candidates if c.name == "wise_ft"]
     assert line[0].val_loss == pytest.approx(result.history[0].val_loss, rel=1e-5)
     alone = run(store, weights, train__epochs=0, **changes).result
@@ -160,7 +160,11 @@ def test_wise_ft_begins_at_the_solved_head(store: Store, weights: str) -> None:
 def test_ended_anywhere_it_goes_on_to_the_same_bits(
     store: Store, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moving: str
 ) -> None:
-    changes = {"train__wise_ft": True, "train__batch_norm": moving, "train__ema_decay": 0.5}
+    changes = {
+        "train__averaging__wise_ft": True,
+        "train__batch_norm": moving,
+        "train__averaging__ema_decay": 0.5,
+    }
     whole = run(store, weights, **changes).result
     checkpoints = Checkpoints(tmp_path / "key", 1e9)  # only a signal writes one
     solved_at: list[int] = []

@@ -7,19 +7,33 @@ import pytest
 import torch
 
 from sftcore.ablation.cells import CELL_CODE
-from sftcore.recipe import code_digest, code_files, training_key
+from sftcore.training.keys import code_digest, code_files, training_key
 from tests.import_closure import ROOT, closure_of
 from tests.training.test_loop import small
 
 PACKAGE = ROOT / "sftcore"
 # What the engine imports, and what chooses the kernels and the threads that it computes with.
-ENGINE = ("recipe.py", "foundations/runtime.py", "foundations/instruction_set.py")
+ENGINE = (
+    "training/recipe.py",
+    "training/keys.py",
+    "foundations/runtime.py",
+    "foundations/instruction_set.py",
+)
 # These say which cells there are. What that comes to, resolved parameters, is in the key itself.
 NAMES_CELLS_ALONE = {
     "ablation/__init__.py",
     "ablation/plan.py",
-    "settings/params.py",
+    "data/settings.py",
+    "evaluation/settings.py",
+    "foundations/runtime_settings.py",
+    "foundations/yaml_files.py",
+    "settings/__init__.py",
+    "settings/grids.py",
+    "settings/moved.py",
+    "settings/reading.py",
     "settings/studies.py",
+    "settings/tracking.py",
+    "settings/tree.py",
 }
 # It lies among the files of the engine and only writes tables.
 IN_A_FOLDER_OF_THE_ENGINE = {"training/tables.py"}

@@ -10,12 +10,11 @@ from sftcore.data.store import Store
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.runtime import set_up
 from sftcore.models.network import build_start
-from sftcore.planning import plan_phases
-from sftcore.recipe import train
-from sftcore.settings.params import load_params, override
-from sftcore.settings.sections import Params
+from sftcore.settings.tree import Params, load_params, override
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.loop import _num_drops
+from sftcore.training.planning import plan_phases
+from sftcore.training.recipe import train
 from sftcore.training.records import (
     EpochRecord,
     FitResult,
@@ -30,16 +29,16 @@ SMALL = {
     "model.weights": "none",
     "model.trainable_blocks": "all",
     "train.epochs": 2,
-    "train.head": "descend",
-    "train.selection_margin": 0.0,
+    "train.head.method": "descend",
+    "train.selection.margin": 0.0,
     "train.batch_norm": "freeze_statistics",
-    "train.head_epochs": 0,
+    "train.head.epochs": 0,
     "train.batch_size": 8,
     "train.learning_rate": 0.01,
-    "train.augmentation": 0.0,
+    "train.augmentation.strength": 0.0,
     "train.label_smoothing": 0.0,
-    "train.range_test": False,
-    "train.guard": "none",
+    "train.range_test.enabled": False,
+    "train.guard.answers": "none",
 }
 
 
@@ -73,13 +72,13 @@ def same(first: FitResult, second: FitResult) -> bool:
 
 
 EVERYTHING = {
-    "train__augmentation": 0.5,
+    "train__augmentation__strength": 0.5,
     "train__label_smoothing": 0.1,
-    "train__l1": 1e-4,
-    "train__l2": 1e-4,
-    "train__clip_norm": 1.0,
-    "train__warmup": 0.3,
-    "train__head_epochs": 2,
+    "train__penalties__l1": 1e-4,
+    "train__penalties__l2": 1e-4,
+    "train__clipping__norm": 1.0,
+    "train__schedule__warmup": 0.3,
+    "train__head__epochs": 2,
     "model__dropout": 0.3,
 }
 
@@ -93,7 +92,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(store: Store) ->
 
 
 def test_kept_features_give_the_numbers_of_computed_ones(store: Store) -> None:
-    changes = {"model__trainable_blocks": 2, "train__augmentation": 0.3}
+    changes = {"model__trainable_blocks": 2, "train__augmentation__strength": 0.3}
     kept, computed = (
         run(store, FeatureCache(1 << 28), **changes),
         run(store, FeatureCache(0), **changes),
@@ -128,8 +127,15 @@ def start_of(params: Params, store: Store) -> dict[str, torch.Tensor]:
 
 def test_frozen_blocks_stay_as_they_were(store: Store) -> None:
     params = small(model__trainable_blocks=1, train__learning_rate=0.1)
-    trained = train(store, params.model, params.train, seed=0, device=set_up("cpu", 1),
-                    cache=FeatureCache(0), on_epoch=lambda record: None)  # fmt: skip
+    trained = train(
+        store,
+        params.model,
+        params.train,
+        seed=0,
+        device=set_up("cpu", 1),
+        cache=FeatureCache(0),
+        on_epoch=lambda record: None,
+    )
     network = trained.start.network
     untouched = start_of(params, store)
     for name, tensor in trained.result.best_state.items():
@@ -140,30 +146,40 @@ def test_frozen_blocks_stay_as_they_were(store: Store) -> None:
 
 
 def test_head_first_then_everything(store: Store) -> None:
-    result = run(store, train__head_epochs=3, train__epochs=2)
+    result = run(store, train__head__epochs=3, train__epochs=2)
     assert [r.phase for r in result.history] == ["head"] * 3 + ["full"] * 2
     assert [r.epoch for r in result.history] == list(range(5))
-    phases = plan_phases(small(train__head_epochs=3).model, small(train__head_epochs=3).train, 6)
+    phases = plan_phases(small(train__head__epochs=3).model, small(train__head__epochs=3).train, 6)
     assert [(p.name, p.first_block) for p in phases] == [("head", 6), ("full", 0)]
     with pytest.raises(ParamsError, match="can be cut into 6 blocks"):
         plan_phases(small(model__trainable_blocks=9).model, small().train, 6)
 
 
 def test_a_divergence_is_a_result_with_its_reason(store: Store) -> None:
-    result = run(store, train__learning_rate=1000.0, train__schedule="constant",
-                 train__batch_norm="freeze_statistics", train__epochs=6)  # fmt: skip
+    result = run(
+        store,
+        train__learning_rate=1000.0,
+        train__schedule__name="constant",
+        train__batch_norm="freeze_statistics",
+        train__epochs=6,
+    )
     assert "learning rate 1000" in result.diverged
     assert "full phase" in result.diverged
     assert len(result.history) < 6
 
 
 def test_the_best_epoch_is_kept_and_early_stopping_waits(store: Store) -> None:
-    result = run(store, train__epochs=12, train__learning_rate=0.05, train__schedule="constant",
-                 train__early_stopping_patience=2)  # fmt: skip
+    result = run(
+        store,
+        train__epochs=12,
+        train__learning_rate=0.05,
+        train__schedule__name="constant",
+        train__stopping__patience=2,
+    )
     losses = [record.val_loss for record in result.history]
     assert result.best_epoch == int(np.argmin(losses))
     assert len(losses) == 12 or len(losses) == result.best_epoch + 3
-    full = run(store, train__epochs=12, train__learning_rate=0.05, train__schedule="constant")
+    full = run(store, train__epochs=12, train__learning_rate=0.05, train__schedule__name="constant")
     assert full.history[: len(losses)] == result.history
 
 
@@ -218,8 +234,13 @@ def test_a_plateau_is_one_of_the_metric_that_selects(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["val_accuracy", "val_balanced_accuracy", "val_macro_f1"])
 def test_the_chosen_epoch_has_the_most_of_what_selects(name: str, store: Store) -> None:
-    result = run(store, train__epochs=6, train__learning_rate=0.1, train__batch_norm="train",
-                 train__selection_metric=name)  # fmt: skip
+    result = run(
+        store,
+        train__epochs=6,
+        train__learning_rate=0.1,
+        train__batch_norm="train",
+        train__selection__metric=name,
+    )
     values = [getattr(record, name) for record in result.history]
     assert values[result.best_epoch] == max(values)
     assert getattr(result.candidates[0], name) == max(values)
@@ -235,6 +256,10 @@ def test_any_finite_loss_is_better_than_none(metric: str, min_change: float) -> 
         assert is_better(record(), broken, metric, min_change)
         assert not is_better(broken, record(), metric, min_change)
         assert not is_better(broken, broken, metric, min_change)
-        records = [replace(broken, epoch=0), record(epoch=1, val_loss=2.0), record(epoch=2),
-                   replace(broken, epoch=3)]  # fmt: skip
+        records = [
+            replace(broken, epoch=0),
+            record(epoch=1, val_loss=2.0),
+            record(epoch=2),
+            replace(broken, epoch=3),
+        ]
         assert rank_epochs(records, metric) == [2, 1, 0, 3]

@@ -9,18 +9,19 @@ from torch import Tensor
 
 from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
-from sftcore.recipe import train
 from sftcore.tasks.classification import row_losses
 from sftcore.training.finish import is_beyond_noise
 from sftcore.training.inputs import FeatureCache
-from sftcore.training.settings import Selection
+from sftcore.training.recipe import train
+from sftcore.training.settings import SelectionSettings
 from tests.training.test_loop import run, small
 
 # Validation is best before the end.
 TURNS_BACK = {
-    "train__epochs": 8, "train__batch_norm": "train", "train__learning_rate": 0.3,
-    "train__schedule": "constant",
-}  # fmt: skip
+    "train__epochs": 8,
+    "train__batch_norm": "recalibrate",
+    "train__learning_rate": 0.1,
+}
 
 
 def predictions(seed: int, shift: float) -> tuple[Tensor, Tensor]:
@@ -38,14 +39,18 @@ def test_the_margin_is_in_standard_errors_of_the_paired_difference(seed: int) ->
     gains = (row_losses(last, labels) - row_losses(best, labels)).numpy()
     score = gains.mean() / (gains.std(ddof=1) / 40**0.5)
     assert score > 0
-    assert is_beyond_noise(best, last, labels, Selection("val_loss", 0.99 * score))
-    assert not is_beyond_noise(best, last, labels, Selection("val_loss", 1.01 * score))
-    assert not is_beyond_noise(last, best, labels, Selection("val_loss", 1.0))
+    assert is_beyond_noise(
+        best, last, labels, SelectionSettings(metric="val_loss", margin=0.99 * score)
+    )
+    assert not is_beyond_noise(
+        best, last, labels, SelectionSettings(metric="val_loss", margin=1.01 * score)
+    )
+    assert not is_beyond_noise(last, best, labels, SelectionSettings(metric="val_loss", margin=1.0))
 
 
 def test_an_equal_number_of_right_pictures_is_not_beyond_noise() -> None:
     logits, labels = predictions(0, 1.0)
-    surer = Selection("val_accuracy", 1.0)
+    surer = SelectionSettings(metric="val_accuracy", margin=1.0)
     assert not is_beyond_noise(2 * logits, logits, labels, surer)
     wrong = logits.roll(1, dims=1)
     assert is_beyond_noise(logits, wrong, labels, surer)
@@ -55,7 +60,7 @@ def test_the_last_epoch_is_kept_unless_an_earlier_one_is_better_beyond_noise(sto
     best = run(store, **TURNS_BACK)
     assert best.best_epoch < len(best.history) - 1
     assert best.candidates[best.chosen].name == "best epoch"
-    last = run(store, **TURNS_BACK, train__selection_margin=50.0)
+    last = run(store, **TURNS_BACK, train__selection__margin=50.0)
     kept = last.candidates[last.chosen]
     assert (kept.name, kept.epochs) == ("last epoch", (len(last.history) - 1,))
     assert kept.val_loss == last.history[-1].val_loss

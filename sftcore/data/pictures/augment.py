@@ -4,12 +4,12 @@ A row is a drawn row: see :func:`sftcore.data.loader.count_occurrences`.
 """
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from sftcore.foundations.randomness import derive_seed, row_uniforms
+from sftcore.foundations.settings import Coefficient, Dial, Settings, setting
 
 if TYPE_CHECKING:
     import torch
@@ -26,24 +26,16 @@ MIN_ERASED_ASPECT = 0.3  # its reciprocal is the greatest
 NUM_ERASE_TRIES = 10
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How training pictures are changed.
+class AugmentationSettings(Settings):
+    """How training pictures are changed."""
 
-    Attributes:
-        policy: ``basic`` (:func:`augment`), ``randaugment`` or ``trivialaugment``
-            (:func:`augment_by_policy`).
-        strength: of the policy, one dial from 0 (off) to 1.
-        erasing: probability that a rectangle is erased, see :func:`erase`.
-        mixup: α of mixup; 0 is off. See :mod:`sftcore.regularization.mixing`.
-        cutmix: α of CutMix; 0 is off.
-    """
-
-    policy: str = "basic"
-    strength: float = 0.0
-    erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    strength: Dial = setting(0.0, "of the policy, from 0 (off) to 1")
+    policy: Literal["basic", "randaugment", "trivialaugment"] = setting(
+        "basic", "what the strength is of"
+    )
+    erasing: Dial = setting(0.0, "probability that a rectangle of a picture is erased")
+    mixup: Coefficient = setting(0.0, "alpha of Beta(alpha, alpha); 0 is off")
+    cutmix: Coefficient = setting(0.0, "alpha likewise; with mixup on too, a coin decides")
 
     @property
     def is_off(self) -> bool:
@@ -120,7 +112,7 @@ def _recolour(images: "torch.Tensor", factors: "torch.Tensor") -> "torch.Tensor"
 def augment_by_policy(
     images: "torch.Tensor",
     rows: np.ndarray,
-    augmentation: Augmentation,
+    augmentation: AugmentationSettings,
     seed: int,
     epoch: int,
     background: tuple[int, int, int],

@@ -1,0 +1,32 @@
+"""How the finished model is measured."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sftcore.foundations.settings import Settings, setting
+
+
+class EvaluateSettings(Settings):
+    """How the finished model is measured.
+
+    What `python -m sftcore predict` goes by is fixed on validation and measured on test.
+    """
+
+    num_bootstrap: Annotated[int, Field(ge=100, le=100_000)] = setting(
+        2000, "resamples behind each interval"
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = setting(0.95, "of the intervals")
+    num_calibration_bins: Annotated[int, Field(ge=2, le=100)] = setting(
+        15, "of the expected calibration error"
+    )
+    num_most_wrong: Annotated[int, Field(ge=1, le=100)] = setting(16, "pictures shown")
+    coverage: Annotated[float, Field(ge=0.5, lt=1)] = setting(
+        0.9, "how often a set of labels is to hold the right one"
+    )
+    answer_accuracy: Annotated[float, Field(gt=0, le=1)] = setting(
+        0.9, "how often answers are to be right; the rest abstains"
+    )
+    known_fraction: Annotated[float, Field(gt=0.5, lt=1)] = setting(
+        0.95, "of validation examples that pass as like the training examples"
+    )

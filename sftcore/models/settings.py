@@ -1,0 +1,25 @@
+"""The pretrained network and what of it is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sftcore.foundations.settings import Count, Fraction, Settings, setting
+
+
+class ModelSettings(Settings):
+    """The pretrained network and what of it is trained."""
+
+    backbone: Annotated[str, Field(pattern=r"^(torchvision|timm)/[A-Za-z0-9_.\-]+$")] = setting(
+        "timm/tf_efficientnet_lite0", "torchvision/<model> or timm/<model>"
+    )
+    weights: Annotated[str, Field(min_length=1)] = setting(
+        "package", "package | pretrained[:<tag>] (download) | <file> | none"
+    )
+    trainable_blocks: Literal["all"] | Count = setting(
+        2, "all, or how many of the last blocks; 0 is a linear probe"
+    )
+    dropout: Fraction = setting(0.0, "probability of zeroing a feature before the head")
+    stochastic_depth: Fraction = setting(
+        0.0, "probability of dropping the last residual branch; fewer before it"
+    )

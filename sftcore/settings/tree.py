@@ -1,0 +1,99 @@
+"""The whole of params.yaml as a typed tree, made of the settings that each room defines."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import model_validator
+
+from sftcore.data.settings import DataSettings
+from sftcore.evaluation.settings import EvaluateSettings
+from sftcore.foundations.artifacts import sha256_json
+from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.runtime_settings import RuntimeSettings
+from sftcore.foundations.settings import Scalar, Seed, Settings, one_of, setting
+from sftcore.foundations.yaml_files import PARAMS_FILE, flatten
+from sftcore.models.settings import ModelSettings
+from sftcore.settings.grids import AblationSettings
+from sftcore.settings.moved import MOVED
+from sftcore.settings.reading import build_tree, load_sections, near_names
+from sftcore.settings.tracking import TrackingSettings
+from sftcore.tasks.registry import TASKS
+from sftcore.training.settings import TrainSettings
+
+TaskName = Annotated[str, one_of(lambda: TASKS)]
+
+
+class Params(Settings):
+    """The whole of params.yaml."""
+
+    task: TaskName = setting("classification", "what is learnt")
+    seed: Seed = setting(0, "decides head, order, augmentation and dropout")
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    ablation: AblationSettings = AblationSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> "Params":
+        scores = TASKS[self.task].scores
+        wanted = {"train.selection.metric": "val_", "ablation.metric": ""}
+        given = (self.train.selection.metric, self.ablation.metric)
+        for (name, prefix), metric in zip(wanted.items(), given, strict=True):
+            allowed = [f"{prefix}{score}" for score in ("loss", *scores)]
+            if metric not in allowed:
+                raise ValueError(f"{name} should be {', '.join(allowed)}; given {metric!r}")
+        return self
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check the whole of params.yaml.
+
+    Raises:
+        ParamsError: one message that lists every fault with what is allowed.
+    """
+    return load_sections(Params, path)
+
+
+def check_params(tree: Any, origin: str = "params.yaml") -> Params:
+    """Build the typed tree from plain values; see :func:`build_tree`."""
+    return build_tree(Params, tree, origin)
+
+
+def override(params: Params, changes: Mapping[str, Scalar], origin: str) -> Params:
+    """A copy of ``params`` with some leaves of ``model`` and ``train`` changed.
+
+    Args:
+        params: the tree to start from.
+        changes: value by dotted name, e.g. ``{"train.penalties.l1": 1e-4}``.
+        origin: what the message calls the place of the faults.
+
+    Raises:
+        ParamsError: a name is not a parameter of ``model`` or ``train``, or a value is refused.
+    """
+    tree = params.model_dump()
+    allowed = flatten({name: tree[name] for name in ("model", "train")})
+    for name, value in changes.items():
+        if name not in allowed:
+            raise ParamsError(
+                f"{origin}: {name!r} is not a parameter of model or train, which a row can change"
+                + (_now(name) or near_names(name, list(allowed)))
+            )
+        *groups, leaf = name.split(".")
+        inner = tree
+        for group in groups:
+            inner = inner[group]
+        inner[leaf] = value
+    return check_params(tree, origin)
+
+
+def _now(name: str) -> str:
+    return f"; it is {MOVED[name]} now" if name in MOVED else ""
+
+
+def recipe_digest(params: Params) -> str:
+    """Hash of the recipe that a study is about: the sections model and train."""
+    return sha256_json([params.model.model_dump(), params.train.model_dump()])

@@ -1,0 +1,96 @@
+"""What a training's numbers depend on, as one hash."""
+
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from sftcore.data.portions import WHOLE, Portion
+from sftcore.foundations.artifacts import sha256_file, sha256_json
+from sftcore.models.settings import ModelSettings
+from sftcore.stability.precision import FULL
+from sftcore.training.settings import TrainSettings
+
+PACKAGE = Path(__file__).parent.parent
+# What a training's numbers depend on: a change in these files makes another training. It is all
+# that the engine imports: a file too many costs a training, one too few gives a wrong number.
+_CODE = (
+    "__init__.py",
+    "foundations/__init__.py", "foundations/artifacts.py", "foundations/errors.py",
+    "foundations/instruction_set.py", "foundations/interruption.py", "foundations/randomness.py",
+    "foundations/runtime.py", "foundations/settings.py",
+    "data/__init__.py", "data/loader.py", "data/pictures/__init__.py",
+    "data/pictures/augment.py", "data/portions.py", "data/splits.py", "data/store.py",
+    "models", "optimization", "regularization", "stability", "tasks", "training",
+)  # fmt: skip
+
+
+def training_key(
+    model: ModelSettings,
+    train: TrainSettings,
+    *,
+    seed: int,
+    data: str,
+    device: torch.device,
+    num_threads: int,
+    mode: str,
+    environment: Path,
+    portion: Portion = WHOLE,
+    precision: str = FULL,
+    extra_code: tuple[str, ...] = (),
+) -> str:
+    """Hash of all that a training's numbers depend on: equal keys, equal numbers.
+
+    Args:
+        model: backbone, weights, head; a weights file and its record count by their content.
+        train: the recipe.
+        seed: of the training.
+        data: digest of the prepared data.
+        device: where it is computed; CUDA and CPU give different last digits.
+        num_threads: of one CPU operation, likewise.
+        mode: ``portable`` or ``native``, likewise.
+        environment: lock file of the installed packages.
+        portion: of the data.
+        precision: of the updates.
+        extra_code: files and folders of the package that, besides the training's, decide what is
+            kept under the key.
+    """
+    file = Path(model.weights)
+    beside = file.with_suffix(".json")  # its mean and standard deviation
+    read = [each for each in (file, beside) if file.is_file() and each.is_file()]
+    weights = [sha256_file(each) for each in read] or model.weights
+    place = [device.type, mode, num_threads, precision]
+    seeds = [*asdict(train.seeds.resolved(seed)).values(), None if portion == WHOLE else seed]
+    recipe = train.model_dump(exclude={"seeds"})
+    return sha256_json(
+        [model.model_dump(), weights, recipe, seeds, data, asdict(portion), place,
+         sha256_file(environment), code_digest(extra=extra_code)]
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def code_digest(package: Path = PACKAGE, extra: tuple[str, ...] = ()) -> str:
+    """Hash of the source files that a training's numbers depend on; see :func:`code_files`."""
+    files = code_files(package, extra)
+    return sha256_json({path.relative_to(package).as_posix(): sha256_file(path) for path in files})
+
+
+def code_files(package: Path, extra: tuple[str, ...] = ()) -> list[Path]:
+    """The source files that a training's numbers depend on.
+
+    Args:
+        package: folder of ``sftcore``, or of a copy.
+        extra: files and folders in it that are to be there too.
+
+    Raises:
+        FileNotFoundError: one of them is not there.
+    """
+    found: list[Path] = []
+    for name in (*_CODE, *extra):
+        path = package / name
+        files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+        if not files:
+            raise FileNotFoundError(f"{path}: no source file")
+        found += files
+    return found

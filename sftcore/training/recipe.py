@@ -1,0 +1,141 @@
+"""A training from its settings: names become objects, and the objects are trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sftcore.data.portions import WHOLE, Portion, take_portion
+from sftcore.data.store import Store
+from sftcore.foundations.artifacts import sha256_json
+from sftcore.models.network import Start, build_start
+from sftcore.models.parameter_groups import format_claims
+from sftcore.models.settings import ModelSettings
+from sftcore.stability.precision import FULL
+from sftcore.training.checkpoints import Checkpoints
+from sftcore.training.inputs import FeatureCache
+from sftcore.training.loop import fit
+from sftcore.training.plan import Plan, Rows
+from sftcore.training.planning import check_lengths, plan_phases
+from sftcore.training.records import EpochRecord, FitResult
+from sftcore.training.settings import TrainSettings
+from sftcore.training.views import Pictures
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training: what it began with, what came of it, and which parameters it changed."""
+
+    start: Start
+    plan: Plan
+    result: FitResult
+    claims: str
+
+
+def train(
+    store: Store,
+    model: ModelSettings,
+    train: TrainSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    cache: FeatureCache,
+    on_epoch: Callable[[EpochRecord], None],
+    checkpoints: Checkpoints | None = None,
+    portion: Portion = WHOLE,
+    precision: str = FULL,
+    measure_every: int = 1,
+) -> Trained:
+    """Fine-tune one network as the parameters say.
+
+    Args:
+        store: opened with the train and val splits.
+        model: backbone, weights, head.
+        train: the recipe.
+        seed: decides head, order, augmentation and dropout, where ``train`` gives them none.
+        device: where to compute.
+        cache: features of frozen blocks; pass the same one to trainings that share them.
+        on_epoch: called with every epoch's record.
+        checkpoints: of the training that :func:`training_key` names.
+        portion: which of the pictures to train and to validate on.
+        precision: of the updates; see :func:`sftcore.stability.precision.computed_in`.
+        measure_every: epochs from one measurement of the training pictures to the next; the first
+            and the last are measured in any case.
+
+    Raises:
+        WeightsError: unknown backbone, or weights that do not fit.
+        ParamsError: ``model.trainable_blocks`` is more than the backbone has, or a length of the
+            schedule is more than a phase has.
+    """
+    start, plan = prepare_training(
+        store,
+        model,
+        train,
+        seed=seed,
+        device=device,
+        portion=portion,
+        precision=precision,
+        measure_every=measure_every,
+    )
+    claims = format_claims(plan.claim(start.network, plan.phases[-1].first_block))
+    result = fit(start.network, plan, cache=cache, on_epoch=on_epoch, checkpoints=checkpoints)
+    return Trained(start, plan, result, claims)
+
+
+def prepare_training(
+    store: Store,
+    model: ModelSettings,
+    train: TrainSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    portion: Portion = WHOLE,
+    precision: str = FULL,
+    measure_every: int = 1,
+) -> tuple[Start, Plan]:
+    """The network to start with and the plan; see :func:`train`."""
+    seeds = train.seeds.resolved(seed)
+    parts = take_portion(store.samples, portion, seed)
+    rows = Rows(
+        parts.train,
+        parts.val,
+        parts.judge,
+        torch.from_numpy(store.labels).to(device),
+        len(store.classes),
+        store.samples["row"].to_numpy(dtype=np.int64, copy=True),
+    )
+    check_lengths(train, len(rows.train))
+    start = build_start(
+        backbone=model.backbone,
+        weights=model.weights,
+        num_classes=len(store.classes),
+        image_size=store.image_size,
+        dropout=model.dropout,
+        seed=seeds.init,
+        device=device,
+        stochastic_depth=model.stochastic_depth,
+        with_source_head=train.features.co_tuning > 0,
+    )
+    random_part = seeds.init if model.weights == "none" else 0  # random blocks differ by seed
+    plan = Plan(
+        pictures=Pictures(
+            images=store.images,
+            mean=start.record.mean,
+            std=start.record.std,
+            background=store.background,
+            device=device,
+        ),
+        rows=rows,
+        phases=plan_phases(model, train, len(start.network.blocks)),
+        update=train,
+        averaging=train.averaging,
+        selection=train.selection,
+        measure_every=measure_every,
+        precision=precision,
+        seeds=seeds,
+        frozen_identity=sha256_json(
+            [model.backbone, model.weights, start.record.sha256, random_part, store.digest]
+        ),
+    )
+    return start, plan
