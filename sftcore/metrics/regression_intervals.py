@@ -27,7 +27,12 @@ def conformal_radius(residual: np.ndarray, coverage: float) -> np.ndarray:
 
     Returns:
         [K], in the number's unit; infinite where n is too small for this coverage.
+
+    Raises:
+        ValueError: a residual is not finite.
     """
+    if not np.isfinite(residual).all():
+        raise ValueError("residuals must be finite: take the rows with missing numbers out")
     rank = conformal_rank(len(residual), coverage)
     if rank > len(residual):
         return np.full(residual.shape[1], np.inf)

@@ -88,6 +88,11 @@ def test_too_few_rows_give_intervals_without_end() -> None:
     assert (table.loc[is_wide, "coverage"] == 1).all()
 
 
+def test_residuals_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="residuals must be finite"):
+        conformal_radius(np.array([[0.1], [np.nan]]), 0.5)
+
+
 def test_names_must_be_as_many_as_numbers() -> None:
     pair = (np.zeros((3, 2)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="argument 2 is shorter"):
