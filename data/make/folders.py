@@ -18,6 +18,7 @@ SUMS = "SHA256SUMS"
 BY_HAND = frozenset({"README.md", SUMS})
 
 Files = dict[str, bytes]
+Make = Callable[[Path], Files]
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
@@ -81,7 +82,7 @@ def compare(folder: Path, files: Mapping[str, bytes]) -> None:
         )
 
 
-def command(name: str, make: Callable[[Path], Files], argv: Sequence[str] | None = None) -> None:
+def command(name: str, make: Make, argv: Sequence[str] | None = None) -> None:
     """Make one folder of ``data/`` on the command line: ``[--root FOLDER] [--check]``.
 
     Args:

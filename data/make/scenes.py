@@ -73,7 +73,7 @@ def _uniforms(purpose: str, number: int, attempt: int, num: int) -> np.ndarray:
 
 
 def draw_ground(number: int, attempt: int) -> tuple[np.ndarray, Image.Image]:
-    """A ground's colour (int [3]) and the ground (RGB): plain, or every other one softly spotted."""
+    """A ground's colour (int [3]) and the ground (RGB); every other one has soft spots."""
     draws = _uniforms("ground", number, attempt, 4 + _TEXTURE_CELLS**2)
     low, high = _COLOURS
     colour = low + (draws[:3] * (high - low + 1)).astype(np.int64)

@@ -36,7 +36,7 @@ _FOLDERS_LEFT_OUT = ("computer/", "geography/", "shapes/", "signs_and_symbols/")
 _MIN_SPREAD = 4.0  # grey values; below, the rendering is a blank sheet
 _MAX_PIXELS = 50_000_000
 
-Sources = dict[str, list[str]]  # sha256 of a drawing's pixels: its paths without suffix
+Sources = dict[str, list[str]]  # sha256 of a JPEG file: its paths without suffix
 
 
 def labelled(folder: Path) -> dict[str, set[str]]:
@@ -97,14 +97,15 @@ def find_sources(folder: Path, labels: Mapping[str, set[str]]) -> Sources:
     for digest, names in doubles.items():
         if digest in shown or num_pixels(folder / f"{names[0]}.png") > _MAX_PIXELS:
             continue
-        picture = _on_white(folder, names)
+        picture = _picture(folder, names)
         if spread(picture) >= _MIN_SPREAD:
-            sources.setdefault(sha256_bytes(picture.tobytes()), []).extend(names)
+            file = as_jpeg(picture, QUALITY)
+            sources.setdefault(sha256_bytes(file), []).extend(names)
     return sources
 
 
-def _on_white(folder: Path, names: list[str]) -> Image.Image:
-    return on_white(open_drawing(folder / f"{names[0]}.png"))
+def _picture(folder: Path, names: list[str]) -> Image.Image:
+    return shrink(on_white(open_drawing(folder / f"{names[0]}.png")), SIDE)
 
 
 def make(root: Path) -> Files:
@@ -119,7 +120,7 @@ def make(root: Path) -> Files:
     rows, origins = [], []
     for digest, names in choose(find_sources(folder, labels), labels, MAX_ALONE).items():
         path = f"pictures/{digest[:12]}.jpg"
-        files[path] = as_jpeg(shrink(_on_white(folder, names), SIDE), QUALITY)
+        files[path] = as_jpeg(_picture(folder, names), QUALITY)
         rows.append((path, "|".join(sorted(union(labels, names)))))
         origins += [(path, f"{name}.png", sha256_file(folder / f"{name}.png")) for name in names]
     files["labels.csv"] = csv_bytes(("path", "labels"), rows)
