@@ -1,0 +1,1 @@
+"""How the shipped example data are made: one command per folder of ``data/``."""
