@@ -213,7 +213,7 @@ def _record(population: Population, parts: Parts, epoch: int, weights: np.ndarra
         chance = _softmax(logits)[np.arange(len(rows)), labels]
         losses.append(float(-np.log(chance.clip(1e-30)).mean()))
         rights.append(float((logits.argmax(axis=1) == labels).mean()))
+    scores = {"train_accuracy": rights[0], "val_accuracy": rights[1]}
     return EpochRecord(
-        epoch, "head", losses[0], losses[1], rights[0], rights[1], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-        0.0, 0,
-    )  # fmt: skip
+        epoch, "head", losses[0], losses[1], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, scores
+    )

@@ -22,7 +22,7 @@ def seconds_per_update(mode: str, first_block: int, num_updates: int) -> float:
 
     from sftcore.foundations.runtime import set_up
     from sftcore.models.network import build_start
-    from sftcore.tasks.classification import classification_loss
+    from sftcore.tasks.classification.loss import classification_loss
 
     start = build_start(
         backbone="timm/tf_efficientnet_lite0", weights="none", num_classes=18, image_size=SIZE,

@@ -155,7 +155,7 @@ def wise_ft(bench: Bench) -> None:
     print("| α | validation loss | validation accuracy |\n|---|---|---|")
     for place, candidate in enumerate(lines[0]):
         loss = np.mean([line[place].val_loss for line in lines])
-        accuracy = np.mean([line[place].val_accuracy for line in lines])
+        accuracy = np.mean([line[place].scores["val_accuracy"] for line in lines])
         print(f"| {candidate.alpha:.1f} | {loss:.3f} | {accuracy:.3f} |")
     print(f"\ntest accuracy: fine-tuned {listing(plain)}; at the chosen α {listing(chosen)}; "
           f"difference {difference(chosen, plain)}")  # fmt: skip

@@ -12,7 +12,8 @@ from sftcore.training.records import EpochRecord, candidate_of
 
 _LOSS = 1.0  # nats, of the baseline
 _PROBE_COSTS = 1.0  # nats, so that rows alone decide what is advised
-_RECORD = EpochRecord(0, "head", 0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_SCORES = {"train_accuracy": 0.0, "val_accuracy": 0.0}
+_RECORD = EpochRecord(0, "head", 0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0, _SCORES)
 _HISTORY = [_RECORD, replace(_RECORD, epoch=1)]
 
 

@@ -79,7 +79,7 @@ def head_study(
     def truth(cell: Cell) -> float:
         return truths.get(recipe_of(cell.row.model, cell.row.train), 0.0)
 
-    return run_study(params, cells, population.num_classes, truth)
+    return run_study(params, cells, truth)
 
 
 def simulated_study(
@@ -87,7 +87,7 @@ def simulated_study(
 ) -> StudyFound:
     """One study of drawn losses."""
     cells = SimulatedCells(study, spread, effects, *sizes)
-    return run_study(params, cells, 10, lambda cell: cells.truth(cell.row.name))
+    return run_study(params, cells, lambda cell: cells.truth(cell.row.name))
 
 
 def luck(bench: Bench, population: Population, known: Callable[[], Measured]) -> None:

@@ -70,7 +70,6 @@ class StudyFound:
 def run_study(
     params: Params,
     train_cells: Callable[[Sequence[Cell]], list[CellResult]],
-    num_classes: int,
     truth: Callable[[Cell], float],
 ) -> StudyFound:
     """Conduct a study as the pipeline does, and hold it against the truth.
@@ -78,10 +77,9 @@ def run_study(
     Args:
         params: of the study.
         train_cells: gives results.
-        num_classes: C.
         truth: true difference of a cell's row from the baseline.
     """
-    study = conduct(params, train_cells, num_classes)
+    study = conduct(params, train_cells)
     truths = {r.cell.row.name: truth(r.cell) for r in study.results if r.cell.row.family == CONFIRM}
     lines = study.findings.effects
     lines = lines[lines["metric"] == params.ablation.metric]

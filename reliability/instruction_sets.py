@@ -42,7 +42,7 @@ def digest(mode: str, num_updates: int = 4) -> str:
     from sftcore.foundations.randomness import torch_stream
     from sftcore.foundations.runtime import set_up
     from sftcore.models.network import build_start
-    from sftcore.tasks.classification import classification_loss, probabilities
+    from sftcore.tasks.classification.loss import classification_loss, probabilities
 
     device = set_up("cpu", 1)
     start = build_start(

@@ -8,29 +8,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from scipy.special import softmax
-
 from sftcore.ablation.plan import Cell
 from sftcore.data.portions import Parts, take_portion
 from sftcore.data.store import Store, open_store
-from sftcore.evaluation.baselines import most_frequent, nearest_neighbours
 from sftcore.foundations.artifacts import read_json, write_json
 from sftcore.foundations.runtime import set_up
-from sftcore.metrics.calibration import fit_temperature
-from sftcore.metrics.classification import classification_metrics, scores
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.recipe import Trained, train
-from sftcore.training.records import Candidate, EpochRecord, FitResult
+from sftcore.training.records import Candidate, EpochRecord
 
 # What a cell's result depends on besides the training: part of its key.
-CELL_CODE = (
-    "ablation/cells.py", "evaluation/__init__.py", "evaluation/baselines.py",
-    "metrics/__init__.py", "metrics/calibration.py", "metrics/classification.py",
-)  # fmt: skip
-_NUM_BINS = 15  # of the calibration error
+CELL_CODE = ("ablation/cells.py", "metrics")
 _MEASURE_EVERY = 4  # epochs between looks at the training pictures, a fifth of a cell's time
 CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 
@@ -47,18 +36,18 @@ class CellResult:
         diverged: why it stopped early; empty if it did not.
         candidates: parameters that it could end with.
         chosen: position among them of what validation chose; -1 if no epoch finished.
-        judged: outcomes of the chosen parameters on the pictures that had no say: loss, accuracy,
-            balanced_accuracy, macro_f1, ece, temperature (that the choosing pictures want),
-            loss_scaled and ece_scaled (at it); empty if no epoch finished.
-        last: likewise of the last epoch's parameters, without a temperature.
+        judged: outcomes of the chosen parameters on the pictures that had no say, see
+            :meth:`sftcore.tasks.contract.Task.judged`; empty if no epoch finished.
+        last: likewise of the last epoch's parameters, without what is chosen at the end.
         num_train: pictures trained on.
         num_judge: pictures that had no say.
         num_incidents: of the guard.
         seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
         best_judged: as ``last``, of the best epoch's parameters.
         num_choose: pictures that chose.
+        guessing_loss: of the best answer that looks at no picture.
         simpler: of the probe alone: outcomes, as ``last``, of rows to beat that are simpler still,
-            by name (:data:`sftcore.settings.grids.SIMPLER_ROWS`).
+            by name (``simpler_rows`` of the task).
     """
 
     cell: Cell
@@ -76,6 +65,7 @@ class CellResult:
     seconds: float = field(default=math.nan, compare=False)
     best_judged: dict[str, float] = field(default_factory=dict)
     num_choose: int = 0
+    guessing_loss: float = math.inf
     simpler: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
@@ -89,6 +79,7 @@ class Work:
     """How cells are trained; sent to the worker processes."""
 
     prepared: Path
+    task: str
     device: str
     precision: str
     scratch: Path
@@ -120,6 +111,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             store,
             cell.row.model,
             cell.row.train,
+            task=work.task,
             seed=cell.seed,
             device=set_up(work.device, CELL_THREADS, work.precision),
             cache=cache,
@@ -136,61 +128,46 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             "diverged": result.diverged,
             "candidates": [asdict(candidate) for candidate in result.candidates],
             "chosen": result.chosen,
-            **_outcomes(result, store, parts),
+            **_outcomes(trained, parts),
             "seconds": time.monotonic() - began if is_new else math.nan,
             "num_incidents": len(result.incidents),
             "num_train": len(parts.train),
             "num_choose": len(parts.val),
             "num_judge": len(parts.judge),
-            "simpler": _simpler(trained, store, parts, cache) if cell.row.is_probe else {},
+            "guessing_loss": trained.plan.task.guessing_loss(parts.train),
+            "simpler": _simpler(trained, parts, cache) if cell.row.is_probe else {},
         }
         write_json(work.results / f"{key}.json", content)
         checkpoints.discard()
 
 
-def _outcomes(result: FitResult, store: Store, parts: Parts) -> dict[str, dict[str, float]]:
+def _outcomes(trained: Trained, parts: Parts) -> dict[str, dict[str, float]]:
     """What the pictures that had no say find."""
-    val, judge = result.val_logits, result.judge_logits
-    best, last = result.best_judge_logits, result.last_judge_logits
-    if val is None or judge is None or best is None or last is None:
+    result, task = trained.result, trained.plan.task
+    outputs = (result.judge_logits, result.best_judge_logits, result.last_judge_logits)
+    found = [x.double().cpu().numpy() for x in (*outputs, result.val_logits) if x is not None]
+    if len(found) < 4:
         return {"judged": {}, "best": {}, "last": {}}
-    labels = store.labels[parts.judge]
-    chosen, of_best, of_last, of_val = (x.double().cpu().numpy() for x in (judge, best, last, val))
-    judged = outcome(chosen, labels)
+    chosen, best, last, val = found
     # The temperature is chosen by the pictures that choose everything else.
-    temperature = fit_temperature(of_val, store.labels[parts.val])
-    scaled = outcome(chosen / temperature, labels)
-    judged |= {"temperature": temperature}
-    judged |= {f"{name}_scaled": scaled[name] for name in ("loss", "ece")}
-    return {"judged": judged, "best": outcome(of_best, labels), "last": outcome(of_last, labels)}
+    return {
+        "judged": task.judged(chosen, parts.judge, (val, parts.val)),
+        "best": task.judged(best, parts.judge, None),
+        "last": task.judged(last, parts.judge, None),
+    }
 
 
-def _simpler(
-    trained: Trained, store: Store, parts: Parts, cache: FeatureCache
-) -> dict[str, dict[str, float]]:
+def _simpler(trained: Trained, parts: Parts, cache: FeatureCache) -> dict[str, dict[str, float]]:
     """What the pictures that had no say find of the rows to beat that need no training.
 
     The probe has changed nothing before its head, so the features are those that it was given.
     """
-    network, num_classes = trained.start.network, len(store.classes)
+    network = trained.start.network
     inputs = trained.plan.inputs(network, len(network.blocks), cache)
     train, val, judge = (
-        (inputs.reader(rows)(rows), trained.plan.rows.labels[torch.from_numpy(rows)])
-        for rows in (parts.train, parts.val, parts.judge)
+        (inputs.reader(rows)(rows), rows) for rows in (parts.train, parts.val, parts.judge)
     )
-    found = (
-        nearest_neighbours(train, val, judge[0], num_classes),
-        most_frequent(train[1], len(val[1]), len(judge[1]), num_classes),
-    )
-    labels = store.labels[parts.judge]
-    return {row.name: outcome(np.log(row.test), labels) for row in found}
-
-
-def outcome(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The scores of logits [N, C] and their calibration error."""
-    unit = np.ones((1, len(labels)))
-    ece = classification_metrics(labels, softmax(logits, axis=1), unit, _NUM_BINS).ece[0]
-    return scores(logits, labels) | {"ece": float(ece)}
+    return trained.plan.task.simpler(train, val, *judge)
 
 
 @lru_cache(maxsize=1)
@@ -228,6 +205,7 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
         last=_with_nan(found["last"]),
         num_train=found["num_train"],
         num_judge=found["num_judge"],
+        guessing_loss=found["guessing_loss"],
         num_choose=found["num_choose"],
         num_incidents=found["num_incidents"],
         simpler={name: _with_nan(each) for name, each in found["simpler"].items()},
@@ -237,7 +215,10 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
 
 def _with_nan(record: dict[str, Any]) -> dict[str, Any]:
     """JSON's null stands for a number that was not finite."""
-    return {name: _number(value) for name, value in record.items()}
+    return {
+        name: _with_nan(value) if isinstance(value, dict) else _number(value)
+        for name, value in record.items()
+    }
 
 
 def _number(value: Any) -> Any:

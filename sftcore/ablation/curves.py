@@ -9,6 +9,7 @@ from sftcore.ablation.cells import CellResult
 from sftcore.ablation.figures import shown_row
 from sftcore.ablation.plan import CONFIRM
 from sftcore.evaluation.drawing import BLUE, ORANGE, new_figure, own_style, plain_label, to_png
+from sftcore.tasks.contract import Task
 
 _COLUMNS = ["row", "epoch", "num_replicates", "train_loss", "val_loss"]
 
@@ -41,7 +42,7 @@ def curves_table(results: Sequence[CellResult]) -> pd.DataFrame:
 
 
 @own_style()
-def curves_figure(table: pd.DataFrame) -> bytes:
+def curves_figure(table: pd.DataFrame, task: type[Task]) -> bytes:
     """A panel per confirmed row.
 
     Args:
@@ -58,9 +59,9 @@ def curves_figure(table: pd.DataFrame) -> bytes:
         for split, colour, label in (("train", BLUE, "training"), ("val", ORANGE, "choosing")):
             known = lines.dropna(subset=f"{split}_loss")
             axis.plot(known["epoch"], known[f"{split}_loss"], color=colour, label=label)
-        axis.set_title(plain_label(shown_row(name)), fontsize=10)
+        axis.set_title(plain_label(shown_row(name, task)), fontsize=10)
     if names:
         axes[0, 0].legend(frameon=False, fontsize=8)
     figure.supxlabel("epoch; 0 is the head alone", fontsize=9)
-    figure.supylabel("loss (nats)", fontsize=9)
+    figure.supylabel(f"loss ({task.loss_unit})", fontsize=9)
     return to_png(figure)

@@ -7,9 +7,9 @@ import pandas as pd
 
 from sftcore.ablation.plan import DATA_SIZE
 from sftcore.ablation.table import FINISHED, judging_ratio
-from sftcore.metrics.classification import resolution
 from sftcore.metrics.intervals import Interval, resampled_interval
 from sftcore.settings.grids import BASELINE_ROW
+from sftcore.tasks.contract import Task
 
 _LEAST_EXPONENT = 1e-6  # a smaller one is rounding
 _MIN_ERROR = 1e-3  # a smaller error rate has no logarithm worth fitting
@@ -23,7 +23,7 @@ class PowerLaw:
         row: of the study.
         scale: a, of the mean of the fits in logarithms.
         exponent: b.
-        doubling: what twice the pictures would add to the accuracy.
+        doubling: what twice the pictures would add to the headline score.
         miss: error at the whole, minus what the smaller sizes alone promise for it.
         num_train: all pictures that a replicate trains on.
     """
@@ -52,7 +52,7 @@ class Growth:
     Attributes:
         fraction: of the training pictures.
         num_train: pictures of the whole.
-        gain: of accuracy.
+        gain: of the headline score.
     """
 
     fraction: float
@@ -60,17 +60,18 @@ class Growth:
     gain: Interval
 
 
-def growth_table(cells: pd.DataFrame) -> pd.DataFrame:
+def growth_table(cells: pd.DataFrame, task: type[Task]) -> pd.DataFrame:
     """Means over replicates by row and part of the training pictures.
 
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
+        task: names the headline score.
 
     Returns:
-        Columns row, fraction, num_replicates, num_failed, num_on_last_epoch, num_train, accuracy,
-        accuracy_spread (standard deviation), loss, gap.
+        Columns row, fraction, num_replicates, num_failed, num_on_last_epoch, num_train, the
+        headline score, its ``_spread`` (standard deviation), loss, gap.
     """
-    table = cells[cells["family"] == DATA_SIZE]
+    table, score = cells[cells["family"] == DATA_SIZE], task.scores[0]
     lines = []
     for (row, fraction), group in table.groupby(["row", "fraction"], sort=True):
         usable = group[group["status"] == FINISHED]
@@ -81,20 +82,21 @@ def growth_table(cells: pd.DataFrame) -> pd.DataFrame:
             "num_failed": len(group) - len(usable),
             "num_on_last_epoch": int(group["ends_on_last"].sum()),
             "num_train": float(group["num_train"].mean()),
-            "accuracy": float(usable["accuracy"].mean()),
-            "accuracy_spread": float(usable["accuracy"].std()),
+            score: float(usable[score].mean()),
+            f"{score}_spread": float(usable[score].std()),
             "loss": float(usable["loss"].mean()),
             "gap": float(usable["gap"].mean()),
         })  # fmt: skip
     return pd.DataFrame(lines)
 
 
-def measure_growth(cells: pd.DataFrame, confidence: float) -> Growth | None:
-    """Accuracy of the recipe with all pictures minus with about half of them.
+def measure_growth(cells: pd.DataFrame, confidence: float, task: type[Task]) -> Growth | None:
+    """The headline score of the recipe with all pictures minus with about half of them.
 
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
         confidence: of the interval.
+        task: names the headline score.
 
     Returns:
         None if it was not asked for, or fewer than two replicates finished with both.
@@ -105,18 +107,18 @@ def measure_growth(cells: pd.DataFrame, confidence: float) -> Growth | None:
     if whole.empty or parts.empty:
         return None
     half = min(parts["fraction"].unique(), key=lambda fraction: abs(fraction - 0.5))
-    values = table.pivot(index="replicate", columns="fraction", values="accuracy")
+    values = table.pivot(index="replicate", columns="fraction", values=task.scores[0])
     values = values[[half, 1.0]].dropna()
     if len(values) < 2:
         return None
-    step = resolution("accuracy", int(table["num_judge"].mean()))
+    step = task.resolution(task.scores[0], int(table["num_judge"].mean()))
     gain = resampled_interval(
         (values[1.0] - values[half]).tolist(), judging_ratio(whole), confidence, step
     )
     return Growth(float(half), float(whole["num_train"].mean()), gain)
 
 
-def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
+def fit_power_laws(cells: pd.DataFrame, confidence: float, task: type[Task]) -> list[PowerLaw]:
     """The power law of every row that has at least two replicates with all sizes.
 
     Fitted by least squares in logarithms (Hestness et al., 2017, Deep learning scaling is
@@ -126,6 +128,7 @@ def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
         confidence: of the intervals.
+        task: names the headline score, whose remainder to 1 is fitted.
     """
     usable = _usable(cells)
     laws = []
@@ -137,8 +140,9 @@ def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
         for _, curve in table.groupby("replicate"):
             if len(curve) < max(3, num_sizes):
                 continue
-            size = np.log(curve.sort_values("num_train")["num_train"].to_numpy(dtype=float))
-            error = 1 - curve.sort_values("num_train")["accuracy"].to_numpy(dtype=float)
+            rising = curve.sort_values("num_train")
+            size = np.log(rising["num_train"].to_numpy(dtype=float))
+            error = 1 - rising[task.scores[0]].to_numpy(dtype=float)
             log_error = np.log(error.clip(min=_MIN_ERROR))
             slope, offset = np.polyfit(size, log_error, 1)
             whole = np.exp(size[-1])
@@ -149,7 +153,7 @@ def fit_power_laws(cells: pd.DataFrame, confidence: float) -> list[PowerLaw]:
         if len(fits) < 2:
             continue
         ratio = judging_ratio(table[table["fraction"] == 1])
-        step = resolution("accuracy", int(table["num_judge"].mean()))
+        step = task.resolution(task.scores[0], int(table["num_judge"].mean()))
         laws.append(
             PowerLaw(
                 row=str(row),

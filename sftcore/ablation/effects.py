@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 from sftcore.ablation.plan import CONFIRM
-from sftcore.ablation.table import FINISHED, METRICS, judging_ratio, pairs_of
-from sftcore.metrics.classification import resolution
+from sftcore.ablation.table import FINISHED, judging_ratio, pairs_of
 from sftcore.metrics.intervals import (
     Interval,
     failure_bound,
@@ -22,6 +21,7 @@ from sftcore.metrics.intervals import (
     smallest_visible_effect,
 )
 from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW
+from sftcore.tasks.contract import Task, is_less_better
 
 BETTER, WORSE, UNSEEN = "better", "worse", "no difference seen"
 FAILED, UNCONVERGED = "failed", "not converged"
@@ -68,7 +68,12 @@ class Comparison:
 
 
 def compare_rows(
-    cells: pd.DataFrame, names: Sequence[str], other: str, metric: str, confidence: float
+    cells: pd.DataFrame,
+    names: Sequence[str],
+    other: str,
+    metric: str,
+    confidence: float,
+    task: type[Task],
 ) -> list[Comparison]:
     """Rows of the confirmation against one of them.
 
@@ -82,12 +87,13 @@ def compare_rows(
         cells: see :func:`sftcore.ablation.table.cells_table`.
         names: of the rows.
         other: row that they are compared with.
-        metric: one of :data:`sftcore.ablation.table.METRICS`.
+        metric: of the task.
         confidence: 1 − α, for all rows together.
+        task: knows the metric.
     """
     table = cells[cells["family"] == CONFIRM]
     ratio, num_judge = judging_ratio(table), int(table["num_judge"].mean()) if len(table) else 1
-    step = max(resolution(metric, num_judge), LEAST_SPREAD_NATS if metric == "loss" else 0.0)
+    step = max(task.resolution(metric, num_judge), LEAST_SPREAD_NATS if metric == "loss" else 0.0)
     pairs = {name: pairs_of(table, name, other, metric) for name in names}
     differences = {name: (p[name] - p[other]).tolist() for name, p in pairs.items()}
     raw = [resampled_interval(differences[n], ratio, confidence, step).p_value for n in names]
@@ -142,7 +148,7 @@ def _judge(line: Comparison, others: pd.DataFrame) -> Comparison:
     ):
         verdict = UNCONVERGED
     elif low > 0 or high < 0:
-        verdict = BETTER if (low > 0) != (line.metric == "loss") else WORSE
+        verdict = BETTER if (low > 0) != is_less_better(line.metric) else WORSE
     return Comparison(**{**vars(line), "verdict": verdict})
 
 
@@ -151,7 +157,7 @@ def _is_unconverged(num_on_last_epoch: int, num_replicates: int) -> bool:
 
 
 def effects_table(
-    cells: pd.DataFrame, names: Sequence[str], metric: str, confidence: float
+    cells: pd.DataFrame, names: Sequence[str], metric: str, confidence: float, task: type[Task]
 ) -> pd.DataFrame:
     """Rows against the baseline in every metric; the verdict is of ``metric`` alone.
 
@@ -160,10 +166,11 @@ def effects_table(
         names: of the confirmed rows, without baseline and probe.
         metric: that decides.
         confidence: for all rows of a metric together.
+        task: knows the metrics.
     """
     lines: list[dict[str, Any]] = []
-    for each in (metric, *(name for name in METRICS if name != metric)):
-        for line in compare_rows(cells, names, BASELINE_ROW, each, confidence):
+    for each in (metric, *(name for name in task.metrics() if name != metric)):
+        for line in compare_rows(cells, names, BASELINE_ROW, each, confidence, task):
             lines.append(_as_line(line, line.verdict if each == metric else "", confidence))
     return pd.DataFrame(lines, columns=list(EFFECT_COLUMNS))
 
@@ -188,21 +195,24 @@ def _as_line(line: Comparison, verdict: str, confidence: float) -> dict[str, Any
     }
 
 
-def worth_table(cells: pd.DataFrame, names: Sequence[str], confidence: float) -> pd.DataFrame:
+def worth_table(
+    cells: pd.DataFrame, names: Sequence[str], confidence: float, task: type[Task]
+) -> pd.DataFrame:
     """What rows are worth over logistic regression on the frozen features, each by itself.
 
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
         names: of confirmed rows, the baseline and the simpler rows to beat among them.
         confidence: of each interval.
+        task: knows the metrics.
 
     Returns:
         The columns :data:`EFFECT_COLUMNS`, with the probe as baseline.
     """
     lines = []
     for name in names:
-        for metric in METRICS:
-            (line,) = compare_rows(cells, [name], PROBE_ROW, metric, confidence)
+        for metric in task.metrics():
+            (line,) = compare_rows(cells, [name], PROBE_ROW, metric, confidence, task)
             lines.append(_as_line(line, line.verdict, confidence))
     return pd.DataFrame(lines, columns=list(EFFECT_COLUMNS))
 

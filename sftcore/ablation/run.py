@@ -32,6 +32,7 @@ def run_cells(
     cells: Sequence[Cell],
     *,
     prepared: Path,
+    task: str,
     environment: Path,
     device: str,
     mode: str,
@@ -48,6 +49,7 @@ def run_cells(
     Args:
         cells: to train.
         prepared: folder of the prepared data.
+        task: in :data:`sftcore.tasks.registry.TASKS`.
         environment: lock file of the installed packages, part of every key.
         device: where to compute.
         mode: ``portable`` or ``native``, as the process was started; part of every key.
@@ -60,7 +62,7 @@ def run_cells(
         ResourceError: a worker process was ended from outside.
         ParamsError: the schedule of a row does not fit into its phases; nothing has been trained.
     """
-    work = Work(prepared, device, precision, scratch, checkpoint_seconds)
+    work = Work(prepared, task, device, precision, scratch, checkpoint_seconds)
     store = open_store(prepared, ("train", "val"))
     place = set_up(device, CELL_THREADS, precision)
     check_cells(cells, store)
@@ -68,6 +70,7 @@ def run_cells(
         training_key(
             cell.row.model,
             cell.row.train,
+            task=task,
             seed=cell.seed,
             data=store.digest,
             device=place,

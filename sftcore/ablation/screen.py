@@ -7,25 +7,25 @@ import pandas as pd
 from sftcore.ablation.plan import SCREEN, Row
 from sftcore.ablation.table import FINISHED
 from sftcore.settings.grids import ALL_TOGETHER_ROW, BASELINE_ROW, WITHOUT, Changes
-
-_IS_LESS_BETTER = {"loss": True}
-SCREEN_COLUMNS = ("row", "setting", "num_replicates", "num_failed", "num_on_last_epoch", "loss",
-                  "accuracy", "loss_difference", "accuracy_difference", "gain")  # fmt: skip
+from sftcore.tasks.contract import Task, is_less_better
 
 
-def screen_table(rows: Sequence[Row], cells: pd.DataFrame, metric: str) -> pd.DataFrame:
+def screen_table(
+    rows: Sequence[Row], cells: pd.DataFrame, metric: str, task: type[Task]
+) -> pd.DataFrame:
     """A line per row and setting: means, and mean differences from the baseline by replicate.
 
     Args:
         rows: of the screen.
         cells: see :func:`sftcore.ablation.table.cells_table`.
         metric: that ``gain`` is in; above 0 is better.
+        task: knows the metrics.
 
     Returns:
-        The columns :data:`SCREEN_COLUMNS`; ``setting`` in words. A setting that failed anywhere has
-        no gain.
+        ``setting`` in words; loss and headline score, and their differences. A setting that failed
+        anywhere has no gain.
     """
-    table = cells[cells["family"] == SCREEN]
+    table, headline = cells[cells["family"] == SCREEN], task.scores[0]
     usable = table[table["status"] == FINISHED]
     base = usable[usable["row"] == BASELINE_ROW].set_index("replicate")
     lines = []
@@ -33,10 +33,8 @@ def screen_table(rows: Sequence[Row], cells: pd.DataFrame, metric: str) -> pd.Da
         own = (table["row"] == row.name) & (table["setting"] == row.setting)
         group, finished = table[own], usable[own.loc[usable.index]].set_index("replicate")
         failed = len(group) - len(finished)
-        differences = {
-            m: float((finished[m] - base[m]).mean()) for m in {"loss", "accuracy", metric}
-        }
-        gain = -differences[metric] if _IS_LESS_BETTER.get(metric) else differences[metric]
+        differences = {m: float((finished[m] - base[m]).mean()) for m in {"loss", headline, metric}}
+        gain = -differences[metric] if is_less_better(metric) else differences[metric]
         lines.append({
             "row": row.name,
             "setting": in_words(row.changes),
@@ -44,12 +42,12 @@ def screen_table(rows: Sequence[Row], cells: pd.DataFrame, metric: str) -> pd.Da
             "num_failed": failed,
             "num_on_last_epoch": int(group["ends_on_last"].sum()),
             "loss": float(finished["loss"].mean()),
-            "accuracy": float(finished["accuracy"].mean()),
+            headline: float(finished[headline].mean()),
             "loss_difference": differences["loss"],
-            "accuracy_difference": differences["accuracy"],
+            f"{headline}_difference": differences[headline],
             "gain": float("nan") if failed else gain,
         })  # fmt: skip
-    return pd.DataFrame(lines, columns=list(SCREEN_COLUMNS))
+    return pd.DataFrame(lines)
 
 
 def choose_rows(rows: Sequence[Row], table: pd.DataFrame, num_rows: int) -> dict[str, Changes]:

@@ -7,7 +7,8 @@ from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED, trained_rows
 from sftcore.metrics.intervals import failure_bound
 from sftcore.reporting.parts import Figure, Part, Table
-from sftcore.settings.grids import COMPOSED_ROW, ROW_WORDS, AblationSettings, Changes
+from sftcore.settings.grids import COMPOSED_ROW, AblationSettings, Changes, row_words
+from sftcore.tasks.contract import Task
 
 _QUESTIONS = {
     "worth": "Is fine-tuning worth it?",
@@ -18,12 +19,14 @@ _QUESTIONS = {
     "stable": "Which learning rates are safe?",
     "advice": "What to set?",
 }
+_TEMPERATURE = " A temperature above 1 means too sure of itself; loss_scaled is the loss at it."
+_OUTCOMES = {"ece": "calibration error", "temperature": "temperature",
+             "loss_scaled": "loss scaled"}  # fmt: skip
 _COMPARED = {
     "row": "row", "metric": "metric", "difference": "difference", "low": "low", "high": "high",
     "verdict": "verdict", "visible": "visible from", "num_failed": "failed",
     "num_on_last_epoch": "best at end",
 }  # fmt: skip
-_INTERVAL = "Lines: intervals for new pictures and new seeds (corrected resampled t), each at"
 
 
 def study_parts(study: Study, ablation: AblationSettings, intro: str) -> list[Part]:
@@ -53,17 +56,24 @@ def _answers(study: Study, intro: str) -> Part:
     return Part("What the study found", (*found, intro))
 
 
+def _interval(task: type[Task]) -> str:
+    return (
+        f"Lines: intervals for new {task.examples} and new seeds (corrected resampled t), each at"
+    )
+
+
 def _worth(study: Study) -> Part:
+    task = study.findings.task
     return Part(
         "What fine-tuning is worth",
         (
-            "Your recipe, each confirmed row, nearest neighbours and the most frequent class minus "
-            "logistic regression on the frozen features, in the same replicates.",
+            f"Your recipe, each confirmed row, {task.simpler_words} minus {task.probe_words} on "
+            "the frozen features, in the same replicates.",
         ),
         (
             Figure(
                 "worth.png",
-                f"Difference from logistic regression on the frozen features. {_INTERVAL} "
+                f"Difference from {task.probe_words} on the frozen features. {_interval(task)} "
                 f"{study.findings.confidence:.0%}.",
                 "worth.csv",
             ),
@@ -75,51 +85,68 @@ def _worth(study: Study) -> Part:
                 "study would have found in four of five tries; best at end: replicates in which "
                 "the last epoch was the best.",
                 _COMPARED,
-                words=ROW_WORDS,
+                words=row_words(task),
             ),
         ),
     )
 
 
 def _overfitting(study: Study) -> Part:
-    found = study.findings
+    found, task = study.findings, study.findings.task
+    score, rise = task.scores[0], found.calibration_rise
+    calibration = (
+        f"; its calibration error rises by {rise.mean:+.3f} [{rise.low:+.3f}, {rise.high:+.3f}]"
+        if rise
+        else ""
+    )
+    scaled = "temperature" in task.outcomes
     return Part(
         "Over-fitting",
         (
             "Over-fitting is what it costs: how far the loss at the last epoch stands above that "
             f"at the best one (your recipe: {found.rise.mean:+.3f} "
-            f"[{found.rise.low:+.3f}, {found.rise.high:+.3f}]; its calibration error rises by "
-            f"{found.calibration_rise.mean:+.3f} [{found.calibration_rise.low:+.3f}, "
-            f"{found.calibration_rise.high:+.3f}]). The gap between training accuracy and accuracy "
+            f"[{found.rise.low:+.3f}, {found.rise.high:+.3f}]{calibration}). The gap between "
+            f"training {task.words[score]} and {task.words[score]} "
             f"({found.gap.mean:.3f} [{found.gap.low:.3f}, {found.gap.high:.3f}]) is a gap and no "
             "harm by itself.",
         ),
         (
-            Figure("overfitting.png", "Accuracy by row; a dot is a replicate.", "overfitting.csv"),
             Figure(
-                "calibration.png",
-                "Loss as trained, and at the temperature that the choosing pictures want; means "
-                "over replicates.",
+                "overfitting.png",
+                f"{_upper(task.words[score])} by row; a dot is a replicate.",
                 "overfitting.csv",
+            ),
+            *(
+                [
+                    Figure(
+                        "calibration.png",
+                        "Loss as trained, and at the temperature that the choosing "
+                        f"{task.examples} want; means over replicates.",
+                        "overfitting.csv",
+                    )
+                ]
+                if scaled
+                else []
             ),
         ),
         (
             Table(
                 "overfitting.csv",
-                "Means over replicates, on pictures that had no say. A temperature above 1 means "
-                "too sure of itself; loss_scaled is the loss at it.",
+                f"Means over replicates, on {task.examples} that had no say."
+                + _TEMPERATURE * scaled,
                 {
-                    "row": "row", "train_accuracy": "training accuracy", "accuracy": "accuracy",
-                    "loss": "loss", "loss_rise": "loss rise", "ece": "calibration error",
-                    "temperature": "temperature", "loss_scaled": "loss scaled",
-                },
-                words=ROW_WORDS,
+                    "row": "row", f"train_{score}": f"training {task.words[score]}",
+                    score: task.words[score], "loss": "loss", "loss_rise": "loss rise",
+                }
+                | {name: _OUTCOMES[name] for name in task.outcomes if name in _OUTCOMES},
+                words=row_words(task),
             ),
         ),
     )  # fmt: skip
 
 
 def _effects(study: Study, ablation: AblationSettings) -> Part:
+    task = study.findings.task
     num_replicates, error = ablation.chosen.confirm.num_replicates, 1 - ablation.confidence
     is_composed = COMPOSED_ROW in set(study.findings.effects["row"])
     together = ", and all of them at once (composed)" if is_composed else ""
@@ -138,7 +165,7 @@ def _effects(study: Study, ablation: AblationSettings) -> Part:
         (
             Figure(
                 "effects.png",
-                f"Difference from your recipe. {_INTERVAL} the level in the table.",
+                f"Difference from your recipe. {_interval(task)} the level in the table.",
                 "effects.csv",
             ),
         ),
@@ -147,33 +174,37 @@ def _effects(study: Study, ablation: AblationSettings) -> Part:
                 "effects.csv",
                 "A line per row and metric.",
                 {**_COMPARED, "confidence": "level", "p_holm": "p"},
-                words=ROW_WORDS,
+                words=row_words(task),
             ),
         ),
     )
 
 
 def _data_size(study: Study) -> Part:
+    task = study.findings.task
+    score = task.scores[0]
     words = []
     for law in study.laws:
         support = "does not refute" if law.is_supported else "gives no leave to go beyond"
         words.append(
-            f"{ROW_WORDS.get(law.row, law.row)}: exponent b = {law.exponent.mean:+.2f} "
+            f"{row_words(task).get(law.row, law.row)}: exponent b = {law.exponent.mean:+.2f} "
             f"[{law.exponent.low:+.2f}, {law.exponent.high:+.2f}] (if the law holds), and the "
             f"largest size {support} it"
         )
     return Part(
         "Does more data help?",
         (
-            "Nested parts of the training pictures, with as many updates at every size (a quarter "
-            "of the pictures is passed over four times as often), and logistic regression on the "
-            f"frozen features beside it. {'; '.join(words)}{'.' * bool(words)}",
+            f"Nested parts of the training {task.examples}, with as many updates at every size (a "
+            f"quarter of the {task.examples} is passed over four times as often), and "
+            f"{task.probe_words} on the frozen features beside it. {'; '.join(words)}"
+            + "." * bool(words),
         ),
         (
             Figure(
                 "data_size.png",
-                "Error rate by training pictures; small dots are replicates, lines "
-                "error = a·n^(−b), fitted replicate by replicate, dashed beyond what was measured.",
+                f"{_upper(task.remainder)} by training {task.examples}; small dots are replicates, "
+                "lines error = a·n^(−b), fitted replicate by replicate, dashed beyond what was "
+                "measured.",
                 "data_size.csv",
             ),
         ),
@@ -182,18 +213,18 @@ def _data_size(study: Study) -> Part:
                 "data_size.csv",
                 "Means over replicates.",
                 {
-                    "row": "row", "num_train": "pictures", "accuracy": "accuracy",
-                    "accuracy_spread": "spread", "loss": "loss", "gap": "gap",
+                    "row": "row", "num_train": task.examples, score: task.words[score],
+                    f"{score}_spread": "spread", "loss": "loss", "gap": "gap",
                     "num_replicates": "replicates", "num_on_last_epoch": "best at end",
                 },
-                words=ROW_WORDS,
+                words=row_words(task),
             ),
         ),
     )  # fmt: skip
 
 
 def _stability(study: Study, ablation: AblationSettings) -> Part:
-    grid = ablation.chosen.stability
+    grid, what = ablation.chosen.stability, study.findings.task.examples
     assert grid is not None
     base = f" with {_listing(grid.base)}" if grid.base else ""
     bound = failure_bound(0, grid.num_replicates, ablation.confidence)
@@ -203,9 +234,9 @@ def _stability(study: Study, ablation: AblationSettings) -> Part:
         (
             f"Starting from your recipe{base}, each answer put on top of it, every rate in "
             f"{grid.num_replicates} replicates. "
-            "Safe: in every replicate the last epoch is better than the head alone on pictures "
+            f"Safe: in every replicate the last epoch is better than the head alone on {what} "
             "that had no say. Diverged: not finite, or the guard gave up. Collapsed: no better "
-            "than guessing on training pictures. A cell with no failure in so few replicates "
+            f"than guessing on training {what}. A cell with no failure in so few replicates "
             f"still allows a rate of failures of up to {bound:.0%} (one-sided "
             f"{ablation.confidence:.0%}).",
         ),
@@ -227,7 +258,7 @@ def _stability(study: Study, ablation: AblationSettings) -> Part:
 
 
 def _screen(study: Study, ablation: AblationSettings) -> Part:
-    screen = ablation.chosen.screen
+    screen, task = ablation.chosen.screen, study.findings.task
     base = f" Common to all its rows: {_listing(screen.base)}." if screen.base else ""
     return Part(
         "The screen",
@@ -248,10 +279,10 @@ def _screen(study: Study, ablation: AblationSettings) -> Part:
                 "A line per row and setting.",
                 {
                     "row": "row", "setting": "setting", "gain": "gain", "loss": "loss",
-                    "accuracy": "accuracy", "num_failed": "failed",
+                    task.scores[0]: task.words[task.scores[0]], "num_failed": "failed",
                     "num_on_last_epoch": "best at end",
                 },
-                words=ROW_WORDS,
+                words=row_words(task),
             ),
         ),
         is_folded=True,
@@ -259,13 +290,15 @@ def _screen(study: Study, ablation: AblationSettings) -> Part:
 
 
 def _curves(study: Study) -> Part:
+    task = study.findings.task
     return Part(
         "Every training of the study",
         ("The confirmed rows by epoch; and all cells, with the simpler rows to beat.",),
         (
             Figure(
-                "curves.png", "Loss by epoch on training and choosing pictures; means over "
-                "replicates.", "curves.csv",
+                "curves.png",
+                f"Loss by epoch on training and choosing {task.examples}; means over replicates.",
+                "curves.csv",
             ),
         ),
         (
@@ -274,21 +307,27 @@ def _curves(study: Study) -> Part:
                 "A line per training, or per row to beat that needs none.",
                 {
                     "family": "family", "row": "row", "replicate": "replicate", "status": "status",
-                    "chosen": "chosen", "loss": "loss", "accuracy": "accuracy",
+                    "chosen": "chosen", "loss": "loss", task.scores[0]: task.words[task.scores[0]],
                 },
                 most_rows=20,
-                words=ROW_WORDS,
+                words=row_words(task),
             ),
         ),
         is_folded=True,
     )  # fmt: skip
 
 
-def row_means(cells: pd.DataFrame) -> pd.DataFrame:
+def _upper(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def row_means(cells: pd.DataFrame, task: type[Task]) -> pd.DataFrame:
     """Means over the replicates of each confirmed row."""
     table = trained_rows(cells)
-    columns = ["train_loss", "loss", "train_accuracy", "accuracy", "gap", "loss_rise", "ece",
-               "temperature", "loss_scaled", "weight_distance"]  # fmt: skip
+    score = task.scores[0]
+    outcomes = [name for name in task.outcomes if name in _OUTCOMES]
+    columns = ["train_loss", "loss", f"train_{score}", score, "gap", "loss_rise", *outcomes,
+               "weight_distance"]  # fmt: skip
     grouped = table.groupby("row", sort=False)
     means = grouped[columns].mean()
     means.insert(0, "failed", grouped["status"].apply(lambda status: (status != FINISHED).sum()))

@@ -6,14 +6,18 @@ from sftcore.ablation.plan import STABILITY
 from sftcore.ablation.table import COLLAPSED, DIVERGED
 from sftcore.metrics.intervals import failure_bound
 from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW
-
-STABILITY_COLUMNS = ("answer", "schedule", "learning_rate", "num_replicates", "num_diverged",
-                     "num_collapsed", "num_worse", "failure_bound", "last_loss", "last_accuracy",
-                     "probe_loss", "num_incidents", "clipped_fraction", "batch_norm_gap",
-                     "is_safe")  # fmt: skip
+from sftcore.tasks.contract import Task
 
 
-def stability_map(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
+def stability_columns(task: type[Task]) -> list[str]:
+    """Columns of the map."""
+    return ["answer", "schedule", "learning_rate", "num_replicates", "num_diverged",
+            "num_collapsed", "num_worse", "failure_bound", "last_loss", f"last_{task.scores[0]}",
+            "probe_loss", "num_incidents", "clipped_fraction", "batch_norm_gap",
+            "is_safe"]  # fmt: skip
+
+
+def stability_map(cells: pd.DataFrame, confidence: float, task: type[Task]) -> pd.DataFrame:
     """Every learning rate, schedule and answer: where it ended, and against the head alone.
 
     Safe means that in every replicate the last epoch's loss is below that of the head alone on the
@@ -22,9 +26,10 @@ def stability_map(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
     Args:
         cells: see :func:`sftcore.ablation.table.cells_table`.
         confidence: of the upper bound of the rate of failures (diverged or collapsed).
+        task: names the headline score.
 
     Returns:
-        The columns :data:`STABILITY_COLUMNS` in the order of the grid; ``num_worse`` counts the
+        The columns of :func:`stability_columns` in the order of the grid; ``num_worse`` counts the
         replicates that did not fail and ended no better than the head alone. Means are over the
         replicates that have a value; ``num_incidents`` is a sum.
     """
@@ -51,14 +56,14 @@ def stability_map(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
             "num_worse": num_worse,
             "failure_bound": failure_bound(num_failed, len(group), confidence),
             "last_loss": float(ended.mean()),
-            "last_accuracy": float(group["last_accuracy"].mean()),
+            f"last_{task.scores[0]}": float(group[f"last_{task.scores[0]}"].mean()),
             "probe_loss": float(probe.mean()),
             "num_incidents": int(group["num_incidents"].sum()),
             "clipped_fraction": float(group["clipped_fraction"].mean()),
             "batch_norm_gap": float(group["batch_norm_gap"].mean()),
             "is_safe": num_failed == 0 and num_better == len(group),
         })  # fmt: skip
-    return pd.DataFrame(lines, columns=list(STABILITY_COLUMNS))
+    return pd.DataFrame(lines, columns=stability_columns(task))
 
 
 def stability_words(table: pd.DataFrame) -> pd.DataFrame:

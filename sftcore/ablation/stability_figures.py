@@ -18,7 +18,7 @@ _MAP = LinearSegmentedColormap.from_list("loss", ["#f3f8fb", "#9ecae1", "#fdd0a2
 
 
 @own_style()
-def stability_figure(table: pd.DataFrame, num_classes: int) -> bytes:
+def stability_figure(table: pd.DataFrame, guessing: float) -> bytes:
     """Heat map of the last loss by learning rate and answer, a panel per schedule.
 
     Numbers are the loss, and in how many replicates it failed or ended worse than the head alone;
@@ -26,14 +26,13 @@ def stability_figure(table: pd.DataFrame, num_classes: int) -> bytes:
 
     Args:
         table: see :func:`sftcore.ablation.stability.stability_map`.
-        num_classes: C; colours end at the loss of guessing, ln C.
+        guessing: loss of guessing, where colours end.
     """
     schedules = list(dict.fromkeys(table["schedule"]))
     answers = list(dict.fromkeys(table["answer"]))
     rates = sorted(table["learning_rate"].unique())
     width = 2.2 + len(schedules) * (0.95 * len(rates) + 0.4)
     figure, axes = new_figure(width, 1.7 + 0.62 * len(answers), 1, len(schedules), share=True)
-    guessing = float(np.log(num_classes))
     probe = float(table["probe_loss"].iloc[0])
     least = min(float(table["last_loss"].min(skipna=True)), 0.9 * guessing)
     least = least if np.isfinite(least) else 0.0

@@ -25,7 +25,7 @@ from sftcore.ablation.verdict import Findings, write_verdict
 from sftcore.metrics.intervals import smallest_visible_effect
 from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW, Changes
 from sftcore.settings.tree import Params
-from sftcore.tasks.classification import SIMPLER_ROWS
+from sftcore.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,6 @@ class Study:
 def conduct(
     params: Params,
     train_cells: Callable[[Sequence[Cell]], list[CellResult]],
-    num_classes: int,
     check_cells: Callable[[Sequence[Cell]], None] = lambda cells: None,
 ) -> Study:
     """Screen, confirm what looks best on replicates that the screen never saw, and compare.
@@ -67,22 +66,21 @@ def conduct(
     Args:
         params: the seed, and the sections model, train and ablation.
         train_cells: gives the results of cells, in their order.
-        num_classes: C.
         check_cells: refuses cells that cannot be trained, before the first one is.
 
     Raises:
         ParamsError: an override of the grid is refused.
     """
-    ablation = params.ablation
+    ablation, task = params.ablation, TASKS[params.task]
     screen, others = plan_screen(params), [*plan_data_size(params), *plan_stability(params)]
     foreseen = [*screen, *plan_confirmation(params, _singly(screen)), *others]
     check_cells(plan_cells(foreseen, params))
     tried = train_cells(plan_cells(screen, params))
-    screened = screen_table(screen, cells_table(tried, num_classes), ablation.metric)
+    screened = screen_table(screen, cells_table(tried, task), ablation.metric, task)
     best = choose_rows(screen, screened, ablation.chosen.confirm.num_rows)
     confirmation = plan_confirmation(params, best)
     results = [*tried, *train_cells(plan_cells([*confirmation, *others], params))]
-    cells = cells_table(results, num_classes)
+    cells = cells_table(results, task)
     findings = find(cells, confirmation, params, len({row.name for row in screen}) - 1)
     return Study(
         rows=[*screen, *confirmation, *others],
@@ -90,7 +88,7 @@ def conduct(
         cells=cells,
         screen=screened,
         findings=findings,
-        growth=growth_table(cells),
+        growth=growth_table(cells, task),
         verdict=write_verdict(findings),
     )
 
@@ -112,21 +110,27 @@ def find(
         num_screened: rows of the screen besides the baseline.
     """
     metric, confidence = params.ablation.metric, params.ablation.confidence
+    task = TASKS[params.task]
     names = [row.name for row in confirmation if row.name not in (BASELINE_ROW, PROBE_ROW)]
-    simpler = [name for name in SIMPLER_ROWS if name in set(cells["row"])]
+    simpler = [name for name in task.simpler_rows if name in set(cells["row"])]
     rise = mean_interval(cells, BASELINE_ROW, "loss_rise", confidence)
     return Findings(
         rows=list(confirmation),
-        worth=worth_table(cells, [BASELINE_ROW, *names, *simpler], confidence),
-        effects=effects_table(cells, names, metric, confidence),
+        worth=worth_table(cells, [BASELINE_ROW, *names, *simpler], confidence, task),
+        effects=effects_table(cells, names, metric, confidence, task),
         rise=rise,
         rise_visible=smallest_visible_effect(rise.standard_error, rise.num, confidence),
-        calibration_rise=mean_interval(cells, BASELINE_ROW, "ece_rise", confidence),
+        calibration_rise=(
+            mean_interval(cells, BASELINE_ROW, "ece_rise", confidence)
+            if "ece" in task.outcomes
+            else None
+        ),
         gap=mean_interval(cells, BASELINE_ROW, "gap", confidence),
-        growth=measure_growth(cells, confidence),
-        laws=fit_power_laws(cells, confidence),
-        stability=stability_map(cells, confidence),
+        growth=measure_growth(cells, confidence, task),
+        laws=fit_power_laws(cells, confidence, task),
+        stability=stability_map(cells, confidence, task),
         num_screened=num_screened,
         metric=metric,
         confidence=confidence,
+        task=task,
     )

@@ -16,10 +16,9 @@ from sftcore.ablation.stability import stability_sentence
 from sftcore.foundations.yaml_files import flatten
 from sftcore.metrics.intervals import Interval
 from sftcore.settings.grids import BASELINE_ROW
+from sftcore.tasks.contract import Task, is_less_better
 
 _MOST_FAILURES = 2  # rows that are named
-_UNITS = {"loss": "nats of loss", "accuracy": "accuracy",
-          "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}  # fmt: skip
 LINE = 100  # characters that a sentence stays below, to be one line of a terminal
 
 
@@ -33,14 +32,15 @@ class Findings:
         effects: see :func:`sftcore.ablation.effects.effects_table`.
         rise: of loss from the chosen epoch to the last, of the baseline.
         rise_visible: smallest rise that would have been found.
-        calibration_rise: likewise of the calibration error.
-        gap: training accuracy minus accuracy.
+        calibration_rise: likewise of the calibration error; None where there is none.
+        gap: the headline score on training pictures minus that on others.
         growth: from about half the pictures to all; None if not asked for.
         laws: of the learning curve.
         stability: see :func:`sftcore.ablation.stability.stability_map`.
         num_screened: rows of the screen.
         metric: that decides.
         confidence: of the intervals.
+        task: names what is measured.
     """
 
     rows: list[Row]
@@ -48,7 +48,7 @@ class Findings:
     effects: pd.DataFrame
     rise: Interval
     rise_visible: float
-    calibration_rise: Interval
+    calibration_rise: Interval | None
     gap: Interval
     growth: Growth | None
     laws: list[PowerLaw]
@@ -56,6 +56,7 @@ class Findings:
     num_screened: int
     metric: str
     confidence: float
+    task: type[Task]
 
 
 NO_VERDICT: dict[str, Any] = {
@@ -81,11 +82,11 @@ def write_verdict(findings: Findings) -> dict[str, Any]:
     """
     settings, evidence = advise(findings)
     return {
-        "worth": worth_sentence(findings.worth, BASELINE_ROW, findings.metric),
+        "worth": worth_sentence(findings, BASELINE_ROW),
         "overfitting": _overfitting(findings),
         "helped": _helped(findings),
         "failures": _failures(findings),
-        "more_data": _more_data(findings.growth, findings.laws),
+        "more_data": _more_data(findings),
         "stable": stability_sentence(findings.stability),
         "advice": _advice(settings),
         "settings": settings,
@@ -93,10 +94,10 @@ def write_verdict(findings: Findings) -> dict[str, Any]:
     }
 
 
-def worth_sentence(worth: pd.DataFrame, row: str, metric: str) -> str:
-    """What a row is worth over logistic regression on the frozen features; more is better."""
-    line = _line(worth, row, metric)
-    value, unit = _gain(line), _UNITS[metric]
+def worth_sentence(found: Findings, row: str) -> str:
+    """What a row is worth over the head alone on the frozen features; more is better."""
+    line = _line(found.worth, row, found.metric)
+    value, unit = _gain(line), found.task.words[found.metric]
     if line["verdict"] == BETTER:
         return f"Fine-tuning is worth {value} {unit} over the features as they are."
     if line["verdict"] == WORSE:
@@ -155,11 +156,13 @@ def _failures(found: Findings) -> str:
     return f"Failed: {', '.join(parts[:_MOST_FAILURES])}{more}." if parts else ""
 
 
-def _more_data(growth: Growth | None, laws: list[PowerLaw]) -> str:
+def _more_data(found: Findings) -> str:
+    growth, task = found.growth, found.task
     if growth is None:
         return ""
-    text = f"From {growth.fraction:.0%} to all: accuracy {_signed(growth.gain)}"
-    law = next((law for law in laws if law.row == BASELINE_ROW), None)
+    name = task.words[task.scores[0]]
+    text = f"From {growth.fraction:.0%} to all: {name} {_signed(growth.gain)}"
+    law = next((law for law in found.laws if law.row == BASELINE_ROW), None)
     if law is None or not law.is_supported:
         return f"{text}; beyond that nothing can be said."
     return f"{text}; doubled, by power law: {_signed(law.doubling)}."
@@ -179,7 +182,7 @@ def advise(found: Findings) -> tuple[dict[str, Any], str]:
     if worth["verdict"] == UNCONVERGED:
         return {}, ""
     if worth["verdict"] != BETTER:
-        return _probe_settings(found.rows), worth_sentence(found.worth, kept, found.metric)
+        return _probe_settings(found.rows), worth_sentence(found, kept)
     if better is None:
         return {}, ""
     changes = next(row.changes for row in found.rows if row.name == kept)
@@ -209,14 +212,15 @@ def _best(lines: pd.DataFrame, metric: str) -> pd.Series | None:
     """The line with the best mean difference."""
     if lines.empty or lines["difference"].isna().all():
         return None
-    best = lines["difference"].idxmin() if metric == "loss" else lines["difference"].idxmax()
+    least = is_less_better(metric)
+    best = lines["difference"].idxmin() if least else lines["difference"].idxmax()
     return lines.loc[best]
 
 
 def _gain(line: pd.Series) -> str:
     """The difference with its interval, such that more is better."""
     values = [line["difference"], line["low"], line["high"]]
-    if line["metric"] == "loss":
+    if is_less_better(line["metric"]):
         values = [-line["difference"], -line["high"], -line["low"]]
     return f"{values[0]:+.3f} [{values[1]:+.3f}, {values[2]:+.3f}]"
 

@@ -1,6 +1,7 @@
 """A study as files: tables, figures and the report."""
 
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from sftcore.ablation import figures, stability_figures
@@ -22,7 +23,7 @@ from sftcore.metrics.intervals import Interval
 from sftcore.reporting.parts import Part, write_parts
 from sftcore.settings.grids import BASELINE_ROW, AblationSettings
 from sftcore.stability.precision import FULL
-from sftcore.tasks.classification import SIMPLER_ROWS
+from sftcore.tasks.contract import is_less_better
 
 CELLS_FILE = "cells.csv"
 HEADLINE_FILE = "worth.json"
@@ -33,7 +34,7 @@ def write_study(
     ablation: AblationSettings,
     *,
     num_pool: int,
-    num_classes: int,
+    num_outputs: int,
     precision: str,
     recipe: str,
     output: Path,
@@ -44,7 +45,7 @@ def write_study(
         study: to be written.
         ablation: its grid, for the words.
         num_pool: training and validation pictures, which replicates are drawn from.
-        num_classes: C.
+        num_outputs: of the head.
         precision: of the updates; written where it is not ``fp32``.
         recipe: hash of the recipe that the study is about.
         output: folder; an earlier one is replaced only when the new one is whole.
@@ -52,14 +53,14 @@ def write_study(
     Raises:
         OutputError: the disk is full or the folder cannot be written.
     """
-    pictures = _draw(study, num_classes)
-    intro = _intro(study, ablation, num_pool, num_classes, precision)
+    pictures = _draw(study)
+    intro = _intro(study, ablation, num_pool, num_outputs, precision)
     found = study.findings
     tables = {
         "screen": study.screen,
         "effects": found.effects,
         "worth": found.worth,
-        "overfitting": row_means(study.cells),
+        "overfitting": row_means(study.cells, found.task),
         "curves": curves_table(study.results),
         "data_size": study.growth,
         "stability": found.stability,
@@ -98,43 +99,48 @@ def write_nothing(recipe: str, output: Path) -> None:
 
 
 def _intro(
-    study: Study, ablation: AblationSettings, num_pool: int, num_classes: int, precision: str
+    study: Study, ablation: AblationSettings, num_pool: int, num_outputs: int, precision: str
 ) -> str:
-    confirmed = study.cells[study.cells["family"] == CONFIRM]
+    confirmed, task = study.cells[study.cells["family"] == CONFIRM], study.findings.task
+    what = task.examples
     num_judge, num_train = confirmed["num_judge"].mean(), confirmed["num_train"].mean()
     text = (
         f"Study {ablation.study}: {len(study.results)} trainings. Each replicate draws a seed and "
-        f"new parts of the {num_pool} training and validation pictures of {num_classes} classes: "
+        f"new parts of the {num_pool} training and validation {what} of {num_outputs} "
+        f"{task.outputs}: "
         f"about {num_train:.0f} to learn from, some that choose epochs and strengths, and about "
         f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
-        f"Intervals ({ablation.confidence:.0%}) are for new pictures and new seeds (corrected "
+        f"Intervals ({ablation.confidence:.0%}) are for new {what} and new seeds (corrected "
         "resampled t; approximate, mostly too wide). The test split was not read."
     )
     return text if precision == FULL else f"{text} Updates were computed in {precision}."
 
 
-def _draw(study: Study, num_classes: int) -> dict[str, bytes]:
+def _draw(study: Study) -> dict[str, bytes]:
     """Figures by name."""
-    cells, found = study.cells, study.findings
+    cells, found, task = study.cells, study.findings, study.findings.task
     names = set(found.effects["row"])
     screen = study.screen.assign(is_confirmed=study.screen["row"].isin(names))
-    trained = found.worth[~found.worth["row"].isin(SIMPLER_ROWS)]
+    trained = found.worth[~found.worth["row"].isin(task.simpler_rows)]
     pictures = {
         "worth": figures.effects_figure(
-            trained, "Minus logistic regression on the frozen features, with intervals"
+            trained, f"Minus {task.probe_words} on the frozen features, with intervals", task
         ),
-        "overfitting": figures.gap_figure(cells),
-        "curves": curves_figure(curves_table(study.results)),
-        "calibration": figures.calibration_figure(cells),
-        "screen": figures.screen_figure(screen),
+        "overfitting": figures.gap_figure(cells, task),
+        "curves": curves_figure(curves_table(study.results), task),
+        "screen": figures.screen_figure(screen, task),
     }
+    if "temperature" in task.outcomes:
+        pictures["calibration"] = figures.calibration_figure(cells, task)
     if len(found.effects):
         title = "Confirmed rows minus your recipe, with intervals"
-        pictures["effects"] = figures.effects_figure(found.effects, title)
+        pictures["effects"] = figures.effects_figure(found.effects, title, task)
     if len(study.growth):
-        pictures["data_size"] = figures.data_size_figure(cells, study.laws)
+        pictures["data_size"] = figures.data_size_figure(cells, study.laws, task)
     if len(found.stability):
-        pictures["stability"] = stability_figures.stability_figure(found.stability, num_classes)
+        pictures["stability"] = stability_figures.stability_figure(
+            found.stability, mean([result.guessing_loss for result in study.results])
+        )
     return pictures
 
 
@@ -149,7 +155,7 @@ def _headline(study: Study) -> dict[str, float]:
     if line["verdict"] == FAILED:
         return {}
     values = [line["difference"], line["low"], line["high"]]
-    if study.findings.metric == "loss":
+    if is_less_better(study.findings.metric):
         values = [-line["difference"], -line["high"], -line["low"]]
     names = ("worth", "worth_low", "worth_high")
     return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
@@ -163,12 +169,16 @@ def _metrics(study: Study) -> dict[str, Any]:
         "difference_from_features": {
             metric: _numbers(worth.loc[metric, "difference"], worth.loc[metric, "low"],
                              worth.loc[metric, "high"])
-            for metric in ("loss", "accuracy")
+            for metric in ("loss", found.task.scores[0])
             if worth.loc[metric, "verdict"] != FAILED  # a mean over the others flatters it
         },
         "overfitting": {
             "loss_rise": _of(found.rise),
-            "calibration_error_rise": _of(found.calibration_rise),
+            **(
+                {"calibration_error_rise": _of(found.calibration_rise)}
+                if found.calibration_rise
+                else {}
+            ),
             "gap": _of(found.gap),
         },
         "effects": {

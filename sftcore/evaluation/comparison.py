@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.evaluation.baselines import LOGISTIC_REGRESSION, Baseline
 from sftcore.metrics.classification import Metrics, classification_metrics
 from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
 from sftcore.metrics.paired_test import paired_test
+from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, Baseline
 
 FINE_TUNED = "fine_tuned"
 COMPARED = ("nll", "accuracy", "balanced_accuracy", "macro_f1")

@@ -21,7 +21,7 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
 from sftcore.models.weights import read_state
 from sftcore.stability.precision import FULL
-from sftcore.tasks.classification import probabilities
+from sftcore.tasks.classification.loss import probabilities
 
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from sftcore.evaluation import figures
-from sftcore.evaluation.baselines import Baseline
 from sftcore.evaluation.comparison import (
     Resampled,
     Resampling,
@@ -33,6 +32,7 @@ from sftcore.metrics.calibration import (
 from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
 from sftcore.metrics.intervals import percentile_interval
 from sftcore.reporting.parts import Part, write_parts
+from sftcore.tasks.classification.baselines import Baseline
 
 HEADLINE_FILE = "test.json"
 SPLITS = ("train", "val", "test")

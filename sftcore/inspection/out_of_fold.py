@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sftcore.foundations.progress import show_progress
 from sftcore.optimization.linear_head import STRENGTHS, LinearHead, solve_path
-from sftcore.tasks.classification import classification_loss, measure, probabilities
+from sftcore.tasks.classification.loss import classification_loss, measure, probabilities
 
 NUM_FOLDS = 5
 _STRENGTHS = STRENGTHS[::2]  # decades: half of them would move a probability little

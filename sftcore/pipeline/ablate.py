@@ -23,7 +23,6 @@ from sftcore.pipeline.precision import resolve_precision
 from sftcore.pipeline.telling import STUDY_LENGTH, cell_lines, recipe_key, study_text
 from sftcore.settings.grids import BASELINE_ROW
 from sftcore.settings.tree import Params, recipe_digest
-from sftcore.tasks.classification import SIMPLER_ROWS
 from sftcore.tracking import (
     ABLATION_TAG,
     RECIPE_TAG,
@@ -83,8 +82,8 @@ def ablate(params: Params) -> Study | None:
 def _lines() -> list[str]:
     """Digests of the lines of trainings; the simpler rows to beat are none."""
     table = ABLATION_REPORT / CELLS_FILE
-    lines = zip(cell_lines(table), pd.read_csv(table)["row"], strict=True)
-    return [line for line, row in lines if row not in SIMPLER_ROWS]
+    lines = zip(cell_lines(table), pd.read_csv(table)["last_epoch"], strict=True)
+    return [line for line, last in lines if not math.isnan(last)]
 
 
 def headline(study: Study) -> dict[str, float]:
@@ -149,6 +148,7 @@ def run_study(params: Params) -> Study:
         return run_cells(
             cells,
             prepared=PREPARED,
+            task=params.task,
             environment=ENVIRONMENT,
             device=params.runtime.device,
             mode=params.runtime.mode,
@@ -158,12 +158,12 @@ def run_study(params: Params) -> Study:
             checkpoint_seconds=params.runtime.checkpoint_seconds,
         )
 
-    study = conduct(params, train_cells, len(store.classes), partial(check_cells, store=store))
+    study = conduct(params, train_cells, partial(check_cells, store=store))
     write_study(
         study,
         params.ablation,
         num_pool=len(store.samples),
-        num_classes=len(store.classes),
+        num_outputs=len(store.classes),
         precision=precision,
         recipe=recipe_digest(params),
         output=ABLATION_REPORT,

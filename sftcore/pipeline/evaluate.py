@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from sftcore.data.store import Store, open_store
-from sftcore.evaluation.baselines import Baseline, rows_to_beat
 from sftcore.evaluation.predict import (
     ModelRecord,
     Seen,
@@ -34,6 +33,7 @@ from sftcore.pipeline.telling import answer_text, headline_metrics
 from sftcore.reporting.parts import Part
 from sftcore.settings.reading import Sections
 from sftcore.settings.tracking import TrackingSettings
+from sftcore.tasks.classification.baselines import Baseline, rows_to_beat
 from sftcore.tracking import MODEL_TAG, TEST, changes_since, check_store, open_run, training_name
 from sftcore.training.checkpoints import discard_finished
 from sftcore.use.decision import save_decision

@@ -30,6 +30,7 @@ from sftcore.pipeline.telling import files_text, recipe_key, training_text
 from sftcore.reporting.parts import write_parts
 from sftcore.settings.tree import Params
 from sftcore.stability.guard import GuardSettings, Incident
+from sftcore.tasks.registry import TASKS
 from sftcore.tracking import (
     FILES,
     MODEL_TAG,
@@ -46,7 +47,7 @@ from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.measure import epoch_metrics
 from sftcore.training.recipe import Trained, train
-from sftcore.training.records import EpochRecord
+from sftcore.training.records import EpochRecord, columns_of
 from sftcore.training.tables import (
     candidates_table,
     history_table,
@@ -130,20 +131,19 @@ def _train(
 ) -> Trained:
     """Train with a progress bar, and stop with advice if it diverges."""
     num_epochs = params.train.head.num_epochs + params.train.epochs
+    headline = f"val_{TASKS[params.task].scores[0]}"
     with show_progress("training", num_epochs, "epochs") as progress:
 
         def on_epoch(record: EpochRecord) -> None:
-            progress.advance(
-                val_loss=record.val_loss,
-                val_accuracy=record.val_accuracy,
-                incidents=record.num_incidents,
-            )
+            numbers = {headline: record.scores[headline], "incidents": record.num_incidents}
+            progress.advance(1, val_loss=record.val_loss, **numbers)
             run.log_metrics(epoch_metrics(record), record.epoch)
 
         trained = train(
             store,
             params.model,
             params.train,
+            task=params.task,
             seed=params.seed,
             device=device,
             cache=FeatureCache(FEATURE_BUDGET_BYTES),
@@ -218,11 +218,12 @@ def write_history(trained: Trained, ids: Mapping[int, str], guard: GuardSettings
     result = trained.result
     history, updates = history_table(result), updates_table(result, guard)
     candidates, incidents = candidates_table(result), incidents_table(result, ids)
-    best, chosen = asdict(result.best), result.candidates[result.chosen]
+    best, chosen = columns_of(result.best), result.candidates[result.chosen]
+    headline = next(name for name in chosen.scores if name.startswith("val_"))
     summary = {f"best_{name}": best[name] for name in best} | {
         "chosen": chosen.name,
         "chosen_val_loss": chosen.val_loss,
-        "chosen_val_accuracy": chosen.val_accuracy,
+        f"chosen_{headline}": chosen.scores[headline],
         "num_incidents": len(incidents),
         "clipped_fraction": float(updates["is_clipped"].mean()) if len(updates) else 0.0,
     }

@@ -29,6 +29,7 @@ def own_key(
     return training_key(
         params.model,
         params.train,
+        task=params.task,
         seed=params.seed,
         data=store.digest,
         device=device,
@@ -63,7 +64,7 @@ def resolve_precision(
     if file.is_file():
         return read_json(file)["precision"]
     start, plan = prepare_training(
-        store, params.model, params.train, seed=params.seed, device=device
+        store, params.model, params.train, task=params.task, seed=params.seed, device=device
     )
     names = [FULL, TENSOR_FLOAT, BRAIN, HALF] if device.type == "cuda" else [FULL, BRAIN, HALF]
     seconds = time_precisions(start.network, plan, names, FeatureCache(FEATURE_BUDGET_BYTES))

@@ -1,5 +1,6 @@
 """Tell MLflow what it has missed: what waits for it, and what DVC took from its cache."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +35,6 @@ from sftcore.pipeline.telling import (
 )
 from sftcore.settings.tree import check_params
 from sftcore.stability.precision import FULL
-from sftcore.tasks.classification import SIMPLER_ROWS
 from sftcore.tracking import (
     ABLATION_TAG,
     EXPERIMENT_TAG,
@@ -211,7 +211,7 @@ def _backfill_study(version: Version, tree: dict[str, Any]) -> Iterator[str]:
         run.describe(STUDY, study_text(verdict))
         cells = pd.read_csv(table).to_dict("records")
         for cell, line in zip(cells, cell_lines(table), strict=True):
-            if cell["row"] not in SIMPLER_ROWS:  # nothing was trained for those
+            if not math.isnan(float(cell["last_epoch"])):  # nothing was trained for those
                 _log_cell(run, cell, digest[:STUDY_LENGTH], line)
         run.list_cells(digest[:STUDY_LENGTH])
         run.log_artifacts(table.parent, "ablation")

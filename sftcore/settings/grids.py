@@ -6,20 +6,26 @@ from pydantic import Field, model_validator
 
 from sftcore.foundations.settings import Fraction, Rate, Scalar, Settings, setting
 from sftcore.optimization.schedules import ScheduleName
-from sftcore.tasks.classification import SIMPLER_ROWS
+from sftcore.tasks.contract import Task
+from sftcore.tasks.registry import TASKS
 
 BASELINE_ROW = "none"
 ALL_TOGETHER_ROW = "all_together"
 PROBE_ROW = "probe"
 COMPOSED_ROW = "composed"
 WITHOUT = "without "  # begins the name of a row that leaves one out
-ROW_WORDS = {  # as people read them
-    BASELINE_ROW: "your recipe",
-    PROBE_ROW: "logistic regression",
-    **{name: name.replace("_", " ") for name in SIMPLER_ROWS},
-}
 Changes = dict[str, Scalar]
 Replicates = Annotated[int, Field(ge=2, le=100)]
+
+
+def row_words(task: type[Task]) -> dict[str, str]:
+    """Names of rows as people read them."""
+    simpler = {name: name.replace("_", " ") for name in task.simpler_rows}
+    return {BASELINE_ROW: "your recipe", PROBE_ROW: task.probe_words, **simpler}
+
+
+def _all_simpler_rows() -> set[str]:
+    return {name for task in TASKS.values() for name in task.simpler_rows}
 
 
 class ScreenSettings(Settings):
@@ -43,7 +49,7 @@ class ScreenSettings(Settings):
                 f"the row {ALL_TOGETHER_ROW} is made of the rows that all_together lists: take it "
                 "out of screen.rows"
             )
-        taken = (PROBE_ROW, COMPOSED_ROW, *SIMPLER_ROWS)
+        taken = (PROBE_ROW, COMPOSED_ROW, *_all_simpler_rows())
         if made := [name for name in self.rows if name in taken or name.startswith(WITHOUT)]:
             raise ValueError(f"the study makes a row {made[0]!r} itself: give yours another name")
         if unknown := [name for name in self.all_together if name not in self.rows]:

@@ -12,14 +12,13 @@ from sftcore.data.loader import count_occurrences, epoch_order, rows_of, split_b
 from sftcore.foundations.interruption import uninterrupted
 from sftcore.foundations.randomness import seed_global
 from sftcore.models.parameter_groups import Claim, freeze_all_but
-from sftcore.regularization.imbalance import sampling_probabilities
-from sftcore.regularization.mixing import mix_targets
 from sftcore.regularization.penalties import Penalized
 from sftcore.stability.guard import CLIP, ROLLBACK, SKIP
+from sftcore.tasks.contract import Task
 from sftcore.training.guarding import Place, judge
 from sftcore.training.inputs import Inputs
 from sftcore.training.objective import Objective
-from sftcore.training.plan import Course, Rows
+from sftcore.training.plan import Course
 from sftcore.training.settings import Phase, UpdateSettings
 from sftcore.training.state import TrainingState
 from sftcore.training.step import StepReport, train_step
@@ -34,7 +33,7 @@ class Epoch:
         batches: one array per update, of rows of the store, or of drawn rows where sampling may
             draw an augmented one again; see :func:`sftcore.data.loader.count_occurrences`.
         inputs_of: gives what the first trained block takes, [B, ...], of a batch.
-        targets_of: gives class indices [B], or probabilities [B, C], of a batch.
+        targets_of: gives the targets [B, ...] of a batch.
         objective: the loss.
         trained: parameters that change.
     """
@@ -68,7 +67,8 @@ def open_epoch(
     rows, update, seeds = plan.rows, plan.update, plan.seeds
     side = plan.pictures.images.shape[1]
     view = epoch_view(phase.augmentation, rows.train, side, seeds.augmentation, number)
-    chances = _sampling_chances(rows, update.imbalance.balanced_sampling)
+    power = update.imbalance.balanced_sampling
+    chances = plan.task.chances(rows.train, power) if power > 0 else None
     order, at_hand = epoch_order(rows.train, seeds.order, number, chances), rows.train
     if chances is not None and not phase.augmentation.is_off:
         order = count_occurrences(order)
@@ -77,9 +77,14 @@ def open_epoch(
     return Epoch(
         batches=split_batches(order, update.batch_size),
         inputs_of=inputs.reader(at_hand, view),
-        targets_of=partial(_targets, view=view, rows=rows),
+        targets_of=partial(_targets, view=view, task=plan.task),
         objective=Objective(
-            update, course.knowledge, first_block, _penalized(active, course.start, update)
+            course.criterion,
+            plan.task.weight,
+            update,
+            course.knowledge,
+            first_block,
+            _penalized(active, course.start, update),
         ),
         trained=[claim.parameter for claim in active],
     )
@@ -184,19 +189,10 @@ def _take_in(
             )
 
 
-def _targets(batch: np.ndarray, view: View, rows: Rows) -> Tensor:
-    """Class indices [B], or probabilities [B, C] where the view mixes pictures."""
+def _targets(batch: np.ndarray, view: View, task: Task) -> Tensor:
+    """Targets of a batch [B, ...], mixed where the view mixes examples."""
     own = rows_of(batch)
-    if view.mixing is not None:
-        return mix_targets(rows.labels, view.mixing(batch), own, rows.num_classes)
-    return rows.labels[torch.from_numpy(own).to(rows.labels.device)]
-
-
-def _sampling_chances(rows: Rows, power: float) -> np.ndarray | None:
-    if power == 0:
-        return None
-    labels = rows.labels.cpu().numpy()[rows.train]
-    return sampling_probabilities(labels, rows.num_classes, power)
+    return task.of(own) if view.mixing is None else task.mixed(own, view.mixing(batch))
 
 
 def _penalized(

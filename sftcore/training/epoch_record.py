@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def measure_epoch(
         gradient_norm=_mean([log.gradient_norm[i] for i in own]),
         effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
         clipped_fraction=_mean([log.is_clipped[i] for i in own]),
-        batch_norm_gap=batch_norm_gap(network, inputs, batches, plan.rows.train, plan.rows.labels)
+        batch_norm_gap=batch_norm_gap(network, inputs, batches, plan.rows.train, plan.task)
         if is_whole
         else math.nan,
         num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
@@ -72,18 +73,17 @@ def fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:
 
 def losses(
     inputs: Inputs, network: Network, plan: Plan, *, with_train: bool = True
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """What an epoch's record and a candidate hold of the network as it is, by their names.
 
-    Numbers of the training pictures are NaN where they are not wanted.
+    Numbers of the training examples are NaN where they are not wanted.
     """
     rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seeds.order)
-    train = {"loss": math.nan, "accuracy": math.nan}
+    headline, *others = plan.task.scores
+    train = {"loss": math.nan, headline: math.nan}
     if with_train:
-        train = evaluate_rows(network, inputs, measured, rows.labels)
-    val = evaluate_rows(network, inputs, rows.val, rows.labels)
-    return {
-        "train_loss": train["loss"],
-        "train_accuracy": train["accuracy"],
-        **{f"val_{name}": value for name, value in val.items()},
-    }
+        train = evaluate_rows(network, inputs, measured, plan.task)
+    val = evaluate_rows(network, inputs, rows.val, plan.task)
+    scores = {f"train_{headline}": train[headline], f"val_{headline}": val[headline]}
+    scores |= {f"val_{name}": val[name] for name in others}
+    return {"train_loss": train["loss"], "val_loss": val["loss"], "scores": scores}

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sftcore.models.network import Network
@@ -15,7 +15,7 @@ from sftcore.regularization.averaging import (
     interpolate,
     mean_state,
 )
-from sftcore.tasks.classification import row_losses
+from sftcore.tasks.contract import Task
 from sftcore.training.plan import Rows
 from sftcore.training.records import Candidate, FitResult, candidate_of, is_better
 from sftcore.training.settings import SelectionSettings
@@ -30,16 +30,15 @@ class Measure:
     """How a state of the network is measured.
 
     Attributes:
-        losses: gives train loss, train accuracy, validation loss, validation accuracy of the
-            network as it is.
+        losses: gives losses and scores of the network as it is.
         norms: ``‖w‖`` and ``‖w − w₀‖`` of the network as it is.
         logits_of: gives logits of some rows, of the network as it is.
         recalibrate: gives batch norms the statistics that fit the network's parameters.
         always_recalibrates: whether every average needs that; SWA does in any case.
     """
 
-    losses: Callable[[], dict[str, float]]
-    norms: Callable[[], dict[str, float]]
+    losses: Callable[[], dict[str, Any]]
+    norms: Callable[[], dict[str, Any]]
     logits_of: Callable[[np.ndarray], Tensor]
     recalibrate: Callable[[], None]
     always_recalibrates: bool
@@ -51,6 +50,7 @@ def choose_parameters(
     selection: SelectionSettings,
     measure: Measure,
     rows: Rows,
+    task: Task,
 ) -> None:
     """Measure what was asked for and let validation choose, also between it and an epoch.
 
@@ -63,7 +63,8 @@ def choose_parameters(
         averaging: which averages are tried.
         selection: decides.
         measure: of the network.
-        rows: whose logits are kept: those that chose, and those that had no say.
+        rows: whose outputs are kept: those that chose, and those that had no say.
+        task: holds their targets.
     """
     network, result = state.network, state.result
     newest = {name: tensor.clone() for name, tensor in network.model_state().items()}
@@ -78,8 +79,7 @@ def choose_parameters(
         epoch = candidate_of(result.best), result.best_state
         if _may_keep_last(result, selection):
             best, end = logits_of(result.best_state, rows.val), logits_of(last, rows.val)
-            labels = rows.labels[torch.from_numpy(rows.val).to(rows.labels.device)]
-            if not is_beyond_noise(best, end, labels, selection):
+            if not is_beyond_noise(best, end, task.of(rows.val), selection, task):
                 epoch = replace(candidate_of(result.history[-1]), name="last epoch"), last
         if math.isnan(epoch[0].train_loss):  # that epoch's training pictures were not measured
             _load(network, epoch[1])
@@ -105,24 +105,23 @@ def _may_keep_last(result: FitResult, selection: SelectionSettings) -> bool:
 
 
 def is_beyond_noise(
-    best: Tensor, last: Tensor, labels: Tensor, selection: SelectionSettings
+    best: Tensor, last: Tensor, targets: Tensor, selection: SelectionSettings, task: Task
 ) -> bool:
     """Whether parameters are better than the last epoch's by more than so many standard errors.
 
-    The difference is taken picture by picture (of losses, or of being right), so that what makes a
-    picture hard for both does not count as noise.
+    The difference is taken example by example (of losses, or of being right), so that what makes an
+    example hard for both does not count as noise.
 
     Args:
-        best: logits [V, C] on the choosing pictures.
+        best: outputs [V, ...] on the choosing examples.
         last: likewise, of the last epoch's parameters.
-        labels: class indices [V].
+        targets: of the task [V, ...].
         selection: metric and margin.
+        task: says how good a row is.
     """
-    if selection.metric == "val_loss":
-        gains = row_losses(last, labels) - row_losses(best, labels)
-    else:
-        gains = (best.argmax(1) == labels).double() - (last.argmax(1) == labels).double()
-    error = float(gains.std()) / len(labels) ** 0.5 if len(labels) > 1 else math.inf
+    metric = selection.metric.removeprefix("val_")
+    gains = task.row_values(best, targets, metric) - task.row_values(last, targets, metric)
+    error = float(gains.std()) / len(targets) ** 0.5 if len(targets) > 1 else math.inf
     return float(gains.mean()) > selection.margin * error
 
 

@@ -4,15 +4,12 @@ import logging
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from sftcore.foundations.artifacts import sha256_bytes, sha256_json
 from sftcore.models.network import Network
 from sftcore.optimization.linear_head import LinearHead, choose_head
-from sftcore.tasks.classification import classification_loss, measure
 from sftcore.training.inputs import Inputs
-from sftcore.training.objective import Knowledge
-from sftcore.training.plan import Course, Plan
+from sftcore.training.plan import Course
 from sftcore.training.records import HeadStart
 
 LOGGER = logging.getLogger("sftcore")
@@ -49,35 +46,23 @@ def solve_head(
 
 def _chosen(inputs: Inputs, strengths: tuple[float, ...], course: Course) -> LinearHead:
     """The optimum that validation chooses, found once for trainings that share the problem."""
-    plan, knowledge, cache = course.plan, course.knowledge, course.cache
+    plan, cache, task = course.plan, course.cache, course.plan.task
     rows, update = plan.rows, plan.update
     key = sha256_json([
         plan.frozen_identity, sha256_bytes(rows.train.tobytes()), sha256_bytes(rows.val.tobytes()),
-        list(strengths), update.label_smoothing, update.imbalance.class_weighting,
-        update.imbalance.logit_adjustment,
+        list(strengths), update.label_smoothing, update.imbalance.model_dump(),
     ])  # fmt: skip
     if key not in cache.heads:
-        features, labels = inputs.reader(rows.train)(rows.train), _labels(plan, rows.train)
-        val, val_labels = inputs.reader(rows.val)(rows.val), _labels(plan, rows.val)
-        loss_of = partial(_loss, labels=labels, smoothing=update.label_smoothing, known=knowledge)
+        targets, val_targets = task.of(rows.train), task.of(rows.val)
+        features = inputs.reader(rows.train)(rows.train)
+        val = inputs.reader(rows.val)(rows.val)
+        loss_of = partial(course.criterion, targets=targets, weight=task.weight(targets))
         chosen = choose_head(
             features,
             loss_of,
-            lambda head: measure(head.logits(val), val_labels)[0],
-            rows.num_classes,
+            lambda head: task.measure(head.logits(val), val_targets)["loss"],
+            task.num_outputs,
             strengths,
         )
         cache.keep_head(key, chosen)
     return cache.heads[key]
-
-
-def _labels(plan: Plan, rows: object) -> Tensor:
-    return plan.rows.labels[torch.as_tensor(rows).to(plan.rows.labels.device)]
-
-
-def _loss(logits: Tensor, labels: Tensor, smoothing: float, known: Knowledge) -> Tensor:
-    """The training's loss of float64 logits [N, C]."""
-    if known.logit_offsets is not None:
-        logits = logits + known.logit_offsets.double()
-    weights = None if known.class_weights is None else known.class_weights.double()
-    return classification_loss(logits, labels, smoothing, weights)

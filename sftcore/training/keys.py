@@ -22,7 +22,7 @@ _CODE = (
     "foundations/runtime.py", "foundations/settings.py",
     "data/__init__.py", "data/loader.py", "data/pictures/__init__.py",
     "data/pictures/augment.py", "data/portions.py", "data/splits.py", "data/store.py",
-    "models", "optimization", "regularization", "stability", "tasks", "training",
+    "metrics", "models", "optimization", "regularization", "stability", "tasks", "training",
 )  # fmt: skip
 
 
@@ -30,6 +30,7 @@ def training_key(
     model: ModelSettings,
     train: TrainSettings,
     *,
+    task: str,
     seed: int,
     data: str,
     device: torch.device,
@@ -45,6 +46,7 @@ def training_key(
     Args:
         model: backbone, weights, head; a weights file and its record count by their content.
         train: the recipe.
+        task: that is learnt.
         seed: of the training.
         data: digest of the prepared data.
         device: where it is computed; CUDA and CPU give different last digits.
@@ -64,7 +66,7 @@ def training_key(
     seeds = [*asdict(train.seeds.resolved(seed)).values(), None if portion == WHOLE else seed]
     recipe = train.model_dump(exclude={"seeds"})
     return sha256_json(
-        [model.model_dump(), weights, recipe, seeds, data, asdict(portion), place,
+        [task, model.model_dump(), weights, recipe, seeds, data, asdict(portion), place,
          sha256_file(environment), code_digest(extra=extra_code)]
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from sftcore.training.measure import (
     weight_norms,
 )
 from sftcore.training.plan import Course, Plan
-from sftcore.training.records import EpochRecord, FitResult
+from sftcore.training.records import EpochRecord, FitResult, badness
 from sftcore.training.settings import Phase
 from sftcore.training.state import TrainingState
 from sftcore.training.trial import Trial, run_range_test, seconds_per_update
@@ -123,14 +123,15 @@ def _set_out(
     """What a training has at hand before its first update."""
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     features = plan.inputs(network.eval(), len(network.blocks), cache)
-    knowledge = gather_knowledge(network, features, plan.rows, plan.update)
-    return Course(plan, start, knowledge, cache, tell, checkpoints)
+    knowledge = gather_knowledge(network, features, plan.rows, plan.task, plan.update)
+    criterion = plan.task.criterion(plan.rows.train, plan.update)
+    return Course(plan, start, criterion, knowledge, cache, tell, checkpoints)
 
 
 def _begin(network: Network, course: Course) -> TrainingState:
     """The state of the newest checkpoint that fits, or of the beginning."""
     if course.checkpoints is not None:
-        for saved in course.checkpoints.load(course.plan.rows.labels.device):
+        for saved in course.checkpoints.load(course.plan.task.device):
             state = TrainingState(network)
             try:
                 state.load_state_dict(saved)
@@ -266,8 +267,7 @@ def _num_drops(state: TrainingState, phase: Phase, plan: Plan) -> int:
     if phase.schedule.name != "plateau":
         return 0
     own = [record for record in state.result.history if record.phase == phase.name]
-    by_loss = plan.selection.metric == "val_loss"
-    losses = [r.val_loss if by_loss else -getattr(r, plan.selection.metric) for r in own]
+    losses = [badness(record, plan.selection.metric) for record in own]
     return plateau_drops(losses, phase.schedule.patience)
 
 
@@ -297,4 +297,4 @@ def _finish(state: TrainingState, course: Course) -> None:
         recalibrate=fit_if_moving,
         always_recalibrates=plan.update.batch_norm == "recalibrate",
     )
-    choose_parameters(state, plan.averaging, plan.selection, measure, plan.rows)
+    choose_parameters(state, plan.averaging, plan.selection, measure, plan.rows, plan.task)

@@ -1,6 +1,7 @@
 """A network measured on plain pictures: losses, accuracies, norms."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from sftcore.foundations.randomness import numpy_stream
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.stability.batch_norm import moving_norms, normalized_by_batch
-from sftcore.tasks.classification import balanced_scores, measure
+from sftcore.tasks.contract import Task
 from sftcore.training.inputs import Inputs
 from sftcore.training.records import EpochRecord
 
@@ -36,22 +37,10 @@ def logits_of(network: Network, inputs: Inputs, rows: np.ndarray) -> Tensor:
 
 
 def evaluate_rows(
-    network: Network, inputs: Inputs, rows: np.ndarray, labels: Tensor
+    network: Network, inputs: Inputs, rows: np.ndarray, task: Task
 ) -> dict[str, float]:
-    """Loss, accuracy, balanced accuracy and macro F1 of a network in evaluation mode.
-
-    The loss is plain cross-entropy in nats.
-    """
-    own = labels[torch.from_numpy(rows).to(labels.device)]
-    logits = logits_of(network, inputs, rows)
-    loss, accuracy = measure(logits, own)
-    balanced_accuracy, macro_f1 = balanced_scores(logits, own)
-    return {
-        "loss": loss,
-        "accuracy": accuracy,
-        "balanced_accuracy": balanced_accuracy,
-        "macro_f1": macro_f1,
-    }
+    """``loss`` and the scores of the task, of a network in evaluation mode on plain examples."""
+    return task.measure(logits_of(network, inputs, rows), task.of(rows))
 
 
 _NUM_GAP_BATCHES = 4  # bounds the cost of the gap
@@ -63,7 +52,7 @@ def batch_norm_gap(
     inputs: Inputs,
     batches: Sequence[np.ndarray],
     rows: np.ndarray,
-    labels: Tensor,
+    task: Task,
 ) -> float:
     """Loss by the running statistics minus loss by the batch's own, on the same training pictures.
 
@@ -76,7 +65,7 @@ def batch_norm_gap(
         inputs: of the first trained block.
         batches: rows of the store as they were trained on, of which the first four are looked at.
         rows: of the training split; their features are at hand where all of them are measured.
-        labels: of every row of the store.
+        task: holds their targets.
 
     Returns:
         Nats; 0 where no running statistics move, since both modes are then one.
@@ -85,16 +74,16 @@ def batch_norm_gap(
         return 0.0
     batches = batches[:_NUM_GAP_BATCHES]
     chosen = np.concatenate(batches)
-    own = labels[torch.from_numpy(chosen).to(labels.device)]
+    own = task.of(chosen)
     at_hand = rows if len(rows) <= MAX_TRAIN_MEASURED else np.unique(chosen)
     reader, first_block = inputs.reader(at_hand), inputs.first_block
     with normalized_by_batch(network):
         by_batch = torch.cat([network(reader(batch), first_block) for batch in batches])
     by_running = torch.cat([network(reader(batch), first_block) for batch in batches])
-    return measure(by_running, own)[0] - measure(by_batch, own)[0]
+    return task.measure(by_running, own)["loss"] - task.measure(by_batch, own)["loss"]
 
 
-def weight_norms(claims: Sequence[Claim], start: dict[str, Tensor]) -> dict[str, float]:
+def weight_norms(claims: Sequence[Claim], start: dict[str, Tensor]) -> dict[str, Any]:
     """``‖w‖₂`` over all parameters, and ``‖w − w₀‖₂`` from where training began."""
     size = sum(float(claim.parameter.detach().double().square().sum()) for claim in claims)
     moved = sum(
@@ -108,11 +97,8 @@ def epoch_metrics(record: EpochRecord) -> dict[str, float]:
     """An epoch's numbers under the names that MLflow groups its charts by."""
     return {
         "train/loss": record.train_loss,
-        "train/accuracy": record.train_accuracy,
         "val/loss": record.val_loss,
-        "val/accuracy": record.val_accuracy,
-        "val/balanced_accuracy": record.val_balanced_accuracy,
-        "val/macro_f1": record.val_macro_f1,
+        **{name.replace("_", "/", 1): value for name, value in record.scores.items()},
         "optimization/learning_rate": record.learning_rate,
         "optimization/effective_learning_rate": record.effective_learning_rate,
         "optimization/gradient_norm": record.gradient_norm,

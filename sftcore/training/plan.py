@@ -10,6 +10,7 @@ from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim, claim_parameters
 from sftcore.regularization.averaging import AveragingSettings
 from sftcore.stability.precision import FULL
+from sftcore.tasks.contract import Criterion, Task
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.objective import Knowledge
@@ -26,16 +27,12 @@ class Rows:
         train: to train on.
         val: to validate on: they choose.
         judge: that had no say, measured at the very end; may be empty.
-        labels: class index of every row [N], on the device.
-        num_classes: C.
         pool: all rows that trainings like this one draw from, whose features may be shared.
     """
 
     train: np.ndarray
     val: np.ndarray
     judge: np.ndarray
-    labels: Tensor
-    num_classes: int
     pool: np.ndarray
 
 
@@ -45,6 +42,7 @@ class Plan:
 
     Attributes:
         pictures: the store's pictures.
+        task: the targets, and what is done with them.
         rows: which to train and to validate on.
         phases: one after the other; the epochs count on over all of them.
         update: what each update does.
@@ -57,6 +55,7 @@ class Plan:
     """
 
     pictures: Pictures
+    task: Task
     rows: Rows
     phases: Sequence[Phase]
     update: UpdateSettings
@@ -101,7 +100,8 @@ class Course:
     Attributes:
         plan: of the training.
         start: the network's tensors before the first update.
-        knowledge: of the terms of the loss.
+        criterion: the loss of the task.
+        knowledge: of the other terms of the loss.
         cache: features of frozen blocks.
         tell: called with the records that no rollback can reach any more, from the first on.
         checkpoints: of this very training.
@@ -109,6 +109,7 @@ class Course:
 
     plan: Plan
     start: dict[str, Tensor]
+    criterion: Criterion
     knowledge: Knowledge
     cache: FeatureCache
     tell: Callable[[Sequence[EpochRecord]], None]

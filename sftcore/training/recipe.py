@@ -13,6 +13,7 @@ from sftcore.models.network import Start, build_start
 from sftcore.models.parameter_groups import format_claims
 from sftcore.models.settings import ModelSettings
 from sftcore.stability.precision import FULL
+from sftcore.tasks.registry import TASKS
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.loop import fit
@@ -38,6 +39,7 @@ def train(
     model: ModelSettings,
     train: TrainSettings,
     *,
+    task: str = "classification",
     seed: int,
     device: torch.device,
     cache: FeatureCache,
@@ -53,6 +55,7 @@ def train(
         store: opened with the train and val splits.
         model: backbone, weights, head.
         train: the recipe.
+        task: in :data:`sftcore.tasks.registry.TASKS`.
         seed: decides head, order, augmentation and dropout, where ``train`` gives them none.
         device: where to compute.
         cache: features of frozen blocks; pass the same one to trainings that share them.
@@ -72,6 +75,7 @@ def train(
         store,
         model,
         train,
+        task=task,
         seed=seed,
         device=device,
         portion=portion,
@@ -88,6 +92,7 @@ def prepare_training(
     model: ModelSettings,
     train: TrainSettings,
     *,
+    task: str = "classification",
     seed: int,
     device: torch.device,
     portion: Portion = WHOLE,
@@ -101,15 +106,14 @@ def prepare_training(
         parts.train,
         parts.val,
         parts.judge,
-        torch.from_numpy(store.labels).to(device),
-        len(store.classes),
         store.samples["row"].to_numpy(dtype=np.int64, copy=True),
     )
     check_lengths(train, len(rows.train))
+    bound = TASKS[task](torch.from_numpy(store.labels).to(device), store.classes)
     start = build_start(
         backbone=model.backbone,
         weights=model.weights,
-        num_classes=len(store.classes),
+        num_classes=bound.num_outputs,
         image_size=store.image_size,
         dropout=model.dropout,
         seed=seeds.init,
@@ -126,6 +130,7 @@ def prepare_training(
             background=store.background,
             device=device,
         ),
+        task=bound,
         rows=rows,
         phases=plan_phases(model, train, len(start.network.blocks)),
         update=train,

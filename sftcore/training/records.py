@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sftcore.optimization.range_test import RangeTest
 from sftcore.stability.guard import Incident
+from sftcore.tasks.contract import is_error
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,6 @@ class EpochRecord:
         phase: name.
         train_loss: on the training pictures.
         val_loss: on the validation pictures.
-        train_accuracy: likewise.
-        val_accuracy: likewise.
         learning_rate: of the last update.
         weight_norm: ``‖w‖₂``.
         weight_distance: ``‖w − w₀‖₂``.
@@ -35,17 +35,14 @@ class EpochRecord:
         batch_norm_gap: loss in evaluation mode minus loss normalised by the batch, on the same
             training pictures; 0 where no running statistics move.
         num_incidents: of the guard in this epoch.
-        val_balanced_accuracy: mean recall over the classes that occur in validation; NaN in records
-            of before it was measured.
-        val_macro_f1: likewise, of F1.
+        scores: of the task, by names as ``train_accuracy`` and ``val_accuracy``: the headline on
+            both, the others on the validation pictures.
     """
 
     epoch: int
     phase: str
     train_loss: float
     val_loss: float
-    train_accuracy: float
-    val_accuracy: float
     learning_rate: float
     weight_norm: float
     weight_distance: float
@@ -54,8 +51,7 @@ class EpochRecord:
     clipped_fraction: float
     batch_norm_gap: float
     num_incidents: int
-    val_balanced_accuracy: float = math.nan
-    val_macro_f1: float = math.nan
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -131,12 +127,9 @@ class Candidate:
     alpha: float
     train_loss: float
     val_loss: float
-    train_accuracy: float
-    val_accuracy: float
     weight_norm: float
     weight_distance: float
-    val_balanced_accuracy: float = math.nan
-    val_macro_f1: float = math.nan
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 def candidate_of(record: EpochRecord) -> Candidate:
@@ -147,12 +140,9 @@ def candidate_of(record: EpochRecord) -> Candidate:
         alpha=1.0,
         train_loss=record.train_loss,
         val_loss=record.val_loss,
-        train_accuracy=record.train_accuracy,
-        val_accuracy=record.val_accuracy,
         weight_norm=record.weight_norm,
         weight_distance=record.weight_distance,
-        val_balanced_accuracy=record.val_balanced_accuracy,
-        val_macro_f1=record.val_macro_f1,
+        scores=record.scores,
     )
 
 
@@ -200,6 +190,33 @@ class FitResult:
         return self.history[self.best_epoch]
 
 
+def columns_of(record: EpochRecord | Candidate) -> dict[str, Any]:
+    """A record as one line of a table: the headline score stands beside the losses."""
+    line = asdict(record)
+    scores = line.pop("scores")
+    headline = dict(list(scores.items())[:2])
+    columns: dict[str, Any] = {}
+    for name, value in line.items():
+        columns[name] = value
+        if name == "val_loss":
+            columns |= headline
+    return columns | scores
+
+
+def badness(record: EpochRecord | Candidate, selection_metric: str) -> float:
+    """The number that validation chooses by, the less the better.
+
+    Args:
+        record: of an epoch or a candidate.
+        selection_metric: ``val_loss``, or a score; one that is called an error is the less the
+            better as it is.
+    """
+    if selection_metric == "val_loss":
+        return record.val_loss
+    value = record.scores[selection_metric]
+    return value if is_error(selection_metric) else -value
+
+
 def is_better(
     record: EpochRecord | Candidate,
     best: EpochRecord | Candidate,
@@ -208,23 +225,20 @@ def is_better(
 ) -> bool:
     """Whether validation prefers ``record``; an equal one does not replace an earlier one.
 
-    Any finite loss is better than none, whatever the accuracies.
+    Any finite loss is better than none, whatever the scores.
 
     Args:
         record: the newer one.
         best: so far.
-        selection_metric: ``val_loss`` (least), or ``val_accuracy``, ``val_balanced_accuracy`` or
-            ``val_macro_f1`` (most, then least loss).
-        min_change: by how much it must be better; above 0 an equal accuracy never is.
+        selection_metric: ``val_loss`` (least), or a score (best, then least loss).
+        min_change: by how much it must be better; above 0 an equal score never is.
     """
     if not (math.isfinite(record.val_loss) and math.isfinite(best.val_loss)):
         return math.isfinite(record.val_loss)
-    if selection_metric == "val_loss":
-        return record.val_loss < best.val_loss - min_change
-    value, best_value = getattr(record, selection_metric), getattr(best, selection_metric)
-    if min_change > 0:
-        return bool(value > best_value + min_change)
-    return (value, -record.val_loss) > (best_value, -best.val_loss)
+    own, other = badness(record, selection_metric), badness(best, selection_metric)
+    if selection_metric == "val_loss" or min_change > 0:
+        return own < other - min_change
+    return (own, record.val_loss) < (other, best.val_loss)
 
 
 def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[int]:
@@ -234,7 +248,6 @@ def rank_epochs(records: Sequence[EpochRecord], selection_metric: str) -> list[i
         if not math.isfinite(record.val_loss):
             return math.inf, math.inf, record.epoch
         by_loss = selection_metric == "val_loss"
-        first = 0.0 if by_loss else -getattr(record, selection_metric)
-        return first, record.val_loss, record.epoch
+        return 0.0 if by_loss else badness(record, selection_metric), record.val_loss, record.epoch
 
     return [record.epoch for record in sorted(records, key=place)]

@@ -63,7 +63,7 @@ def train_step(
     Args:
         network: in training mode.
         inputs: what block ``objective.first_block`` takes, [B, ...].
-        targets: class indices [B], or probabilities [B, C].
+        targets: of the task [B, ...].
         optimizer: over ``trained``.
         objective: the loss.
         learning_rate: of this update.
@@ -85,11 +85,11 @@ def train_step(
         """Loss and norm of its gradient, which is left in the parameters."""
         seed_draws()
         optimizer.zero_grad(set_to_none=True)
-        loss = inputs.new_zeros(())
+        loss, weight = inputs.new_zeros(()), objective.weight_of(targets)
         for share, part in _parts(len(inputs), update.micro_batch_size):
             with products_rounded(precision, inputs.device):
                 with computed_in(precision, inputs.device):
-                    part_loss = objective.loss(network, inputs[part], targets[part]) * share
+                    part_loss = objective.loss(network, inputs[part], targets[part], weight, share)
                 (part_loss * scale).backward()
             loss = loss + part_loss.detach()
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
@@ -136,10 +136,7 @@ def train_step(
 
 
 def _parts(num_rows: int, micro_batch_size: int) -> list[tuple[float, slice]]:
-    """The batch in parts, each with its share of the rows; a last part of one row joins the other.
-
-    The shares make the sum of the parts' mean losses the mean over the batch.
-    """
+    """Parts of the batch with their shares of the rows; a last part of one row joins the other."""
     if micro_batch_size == 0 or micro_batch_size >= num_rows:
         return [(1.0, slice(None))]
     starts = list(range(0, num_rows, micro_batch_size))

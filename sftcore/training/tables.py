@@ -14,7 +14,7 @@ from sftcore.stability.guard import (
     norm_limit,
     remember_update,
 )
-from sftcore.training.records import FitResult
+from sftcore.training.records import FitResult, columns_of
 
 _NONE = (math.nan, math.nan)
 
@@ -80,7 +80,7 @@ def range_test_tables(result: FitResult) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def candidates_table(result: FitResult) -> pd.DataFrame:
     """Parameters that the training could end with, one row each; ``is_chosen`` marks the model."""
-    table = pd.DataFrame([asdict(candidate) for candidate in result.candidates])
+    table = pd.DataFrame([columns_of(candidate) for candidate in result.candidates])
     table["epochs"] = [" ".join(map(str, c.epochs)) for c in result.candidates]
     table.insert(0, "is_chosen", [i == result.chosen for i in range(len(table))])
     return table
@@ -88,4 +88,4 @@ def candidates_table(result: FitResult) -> pd.DataFrame:
 
 def history_table(result: FitResult) -> pd.DataFrame:
     """The history as a table, one row per epoch."""
-    return pd.DataFrame([asdict(record) for record in result.history])
+    return pd.DataFrame([columns_of(record) for record in result.history])

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sftcore.ablation.cells import outcome
 from sftcore.ablation.plan import (
     Cell,
     plan_cells,
@@ -21,7 +20,8 @@ from sftcore.ablation.table import cells_table, trained_rows
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store
 from sftcore.foundations.errors import ParamsError
-from sftcore.tasks.classification import SIMPLER_ROWS
+from sftcore.tasks.classification.task import ClassificationTask as TASK
+from sftcore.tasks.classification.task import _outcome
 from tests.ablation.made import params_with
 from tests.ablation.test_run import run
 
@@ -60,7 +60,7 @@ def test_the_probe_tells_what_rows_to_beat_do_that_need_no_training(
     cells = confirming()
     recipe, probe = run([cells[0], cells[3]], prepared, tmp_path)
     assert recipe.simpler == {}
-    assert set(probe.simpler) == set(SIMPLER_ROWS)
+    assert set(probe.simpler) == set(TASK.simpler_rows)
     parts = take_portion(store.samples, probe.cell.portion, probe.cell.seed)
     train, judge = store.labels[parts.train], store.labels[parts.judge]
     counts = np.bincount(train, minlength=3)
@@ -70,7 +70,7 @@ def test_the_probe_tells_what_rows_to_beat_do_that_need_no_training(
     assert frequent["loss"] == pytest.approx(-np.log(share[judge]).mean())
     assert probe.simpler["nearest_neighbours"]["accuracy"] > frequent["accuracy"]
 
-    found = cells_table([recipe, probe], 3)
+    found = cells_table([recipe, probe], TASK)
     assert list(found["row"]) == ["none", "probe", *probe.simpler]
     assert list(trained_rows(found)["row"]) == ["none", "probe"]
     assert found.set_index("row").loc["most_frequent", "loss"] == frequent["loss"]
@@ -85,7 +85,7 @@ def test_a_temperature_is_chosen_by_those_that_choose(
         seen.append((logits, labels))
         return 2.0
 
-    monkeypatch.setattr("sftcore.ablation.cells.fit_temperature", fit_temperature)
+    monkeypatch.setattr("sftcore.tasks.classification.task.fit_temperature", fit_temperature)
     (found,) = run(confirming()[:1], prepared, tmp_path)
     parts = take_portion(store.samples, found.cell.portion, found.cell.seed)
     ((logits, labels),) = seen
@@ -97,11 +97,11 @@ def test_a_temperature_is_chosen_by_those_that_choose(
 
 def test_outcomes_are_of_the_logits() -> None:
     labels = np.array([0, 1, 1, 1])
-    sure = outcome(np.eye(2)[labels] * 50, labels)
+    sure = _outcome(np.eye(2)[labels] * 50, labels)
     assert (sure["accuracy"], sure["balanced_accuracy"], sure["macro_f1"]) == (1, 1, 1)
     assert sure["loss"] == pytest.approx(0, abs=1e-9)
     assert sure["ece"] == pytest.approx(0, abs=1e-9)
-    assert outcome(np.zeros((4, 2)), labels)["loss"] == pytest.approx(np.log(2))
+    assert _outcome(np.zeros((4, 2)), labels)["loss"] == pytest.approx(np.log(2))
 
 
 @pytest.mark.parametrize("family", ["screen", "confirm", "data_size", "stability"])

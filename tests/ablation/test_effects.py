@@ -25,6 +25,7 @@ from sftcore.ablation.effects import (
 )
 from sftcore.ablation.table import pairs_of
 from sftcore.metrics.intervals import failure_bound, resampled_interval
+from sftcore.tasks.classification.task import ClassificationTask as TASK
 from tests.ablation.made import lines, table
 
 NAN = float("nan")
@@ -36,7 +37,7 @@ def against(base: Sequence[float], differences: Sequence[float]) -> list[float]:
 
 
 def compare(cells: pd.DataFrame, *names: str, metric: str = "loss") -> dict[str, Comparison]:
-    return {line.row: line for line in compare_rows(cells, names, "none", metric, 0.95)}
+    return {line.row: line for line in compare_rows(cells, names, "none", metric, 0.95, TASK)}
 
 
 def test_differences_are_paired_by_replicate_and_corrected_for_shared_pictures() -> None:
@@ -71,7 +72,7 @@ def test_less_loss_is_better_and_more_accuracy_is() -> None:
 def test_what_no_difference_means_is_said_with_the_smallest_visible_one() -> None:
     noise = [0.2, -0.3, 0.05, -0.02, 0.1, -0.1]
     cells = table(lines("none", "loss", BASE), lines("noise", "loss", against(BASE, noise)))
-    (line,) = effects_table(cells, ["noise"], "loss", 0.95).query("metric == 'loss'").to_dict(
+    (line,) = effects_table(cells, ["noise"], "loss", 0.95, TASK).query("metric == 'loss'").to_dict(
         "records"
     )  # fmt: skip
     assert line["verdict"] == UNSEEN == "no difference seen"
@@ -109,7 +110,7 @@ def test_interval_verdict_and_p_are_of_one_test(data: st.DataObject) -> None:
         failed = data.draw(st.sampled_from([0, 0, 0, 1, num_replicates - 1, num_replicates]))
         values[:failed] = NAN
         groups.append(lines(name, metric, values.tolist()))
-    found = compare_rows(table(*groups), names, "none", metric, confidence)
+    found = compare_rows(table(*groups), names, "none", metric, confidence, TASK)
     for line in found:
         excludes = line.found.low > 0 or line.found.high < 0
         assert excludes == (line.p_holm < 1 - confidence), line
@@ -157,7 +158,7 @@ def test_a_row_that_failed_is_called_so_even_with_the_best_mean(num_failed: int)
     line = compare(cells, "wild")["wild"]
     assert (line.verdict, line.num_failed, line.num_replicates) == (FAILED, num_failed, 6)
     assert line.found.num == 6 - num_failed
-    effects = effects_table(cells, ["wild"], "loss", 0.95)
+    effects = effects_table(cells, ["wild"], "loss", 0.95, TASK)
     assert effects["failure_bound"].tolist() == [failure_bound(num_failed, 6, 0.95)] * 4
     assert 0 < failure_bound(1, 6, 0.95) < 1
 
@@ -222,13 +223,13 @@ def test_equal_differences_of_a_loss_are_measured_against_the_least_that_matters
 def test_the_verdict_is_of_the_metric_that_decides() -> None:
     shift = [-0.3, -0.31, -0.29, -0.3, -0.3, -0.3]
     cells = table(lines("none", "loss", BASE), lines("good", "loss", against(BASE, shift)))
-    effects = effects_table(cells, ["good"], "loss", 0.95)
+    effects = effects_table(cells, ["good"], "loss", 0.95, TASK)
     assert tuple(effects.columns) == EFFECT_COLUMNS
     assert effects["metric"].tolist() == ["loss", "accuracy", "balanced_accuracy", "macro_f1"]
     assert effects["verdict"].tolist() == [BETTER, "", "", ""]
-    assert effects_table(cells, ["good"], "macro_f1", 0.95)["metric"].iloc[0] == "macro_f1"
-    assert effects_table(cells, [], "loss", 0.95).empty
-    assert tuple(effects_table(cells, [], "loss", 0.95).columns) == EFFECT_COLUMNS
+    assert effects_table(cells, ["good"], "macro_f1", 0.95, TASK)["metric"].iloc[0] == "macro_f1"
+    assert effects_table(cells, [], "loss", 0.95, TASK).empty
+    assert tuple(effects_table(cells, [], "loss", 0.95, TASK).columns) == EFFECT_COLUMNS
 
 
 def test_worth_is_against_the_probe_each_row_by_itself() -> None:
@@ -237,7 +238,7 @@ def test_worth_is_against_the_probe_each_row_by_itself() -> None:
         lines("probe", "loss", BASE), lines("none", "loss", against(BASE, shift)),
         lines("a", "loss", against(BASE, [-s for s in shift])),
     )  # fmt: skip
-    worth = worth_table(cells, ["none", "a"], 0.95)
+    worth = worth_table(cells, ["none", "a"], 0.95, TASK)
     loss = worth[worth["metric"] == "loss"].set_index("row")
     assert loss["verdict"].to_dict() == {"none": BETTER, "a": WORSE}
     assert loss["confidence"].tolist() == [0.95, 0.95]  # not of both together

@@ -41,6 +41,7 @@ def key(cell: Cell) -> str:
     return training_key(
         cell.row.model,
         cell.row.train,
+        task="classification",
         seed=cell.seed,
         data="",
         device=torch.device("cpu"),

@@ -46,6 +46,7 @@ def run(cells: list[Cell], prepared: Path, scratch: Path, num_workers: int = 1) 
     return run_cells(
         cells,
         prepared=prepared,
+        task="classification",
         environment=LOCK,
         device="cpu",
         mode="native",

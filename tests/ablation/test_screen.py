@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from sftcore.ablation.plan import Row, plan_screen
-from sftcore.ablation.screen import SCREEN_COLUMNS, choose_rows, screen_table
+from sftcore.ablation.screen import choose_rows, screen_table
+from sftcore.tasks.classification.task import ClassificationTask as TASK
 from tests.ablation.made import lines, params_with
 
 NAN = float("nan")
@@ -25,7 +26,7 @@ def screened(losses: dict[tuple[str, int], list[float]], metric: str = "loss") -
             setting=row.setting,
         )
     ]  # fmt: skip
-    return rows, screen_table(rows, pd.DataFrame(cells), metric)
+    return rows, screen_table(rows, pd.DataFrame(cells), metric, TASK)
 
 
 def best(losses: dict[tuple[str, int], list[float]], num_rows: int = 9) -> dict[str, Any]:
@@ -35,7 +36,18 @@ def best(losses: dict[tuple[str, int], list[float]], num_rows: int = 9) -> dict[
 
 def test_gains_are_paired_and_better_is_above_zero() -> None:
     rows, table = screened({("l1", 2): [0.9, 1.7], ("dropout", 1): [1.1, 2.1]})
-    assert tuple(table.columns) == SCREEN_COLUMNS
+    assert table.columns.tolist() == [
+        "row",
+        "setting",
+        "num_replicates",
+        "num_failed",
+        "num_on_last_epoch",
+        "loss",
+        "accuracy",
+        "loss_difference",
+        "accuracy_difference",
+        "gain",
+    ]
     assert len(table) == len(rows)
     gains = dict(zip([(r.name, r.setting) for r in rows], table["gain"], strict=True))
     assert gains["l1", 2] == pytest.approx(0.2)
@@ -86,4 +98,7 @@ def test_only_its_own_family_counts() -> None:
         *lines("none", "loss", BASE, family="screen"), *lines("l1", "loss", BASE, family="screen"),
         *lines("l1", "loss", [0.0, 0.0]),
     ]  # fmt: skip
-    assert screen_table(rows, pd.DataFrame(cells), "loss")["num_replicates"].tolist() == [2, 2]
+    assert screen_table(rows, pd.DataFrame(cells), "loss", TASK)["num_replicates"].tolist() == [
+        2,
+        2,
+    ]

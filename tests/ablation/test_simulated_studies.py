@@ -36,7 +36,7 @@ def loss_verdicts(study: Study) -> dict[str, str]:
 def write(study: Study, params: Params, output: Path) -> dict[str, bytes]:
     """The files of a report."""
     write_study(
-        study, params.ablation, num_pool=27, num_classes=30, precision="fp32",
+        study, params.ablation, num_pool=27, num_outputs=30, precision="fp32",
         recipe=recipe_digest(params), output=output,
     )  # fmt: skip
     return {path.name: path.read_bytes() for path in sorted(output.iterdir())}
@@ -49,7 +49,7 @@ def test_what_the_screen_likes_by_luck_is_not_confirmed() -> None:
     def effect(row: Row) -> float:
         return probe_is_worse(row) - (0.2 if (row.family, row.name) == ("screen", "l1") else 0.0)
 
-    found = [conduct(params, simulated(effect, seed), num_classes=30) for seed in range(10)]
+    found = [conduct(params, simulated(effect, seed)) for seed in range(10)]
     verdicts = [loss_verdicts(study)["l1"] for study in found]  # each has chosen it
     assert verdicts.count(UNSEEN) >= 9
     assert sum(study.verdict["settings"].get("train.penalties.l1", 0) > 0 for study in found) <= 1
@@ -62,7 +62,7 @@ def test_a_planted_effect_is_found_in_every_study() -> None:
         return probe_is_worse(row) - (0.2 if row.train.penalties.l1 == 1e-3 else 0.0)
 
     for seed in range(10):
-        study = conduct(params, simulated(effect, seed), num_classes=30)
+        study = conduct(params, simulated(effect, seed))
         assert study.screen.sort_values("gain")["row"].iloc[-1] == "l1"
         assert loss_verdicts(study)["l1"] == BETTER
         assert (
@@ -91,7 +91,7 @@ def fails_wherever_it_trains(row: Row) -> float:
 
 def test_a_row_that_fails_when_it_is_confirmed_is_reported(tmp_path: Path) -> None:
     params = params_with(confirm=CONFIRM)
-    study = conduct(params, simulated(fails_on_top_of_the_recipe, 0), num_classes=30)
+    study = conduct(params, simulated(fails_on_top_of_the_recipe, 0))
     files = write(study, params, tmp_path / "report")
     verdict = json.loads(files["verdict.json"])
     assert loss_verdicts(study)["l1"] == FAILED
@@ -102,7 +102,7 @@ def test_a_row_that_fails_when_it_is_confirmed_is_reported(tmp_path: Path) -> No
 
 def test_a_study_in_which_all_training_fails_is_written(tmp_path: Path) -> None:
     params = params_with(confirm=CONFIRM)
-    study = conduct(params, simulated(fails_wherever_it_trains, 0), num_classes=30)
+    study = conduct(params, simulated(fails_wherever_it_trains, 0))
     files = write(study, params, tmp_path / "report")
     verdict = json.loads(files["verdict.json"])
     assert "failed in 6 of 6" in verdict["worth"]
@@ -125,14 +125,14 @@ def test_no_number_speaks_for_a_recipe_that_fails_in_a_replicate(tmp_path: Path)
         return is_recipe and cell.replicate == 1000
 
     params = params_with(**QUICK)
-    study = conduct(params, train_cells, num_classes=30)
+    study = conduct(params, train_cells)
     assert study.verdict["worth"].startswith("Fine-tuning failed in 1 of 6")
     assert "do better" not in study.verdict["worth"]
     files = write(study, params, tmp_path / "report")
     assert json.loads(files["worth.json"]) == {}
     assert json.loads(files["metrics.json"])["difference_from_features"] == {}
     assert not [name for name in headline(study) if "worth" in name]
-    whole = conduct(params, simulated(probe_is_worse, 0), num_classes=30)
+    whole = conduct(params, simulated(probe_is_worse, 0))
     assert {"study/worth_loss", "study/worth_loss_low"} <= headline(whole).keys()
 
 
@@ -146,7 +146,7 @@ def test_what_is_composed_is_spoken_of_where_it_was_trained(tmp_path: Path, num_
         screen={"all_together": [], "leave_one_out": False},
         **QUICK | {"confirm": CONFIRM | {"num_rows": num_good}},
     )
-    study = conduct(params, simulated(effect, 0), num_classes=30)
+    study = conduct(params, simulated(effect, 0))
     parts = json.loads(write(study, params, tmp_path / "report")["parts.json"])["parts"]
     (text,) = [part["text"][0] for part in parts if part["title"] == "The confirmation"]
     assert ("composed" in text) == (num_good > 1)
@@ -154,9 +154,7 @@ def test_what_is_composed_is_spoken_of_where_it_was_trained(tmp_path: Path, num_
 
 
 def test_the_confirmation_is_of_the_best_setting_on_new_replicates() -> None:
-    study = conduct(
-        params_with(), simulated(lambda row: -row.train.penalties.l2, 0), num_classes=30
-    )
+    study = conduct(params_with(), simulated(lambda row: -row.train.penalties.l2, 0))
     screened = study.cells.query("family == 'screen'")
     confirmed = study.cells.query("family == 'confirm'")
     assert not set(screened["replicate"]) & set(confirmed["replicate"])
@@ -177,7 +175,7 @@ def test_a_row_that_fits_the_screen_and_not_the_recipe_is_refused_first(prepared
         raise AssertionError("something was trained")
 
     with pytest.raises(ParamsError, match=r"warm 1 of the confirm: .*warmup"):
-        conduct(params, train_cells, 30, lambda cells: check_cells(cells, store))
+        conduct(params, train_cells, lambda cells: check_cells(cells, store))
 
 
 def test_the_recipe_of_a_study_is_its_model_and_its_training() -> None:

@@ -14,6 +14,7 @@ from sftcore.ablation.table import (
     judging_ratio,
     status_of,
 )
+from sftcore.tasks.classification.task import ClassificationTask as TASK
 from tests.ablation.made import params_with, record, result
 
 
@@ -25,7 +26,7 @@ def cell() -> Cell:
 
 def test_a_line_is_of_the_pictures_that_had_no_say(cell: Cell) -> None:
     made = result(cell, loss=0.7, rise=0.2)
-    (line,) = cells_table([made], 10).to_dict("records")
+    (line,) = cells_table([made], TASK).to_dict("records")
     assert (line["family"], line["row"], line["setting"], line["replicate"]) == (
         "screen", "l1", 1, 1,
     )  # fmt: skip
@@ -42,11 +43,11 @@ def test_a_line_is_of_the_pictures_that_had_no_say(cell: Cell) -> None:
 
 def test_the_best_epoch_at_the_end_may_not_have_converged(cell: Cell) -> None:
     made = replace(result(cell, 0.7), best_epoch=1)
-    assert cells_table([made], 10)["ends_on_last"].tolist() == [True]
+    assert cells_table([made], TASK)["ends_on_last"].tolist() == [True]
     # The head alone has one epoch and no later one that could have been better.
     probe = replace(cell, row=replace(cell.row, train=cell.row.train.model_copy(
         update={"epochs": 0})))  # fmt: skip
-    assert cells_table([replace(made, cell=probe)], 10)["ends_on_last"].tolist() == [False]
+    assert cells_table([replace(made, cell=probe)], TASK)["ends_on_last"].tolist() == [False]
 
 
 @pytest.mark.parametrize(
@@ -66,12 +67,12 @@ def test_how_a_training_ended(
 ) -> None:
     history = [record(0, 0.1, 1.0), record(1, train, val)]
     made = replace(result(cell, 1.0), history=history, diverged=diverged)
-    assert status_of(made, 10) == status
-    assert cells_table([made], 10)["status"].tolist() == [status]
+    assert status_of(made) == status
+    assert cells_table([made], TASK)["status"].tolist() == [status]
 
 
 def test_a_training_without_an_epoch_has_a_line(cell: Cell) -> None:
-    (line,) = cells_table([result(cell, 1.0, diverged="at update 0")], 10).to_dict("records")
+    (line,) = cells_table([result(cell, 1.0, diverged="at update 0")], TASK).to_dict("records")
     assert (line["status"], line["best_epoch"], line["last_epoch"]) == (DIVERGED, -1, -1)
     for name in ("loss", "accuracy", "ece", "last_loss", "loss_rise", "gap", "temperature"):
         assert math.isnan(line[name]), name
@@ -81,6 +82,6 @@ def test_a_training_without_an_epoch_has_a_line(cell: Cell) -> None:
 
 def test_the_ratio_is_of_judging_to_learning_pictures(cell: Cell) -> None:
     made = [replace(result(cell, 1.0), num_train=n) for n in (300, 100)]
-    table = cells_table(made, 10)
+    table = cells_table(made, TASK)
     assert judging_ratio(table) == pytest.approx((0.3 + 0.9) / 2)
     assert judging_ratio(table[table["row"] == ""]) == 0.0

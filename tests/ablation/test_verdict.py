@@ -15,6 +15,7 @@ from sftcore.foundations.yaml_files import flatten
 from sftcore.metrics.intervals import Interval
 from sftcore.settings.grids import Changes
 from sftcore.settings.tree import Params, override
+from sftcore.tasks.classification.task import ClassificationTask as TASK
 from tests.ablation.made import lines, params_with, table
 
 NAN = float("nan")
@@ -208,7 +209,8 @@ def test_rows_that_may_not_have_converged_are_silent_alone() -> None:
 def test_nothing_to_confirm_is_said() -> None:
     found = findings()
     empty = replace(
-        found, effects=effects_table(table(lines("none", "loss", BASE)), [], "loss", 0.95)
+        found,
+        effects=effects_table(table(lines("none", "loss", BASE)), [], "loss", 0.95, TASK),
     )
     verdict = write_verdict(empty)
     assert verdict["helped"] == "None of the 10 rows looked better than the recipe in the screen."
@@ -271,4 +273,4 @@ def test_worth_and_effects_of_a_row_are_of_the_same_cells() -> None:
     rows: list[Row] = findings().rows
     assert [row.name for row in rows] == ["none", *NAMES, "probe"]
     cells = table(lines("none", "loss", BASE), lines("probe", "loss", BASE))
-    assert worth_table(cells, ["none"], 0.95)["difference"].tolist() == [0.0] * 4
+    assert worth_table(cells, ["none"], 0.95, TASK)["difference"].tolist() == [0.0] * 4

@@ -26,7 +26,8 @@ if __name__ == "__main__":
     long = [replace(c, row=replace(c.row, train=c.row.train.model_copy(update={"epochs": 100_000})))
             for c in cells]
     with exit_on_error(), leave_on_signals():
-        run_cells(long, prepared=Path(sys.argv[1]), environment=LOCK, device="cpu",
+        run_cells(long, prepared=Path(sys.argv[1]), task="classification", environment=LOCK,
+                  device="cpu",
                   mode="native", precision="fp32", num_workers=2, scratch=Path(sys.argv[2]),
                   checkpoint_seconds=3)
 """

@@ -11,22 +11,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from sftcore.evaluation import baselines
-from sftcore.evaluation.baselines import (
+from sftcore.evaluation.predict import predictions_table
+from sftcore.evaluation.report import write_report
+from sftcore.metrics.paired_test import smallest_difference
+from sftcore.metrics.rows_to_beat import NEIGHBOURS, nearest_rows
+from sftcore.optimization.linear_head import STRENGTHS
+from sftcore.pipeline.evaluate import first_answer
+from sftcore.pipeline.telling import headline_metrics
+from sftcore.tasks.classification.baselines import (
     Baseline,
     logistic_regression,
     most_frequent,
-    nearest_labels,
     nearest_neighbours,
     rows_to_beat,
     votes,
 )
-from sftcore.evaluation.predict import predictions_table
-from sftcore.evaluation.report import write_report
-from sftcore.metrics.paired_test import smallest_difference
-from sftcore.optimization.linear_head import STRENGTHS
-from sftcore.pipeline.evaluate import first_answer
-from sftcore.pipeline.telling import headline_metrics
 
 C = 4
 
@@ -55,11 +54,12 @@ def test_the_most_frequent_class_is_that_of_training() -> None:
     assert (row.val.argmax(axis=1) == counts.argmax()).all()
 
 
-@pytest.mark.parametrize("k", baselines.NEIGHBOURS)
+@pytest.mark.parametrize("k", NEIGHBOURS)
 def test_neighbours_are_scikit_learns(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "_CHUNK_ELEMENTS", 7 * len(TRAIN[0]))  # several chunks
-    directions = torch.nn.functional.normalize(TRAIN[0])
-    found = votes(nearest_labels(directions, TRAIN[1], TEST[0], k), C).numpy()
+    monkeypatch.setattr(
+        "sftcore.metrics.rows_to_beat._CHUNK_ELEMENTS", 7 * len(TRAIN[0])
+    )  # several chunks
+    found = votes(TRAIN[1][nearest_rows(TRAIN[0], TEST[0], k)], C).numpy()
     theirs = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(*TRAIN)
     shares = theirs.predict_proba(TEST[0].numpy())
     np.testing.assert_allclose(found, (shares * k + 1 / C) / (k + 1), atol=1e-12)
@@ -68,10 +68,9 @@ def test_neighbours_are_scikit_learns(k: int, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_number_of_neighbours_has_the_least_validation_loss() -> None:
     row = nearest_neighbours(TRAIN, VAL, TEST[0], C)
-    directions = torch.nn.functional.normalize(TRAIN[0])
     losses = {
-        k: loss(votes(nearest_labels(directions, TRAIN[1], VAL[0], k), C).numpy(), VAL[1])
-        for k in baselines.NEIGHBOURS
+        k: loss(votes(TRAIN[1][nearest_rows(TRAIN[0], VAL[0], k)], C).numpy(), VAL[1])
+        for k in NEIGHBOURS
     }
     assert row.settings == {"num_neighbours": min(losses, key=losses.__getitem__)}
     assert loss(row.val, VAL[1]) == pytest.approx(min(losses.values()))

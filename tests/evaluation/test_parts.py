@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from sftcore.evaluation.baselines import rows_to_beat
 from sftcore.evaluation.training_parts import training_parts
 from sftcore.reporting.parts import Part, read_parts
+from sftcore.tasks.classification.baselines import rows_to_beat
 from tests.evaluation.test_baselines import TEST, TRAIN, VAL, C, report
 
 

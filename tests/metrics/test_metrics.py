@@ -19,7 +19,7 @@ from sftcore.metrics.intervals import (
     paired_interval,
     percentile_interval,
 )
-from sftcore.tasks.classification import balanced_scores, measure
+from sftcore.tasks.classification.loss import balanced_scores, measure
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from sftcore.training.keys import training_key
 
 PARAMS = Path(__file__).parent.parent.parent / "params.yaml"
 TINY = "timm/test_efficientnet"
+TASK = "classification"
 
 
 def tiny() -> tuple[Backbone, dict[str, Tensor]]:
@@ -143,7 +144,8 @@ def test_the_record_beside_a_file_is_in_the_key_of_a_training(tmp_path: Path) ->
 
     def key() -> str:
         return training_key(
-            params.model, params.train, seed=0, data="", device=torch.device("cpu"), num_threads=1,
+            params.model, params.train, task=TASK, seed=0,
+            data="", device=torch.device("cpu"), num_threads=1,
             mode="portable", environment=PARAMS,
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from sftcore.optimization.linear_head import STRENGTHS, TOLERANCE, LinearHead, solve_path
-from sftcore.tasks.classification import classification_loss
+from sftcore.tasks.classification.loss import classification_loss
 
 C = 4
 SHAPES = [(40, 5), (20, 60)]  # more pictures than features, and the other way round

@@ -24,7 +24,7 @@ from sftcore.regularization.co_tuning import category_relationship, co_tuning_lo
 from sftcore.regularization.imbalance import class_weights, logit_offsets, sampling_probabilities
 from sftcore.regularization.mixing import draw_mixing, mix_pictures, mix_targets
 from sftcore.regularization.sharpness import moved_uphill
-from sftcore.tasks.classification import classification_loss
+from sftcore.tasks.classification.loss import classification_loss
 
 ROWS = np.arange(2, 42)  # of a store of 50
 

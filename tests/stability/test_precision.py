@@ -25,12 +25,13 @@ from tests.ablation.test_run import LOCK
 from tests.training.test_loop import same, small
 
 CPU = torch.device("cpu")
+TASK = "classification"
 
 
 def run(store: Store, precision: str, **changes: Any) -> FitResult:
     params = small(**changes)
     return train(
-        store, params.model, params.train, seed=0, device=set_up("cpu", 1),
+        store, params.model, params.train, task=TASK, seed=0, device=set_up("cpu", 1),
         cache=FeatureCache(1 << 28), on_epoch=lambda record: None, precision=precision,
     ).result  # fmt: skip
 
@@ -183,7 +184,7 @@ def test_precisions_are_timed_without_a_trace(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = small(train__epochs=1)
-    start, plan = prepare_training(store, params.model, params.train, seed=0, device=CPU)
+    start, plan = prepare_training(store, params.model, params.train, task=TASK, seed=0, device=CPU)
     before = {name: tensor.clone() for name, tensor in start.network.state_dict().items()}
     original = trial.train_step
 
@@ -205,7 +206,8 @@ def test_precision_is_part_of_the_key() -> None:
     params = small()
     keys = {
         training_key(
-            params.model, params.train, seed=0, data="", device=CPU, num_threads=1, mode="native",
+            params.model, params.train, task=TASK, seed=0,
+            data="", device=CPU, num_threads=1, mode="native",
             environment=LOCK, precision=name,
         )
         for name in ("fp32", "bf16", "fp16")

@@ -61,6 +61,9 @@ def test_each_seed_moves_its_own_streams_alone(source: str, seen: Any) -> None:
     assert not same(base["result"], moved["result"])
 
 
+TASK = "classification"
+
+
 def test_all_three_together_are_the_seed(store: Store) -> None:
     own = {f"train__seeds__{name}": 5 for name in ("init", "order", "augmentation")}
     assert same(run(store, **NOISY, **own), run(store, seed=5, **NOISY))
@@ -69,7 +72,7 @@ def test_all_three_together_are_the_seed(store: Store) -> None:
 def key(seed: int, **changes: Any) -> str:
     params = small(**changes)
     return training_key(
-        params.model, params.train, seed=seed, data="", device=torch.device("cpu"),
+        params.model, params.train, task=TASK, seed=seed, data="", device=torch.device("cpu"),
         num_threads=1, mode="native", environment=LOCK,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from sftcore.foundations.artifacts import write_tensors
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.models.network import build_start
 from sftcore.optimization.linear_head import STRENGTHS, LinearHead, solve_path
-from sftcore.tasks.classification import classification_loss, measure
+from sftcore.tasks.classification.loss import classification_loss, measure
 from sftcore.training import epoch, loop
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
@@ -90,7 +90,7 @@ def test_the_first_epoch_is_the_solved_head(store: Store, weights: str, smoothin
     assert result.head.strength == head.strength
     val_loss, val_accuracy = measure(head.logits(known["val"][0]), known["val"][1])
     assert result.history[0].val_loss == pytest.approx(val_loss, rel=1e-5)
-    assert result.history[0].val_accuracy == val_accuracy
+    assert result.history[0].scores["val_accuracy"] == val_accuracy
     train_loss, _ = measure(head.logits(known["train"][0]), known["train"][1])
     assert result.history[0].train_loss == pytest.approx(train_loss, rel=1e-4)
     assert set(result.updates.epoch) == {1.0, 2.0}  # the head takes no update

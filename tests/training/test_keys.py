@@ -37,6 +37,7 @@ NAMES_CELLS_ALONE = {
 }
 # It lies among the files of the engine and only writes tables.
 IN_A_FOLDER_OF_THE_ENGINE = {"training/tables.py"}
+TASK = "classification"
 
 
 def names(files: set[Path]) -> set[str]:
@@ -97,7 +98,8 @@ def test_keys_of_a_training_and_of_a_cell_differ_by_their_code() -> None:
 
     def key(extra: tuple[str, ...]) -> str:
         return training_key(
-            params.model, params.train, seed=0, data="", device=torch.device("cpu"), num_threads=1,
+            params.model, params.train, task=TASK, seed=0,
+            data="", device=torch.device("cpu"), num_threads=1,
             mode="native", environment=ROOT / "requirements.lock", extra_code=extra,
         )  # fmt: skip
 

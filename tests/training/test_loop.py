@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +19,7 @@ from sftcore.training.records import (
     EpochRecord,
     FitResult,
     candidate_of,
+    columns_of,
     is_better,
     rank_epochs,
 )
@@ -88,7 +89,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(store: Store) ->
     torch.rand(7)  # what others draw must not matter
     assert same(first, run(store, **EVERYTHING))
     assert not same(first, run(store, seed=1, **EVERYTHING))
-    assert all(np.isfinite(list(asdict(r).values())[2:]).all() for r in first.history)
+    assert all(np.isfinite(list(columns_of(r).values())[2:]).all() for r in first.history)
 
 
 def test_kept_features_give_the_numbers_of_computed_ones(store: Store) -> None:
@@ -98,7 +99,7 @@ def test_kept_features_give_the_numbers_of_computed_ones(store: Store) -> None:
         run(store, FeatureCache(0), **changes),
     )
     for one, other in zip(kept.history, computed.history, strict=True):
-        numbers = [list(asdict(r).values())[2:] for r in (one, other)]
+        numbers = [list(columns_of(r).values())[2:] for r in (one, other)]
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-3)
 
 
@@ -184,8 +185,12 @@ def test_the_best_epoch_is_kept_and_early_stopping_waits(store: Store) -> None:
 
 
 def record(**changes: float) -> EpochRecord:
-    base = EpochRecord(0, "full", 0.0, 1.0, 1.0, 0.5, 0.1, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0)
-    return replace(base, **changes)  # type: ignore[arg-type]
+    """Of an epoch; what is no field is a score."""
+    scores = {n: changes.pop(n) for n in list(changes) if n not in EpochRecord.__dataclass_fields__}
+    base = EpochRecord(
+        0, "full", 0.0, 1.0, 0.1, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0, {"val_accuracy": 0.5}
+    )
+    return replace(base, scores=base.scores | scores, **changes)  # type: ignore[arg-type]
 
 
 def test_what_counts_as_better() -> None:

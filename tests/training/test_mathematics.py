@@ -10,7 +10,7 @@ from torch import nn
 from sftcore.models.parameter_groups import Claim
 from sftcore.optimization.optimizers import OPTIMIZERS, build_optimizer, set_learning_rate
 from sftcore.regularization.penalties import l1_penalty, l2_penalty
-from sftcore.tasks.classification import classification_loss, measure, probabilities
+from sftcore.tasks.classification.loss import classification_loss, measure, probabilities
 
 
 def parameters() -> list[nn.Parameter]:

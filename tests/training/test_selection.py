@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
-from sftcore.tasks.classification import row_losses
+from sftcore.tasks.classification.loss import row_losses
+from sftcore.tasks.classification.task import ClassificationTask
 from sftcore.training.finish import is_beyond_noise
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.recipe import train
@@ -22,6 +23,8 @@ TURNS_BACK = {
     "train__batch_norm": "recalibrate",
     "train__learning_rate": 0.1,
 }
+
+TASK = ClassificationTask(torch.zeros(0), ["a", "b", "c"])
 
 
 def predictions(seed: int, shift: float) -> tuple[Tensor, Tensor]:
@@ -40,20 +43,22 @@ def test_the_margin_is_in_standard_errors_of_the_paired_difference(seed: int) ->
     score = gains.mean() / (gains.std(ddof=1) / 40**0.5)
     assert score > 0
     assert is_beyond_noise(
-        best, last, labels, SelectionSettings(metric="val_loss", margin=0.99 * score)
+        best, last, labels, SelectionSettings(metric="val_loss", margin=0.99 * score), TASK
     )
     assert not is_beyond_noise(
-        best, last, labels, SelectionSettings(metric="val_loss", margin=1.01 * score)
+        best, last, labels, SelectionSettings(metric="val_loss", margin=1.01 * score), TASK
     )
-    assert not is_beyond_noise(last, best, labels, SelectionSettings(metric="val_loss", margin=1.0))
+    assert not is_beyond_noise(
+        last, best, labels, SelectionSettings(metric="val_loss", margin=1.0), TASK
+    )
 
 
 def test_an_equal_number_of_right_pictures_is_not_beyond_noise() -> None:
     logits, labels = predictions(0, 1.0)
     surer = SelectionSettings(metric="val_accuracy", margin=1.0)
-    assert not is_beyond_noise(2 * logits, logits, labels, surer)
+    assert not is_beyond_noise(2 * logits, logits, labels, surer, TASK)
     wrong = logits.roll(1, dims=1)
-    assert is_beyond_noise(logits, wrong, labels, surer)
+    assert is_beyond_noise(logits, wrong, labels, surer, TASK)
 
 
 def test_the_last_epoch_is_kept_unless_an_earlier_one_is_better_beyond_noise(store: Store) -> None:
@@ -71,11 +76,17 @@ def test_training_pictures_that_are_not_measured_change_nothing(store: Store) ->
     params = small(**TURNS_BACK)
     whole, thin = (
         train(
-            store, params.model, params.train, seed=0, device=set_up("cpu", 1),
-            cache=FeatureCache(1 << 28), on_epoch=lambda record: None, measure_every=every,
+            store,
+            params.model,
+            params.train,
+            seed=0,
+            device=set_up("cpu", 1),
+            cache=FeatureCache(1 << 28),
+            on_epoch=lambda record: None,
+            measure_every=every,
         ).result
         for every in (1, 3)
-    )  # fmt: skip
+    )
     assert [math.isnan(r.train_loss) for r in thin.history] == [
         number % 3 != 0 and number != 7 for number in range(8)
     ]

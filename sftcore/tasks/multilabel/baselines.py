@@ -1,7 +1,7 @@
 """Rows to beat of multilabel rows: what the frozen features say without any fine-tuning.
 
-As in :mod:`sftcore.evaluation.baselines`: trained on the training rows, chosen on the validation
-rows; labels of the test rows are not even arguments here.
+As in :mod:`sftcore.tasks.classification.baselines`: trained on the training rows, chosen on the
+validation rows; labels of the test rows are not even arguments here.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Rows to beat of predicted numbers: what the frozen features say without any fine-tuning.
 
-As in :mod:`sftcore.evaluation.baselines`: trained on the training rows, chosen on the validation
-rows; targets of the test rows are not even arguments here. All predictions are in the targets'
-units; losses are computed in standard deviations.
+As in :mod:`sftcore.tasks.classification.baselines`: trained on the training rows, chosen on the
+validation rows; targets of the test rows are not even arguments here. All predictions are in the
+targets' units; losses are computed in standard deviations.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,38 +6,21 @@ al., 2019, SimpleShot, of nearest neighbours). All are trained on the training p
 on the validation pictures; labels of the test pictures are not even arguments here.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from sftcore.metrics.rows_to_beat import NEIGHBOURS, Baseline, nearest_rows
 from sftcore.optimization.linear_head import choose_head
-from sftcore.tasks.classification import SIMPLER_ROWS, classification_loss, measure, probabilities
+from sftcore.tasks.classification.loss import (
+    classification_loss,
+    measure,
+    probabilities,
+)
 
-NEIGHBOURS = (1, 3, 5, 10, 20)
-NEAREST_NEIGHBOURS, MOST_FREQUENT = SIMPLER_ROWS
+NEAREST_NEIGHBOURS, MOST_FREQUENT = "nearest_neighbours", "most_frequent"
 LOGISTIC_REGRESSION = "logistic_regression"
-_CHUNK_ELEMENTS = 1 << 24  # similarities at a time: 64 MB
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A row to beat.
-
-    Attributes:
-        name: of the row.
-        settings: what validation chose.
-        val: probabilities of the validation pictures [V, C].
-        test: of the test pictures [T, C].
-    """
-
-    name: str
-    settings: dict[str, float]
-    val: np.ndarray
-    test: np.ndarray
 
 
 def rows_to_beat(
@@ -83,30 +66,12 @@ def nearest_neighbours(
         num_classes: C.
     """
     counts = [k for k in NEIGHBOURS if k <= len(train[1])]
-    directions = F.normalize(train[0])
     of_val, of_test = (
-        nearest_labels(directions, train[1], features, counts[-1]) for features in (val[0], test)
+        train[1][nearest_rows(train[0], features, counts[-1])] for features in (val[0], test)
     )
     chosen = min(counts, key=lambda k: _nll(votes(of_val[:, :k], num_classes), val[1]))
     of_both = [votes(of[:, :chosen], num_classes).cpu().numpy() for of in (of_val, of_test)]
     return Baseline(NEAREST_NEIGHBOURS, {"num_neighbours": chosen}, *of_both)
-
-
-def nearest_labels(directions: Tensor, labels: Tensor, features: Tensor, count: int) -> Tensor:
-    """Classes of the most similar pictures [M, k], the nearest first, by the cosine.
-
-    Args:
-        directions: features of the known pictures, of length one [N, D].
-        labels: their class indices [N].
-        features: of the pictures in question [M, D].
-        count: k, at most N.
-    """
-    at_once = max(1, _CHUNK_ELEMENTS // len(directions))
-    found = [
-        labels[(F.normalize(part) @ directions.T).topk(count).indices]
-        for part in features.split(at_once)
-    ]
-    return torch.cat(found)
 
 
 def votes(labels: Tensor, num_classes: int) -> Tensor:

@@ -4,16 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIMPLER_ROWS = ("nearest_neighbours", "most_frequent")  # to beat, simpler than the probe
-
 
 def classification_loss(
     logits: Tensor,
     targets: Tensor,
     label_smoothing: float,
     class_weights: Tensor | None = None,
+    weight: float | None = None,
 ) -> Tensor:
-    """Mean cross-entropy against smoothed targets, ``−(1/B) Σᵢ Σ_k w_k t_ik log p_ik``.
+    """Cross-entropy against smoothed targets, ``−(1/W) Σᵢ Σ_k w_k t_ik log p_ik``.
 
     With smoothing ε the target t of class k is ``(1 - ε)·[k = y] + ε/C`` (Szegedy et al., 2016,
     Rethinking the Inception architecture, section 7).
@@ -23,16 +22,22 @@ def classification_loss(
         targets: class indices [B], or probabilities [B, C] where labels are mixed.
         label_smoothing: ε in [0, 1).
         class_weights: w [C]; all one without them.
+        weight: W, of the whole batch that these rows are part of; B without one, a mean.
 
     Returns:
         A scalar in nats.
     """
-    if class_weights is None:
-        return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    weight = float(len(logits)) if weight is None else weight
+    if class_weights is None and label_smoothing > 0 and not targets.is_floating_point():
+        # Term by term, or the last digits of a gradient would depend on how both are joined.
+        log_p = F.log_softmax(logits, dim=1)
+        own = F.nll_loss(log_p, targets, reduction="sum") / weight
+        spread = (-log_p.sum(dim=1)).sum() / weight
+        return (1 - label_smoothing) * own + (label_smoothing / logits.shape[1]) * spread
     total = F.cross_entropy(
         logits, targets, class_weights, label_smoothing=label_smoothing, reduction="sum"
     )
-    return total / len(logits)
+    return total / weight
 
 
 def measure(logits: Tensor, targets: Tensor) -> tuple[float, float]:

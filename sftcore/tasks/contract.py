@@ -1,0 +1,188 @@
+"""What a task is: everything that differs between tasks, as the engine sees it.
+
+Nothing outside of ``tasks/`` asks which task it serves. An object of a task holds the targets of a
+data set; rows are rows of the store throughout.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sftcore.regularization.imbalance import ImbalanceSettings
+from sftcore.regularization.mixing import MixingDraw
+
+
+class LossSettings(Protocol):
+    """What of an update's settings concerns the loss of the task."""
+
+    @property
+    def label_smoothing(self) -> float:
+        """ε in [0, 1)."""
+
+    @property
+    def imbalance(self) -> ImbalanceSettings:
+        """Answers to targets of unequal frequency."""
+
+
+class Criterion(Protocol):
+    """The training loss of a part of a batch.
+
+    It is the sum over the part's rows, divided by the weight of the whole batch: so parts of a
+    batch add up to the batch, however unequal they are.
+    """
+
+    def __call__(self, output: Tensor, targets: Tensor, weight: float) -> Tensor:
+        """A scalar of outputs [B, ...] and targets [B, ...]; ``weight`` is of the whole batch."""
+        ...
+
+
+Known = tuple[Tensor, np.ndarray]  # frozen features [n, D] and the rows that they are of
+
+
+def is_error(score: str) -> bool:
+    """Whether less of a score is better: errors are called errors."""
+    return score.endswith("_error")
+
+
+def is_less_better(metric: str) -> bool:
+    """Whether less of a loss or score is better."""
+    return metric == "loss" or is_error(metric)
+
+
+class Task(ABC):
+    """The targets of a data set, and all that is done with them.
+
+    Args:
+        targets: of every row [N, ...], on the device; what is hidden is never asked for.
+        names: of the outputs.
+
+    Attributes:
+        name: in :data:`sftcore.tasks.registry.TASKS`.
+        examples: what examples are called.
+        outputs: what the outputs are called.
+        scores: what is measured besides the loss, the headline first; more is better, but for those
+            that are called errors (:func:`is_error`).
+        in_steps: scores that one example moves by 1/N.
+        words: of the loss and the scores, as sentences have them.
+        loss_unit: of the loss.
+        remainder: what is left of the headline to 1, for a learning curve.
+        outcomes: what a study measures besides loss and scores, on examples that had no say.
+        simpler_rows: rows to beat that are simpler than the probe.
+        simpler_words: these, as sentences have them.
+        probe_words: the head at its optimum on frozen features, as a row to beat.
+        refuses: settings that make no sense here, with the reason.
+    """
+
+    name: ClassVar[str]
+    examples: ClassVar[str] = "pictures"
+    outputs: ClassVar[str]
+    scores: ClassVar[tuple[str, ...]]
+    in_steps: ClassVar[frozenset[str]] = frozenset()
+    words: ClassVar[Mapping[str, str]]
+    loss_unit: ClassVar[str]
+    remainder: ClassVar[str]
+    outcomes: ClassVar[tuple[str, ...]] = ()
+    simpler_rows: ClassVar[tuple[str, ...]]
+    simpler_words: ClassVar[str]
+    probe_words: ClassVar[str]
+    refuses: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, targets: Tensor, names: Sequence[str]) -> None:
+        self.targets = targets
+        self.names = names
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs of the head."""
+        return len(self.names)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the targets are."""
+        return self.targets.device
+
+    def of(self, rows: np.ndarray) -> Tensor:
+        """Targets of some rows [B, ...]."""
+        return self.targets[torch.from_numpy(rows).to(self.device)]
+
+    def weight(self, targets: Tensor) -> float:
+        """What a batch's loss is divided by: its rows, if nothing else is said."""
+        return float(len(targets))
+
+    @abstractmethod
+    def mixed(self, rows: np.ndarray, draw: MixingDraw) -> Tensor:
+        """Targets of rows that are mixed with others [B, ...]."""
+
+    @abstractmethod
+    def criterion(self, rows: np.ndarray, settings: LossSettings) -> Criterion:
+        """The training loss, as the targets of the training rows have it.
+
+        Args:
+            rows: that are trained on.
+            settings: smoothing and weights.
+        """
+
+    @abstractmethod
+    def chances(self, rows: np.ndarray, power: float) -> np.ndarray:
+        """Chance of each training row to be drawn [n], for ``balanced_sampling``; sums to one."""
+
+    @abstractmethod
+    def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
+        """``loss`` and the scores of outputs [N, ...]: plain, in evaluation mode; NaN of no row."""
+
+    @abstractmethod
+    def row_values(self, output: Tensor, targets: Tensor, metric: str) -> Tensor:
+        """How good each row is by a metric, float64 [N]; more is better, also of a loss."""
+
+    @classmethod
+    def metrics(cls) -> tuple[str, ...]:
+        """The loss and the scores."""
+        return ("loss", *cls.scores)
+
+    @classmethod
+    def resolution(cls, metric: str, num_rows: int) -> float:
+        """The step in which a metric moves on so many examples; 0 for one that is smooth."""
+        return 1 / num_rows if metric in cls.in_steps else 0.0
+
+    @abstractmethod
+    def guessing_loss(self, rows: np.ndarray) -> float:
+        """Loss of the best answer that looks at no example, as known from training rows."""
+
+    @abstractmethod
+    def judged(
+        self, output: np.ndarray, rows: np.ndarray, chosen: tuple[np.ndarray, np.ndarray] | None
+    ) -> dict[str, float]:
+        """Loss, scores and outcomes of examples that had no say.
+
+        Args:
+            output: of the network, float64 [J, ...].
+            rows: that they are of [J].
+            chosen: outputs and rows that chose everything else, where what they choose at the end
+                (a temperature) is to be measured too.
+        """
+
+    @abstractmethod
+    def simpler(
+        self, train: Known, val: Known, features: Tensor, rows: np.ndarray
+    ) -> dict[str, dict[str, float]]:
+        """What examples that had no say find of the rows in ``simpler_rows``; see :meth:`judged`.
+
+        Args:
+            train: features and rows that are trained on.
+            val: features and rows that choose.
+            features: of the examples that had no say [J, D].
+            rows: that they are of [J].
+        """
+
+    def source_wanted(self, source_logits: Tensor, rows: np.ndarray) -> Callable[[Tensor], Tensor]:
+        """What Co-Tuning wants of the pretrained classifier, as a function of targets.
+
+        Args:
+            source_logits: of the training rows [n, S].
+            rows: that are trained on [n].
+        """
+        raise NotImplementedError(f"{self.name} has no Co-Tuning")
