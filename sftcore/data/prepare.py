@@ -12,6 +12,7 @@ from sftcore.data.kinds import Kind
 from sftcore.data.near_duplicates import Looks, near_duplicate_groups
 from sftcore.data.sources import Contents, Sought, open_source, others_line
 from sftcore.data.splits import (
+    SPLIT_ORDER,
     assign_splits,
     crossing_rows,
     group_leaders,
@@ -20,10 +21,11 @@ from sftcore.data.splits import (
 )
 from sftcore.data.summary import summarize
 from sftcore.data.targets.limits import check_targets
-from sftcore.data.targets.strata import strata
+from sftcore.data.targets.strata import LEAST_GROUPS, strata
 from sftcore.data.targets.target import Target
 from sftcore.data.writing import target_names, write_prepared
 from sftcore.foundations.artifacts import output_folder, require_space
+from sftcore.foundations.errors import DataError
 
 _CLASSES = Target()
 
@@ -117,7 +119,14 @@ def _divide(
     """Split, and leave out what the source's own splits let cross."""
     leaders = group_leaders(judged.keys, groups)
     given = [item.split for item in judged.items]
-    names = strata(target.kind, judged.values, leaders, movable_groups(leaders, given))
+    movable = movable_groups(leaders, given)
+    is_divided = not {"val", "test"} <= set(given)
+    if target.kind != "class" and is_divided and len(movable) < LEAST_GROUPS:
+        raise DataError(
+            f"{len(movable)} {kind.names.plural} that differ from each other are too few for "
+            f"{', '.join(SPLIT_ORDER)}: add {kind.names.plural}"
+        )
+    names = strata(target.kind, judged.values, leaders, movable)
     splits = assign_splits(
         names, leaders, given, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction,
         noun=kind.names.noun,

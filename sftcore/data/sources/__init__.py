@@ -12,9 +12,10 @@ from sftcore.data.sources import (
 from sftcore.data.sources.items import Item, reading_order
 from sftcore.data.sources.opening import Contents, open_source, others_line, read_source
 from sftcore.data.sources.registry import SOURCES, register_source
-from sftcore.data.sources.sought import PICTURES_WITH_CLASSES, Sought
+from sftcore.data.sources.sought import KIND_NAMES, PICTURES_WITH_CLASSES, Sought
 
 __all__ = [
+    "KIND_NAMES",
     "PICTURES_WITH_CLASSES",
     "SOURCES",
     "Contents",

@@ -31,7 +31,7 @@ class Source:
 
     def fits(self, sought: Sought) -> bool:
         """Whether it can hold what is looked for."""
-        is_kind = self.is_any_kind or sought.names is PICTURE_NAMES
+        is_kind = self.is_any_kind or sought.names == PICTURE_NAMES
         return is_kind and (self.is_table or sought.is_class)
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from sftcore.data.kinds import Names
 from sftcore.data.pictures.names import PICTURE_NAMES
 from sftcore.data.targets.target import Target
+from sftcore.data.texts.names import TEXT_NAMES
+
+KIND_NAMES = {names.plural: names for names in (PICTURE_NAMES, TEXT_NAMES)}  # of every kind
 
 
 @dataclass(frozen=True)
