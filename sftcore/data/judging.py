@@ -54,6 +54,16 @@ class Divided:
     strata: list[str]
     splits: list[str]
 
+    def without(self, dropped: set[int]) -> "Divided":
+        """The same without some positions."""
+        kept = [i for i in range(len(self.splits)) if i not in dropped]
+        return Divided(
+            self.judged.without(dropped),
+            [self.leaders[i] for i in kept],
+            [self.strata[i] for i in kept],
+            [self.splits[i] for i in kept],
+        )
+
 
 def judge(
     items: Sequence[Item], pile: Pile, names: Names, target: Target, columns: Sequence[str]

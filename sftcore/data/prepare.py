@@ -1,6 +1,7 @@
 """From a source to prepared data: open and judge every example, group, split, store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from sftcore.data.audit import Refusal, check_refused, refuse_crossing
 from sftcore.data.judging import Divided, Judged, drop_copies, judge
-from sftcore.data.kinds import Kind
+from sftcore.data.kinds import Kind, Names
 from sftcore.data.near_duplicates import Looks, near_duplicate_groups
 from sftcore.data.sources import Contents, Sought, open_source, others_line
 from sftcore.data.splits import (
@@ -70,89 +71,97 @@ def prepare(
     """
     contents = open_source(source, path, table, Sought(kind.names, target))
     print("\n".join(contents.lines()), flush=True)
-    classes = sorted({item.label for item in contents.items})
+    limits = _Limits(kind.names, target, contents, max_refused_fraction, min_pictures_per_class)
     require_space(output, kind.num_bytes(len(contents.items)))
     with output_folder(output) as folder:
         pile = kind.start(folder, len(contents.items))
         judged, refusals = judge(contents.items, pile, kind.names, target, contents.columns)
         judged = drop_copies(judged, refusals, kind.names)
-
-        def names_of(judged: Judged) -> list[str]:
-            return target_names(target.kind, judged.values, contents.columns, classes)
-
-        def check(judged: Judged) -> None:
-            check_refused(
-                refusals, len(contents.items), names=kind.names,
-                max_refused_fraction=max_refused_fraction,
-            )  # fmt: skip
-            check_targets(
-                target.kind, judged.values, names_of(judged), refusals, names=kind.names,
-                least=min_pictures_per_class,
-            )  # fmt: skip
-
-        check(judged)
+        limits.check(judged, refusals)
         looks = Looks(judged.hashes, pile.are_same, np.array(judged.rows))
         groups = near_duplicate_groups(
             looks, judged.keys, near_duplicate_distance, [item.group for item in judged.items]
         )
-        divided = _divide(
-            judged, groups, kind, target, split_seed, val_fraction, test_fraction, refusals, check
-        )
-        names = names_of(divided.judged)
+        divided = _divide(judged, groups, limits, split_seed, val_fraction, test_fraction)
+        divided = _without_crossing(divided, refusals, limits)
+        names = limits.target_names(divided.judged)
         summary = summarize(divided, refusals, kind.names, target.kind, names)
         _note(summary, divided.judged, contents, refusals, near_duplicate_distance)
         write_prepared(folder, pile, divided, refusals, summary, kind, target, names)
     return summary
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """What stops the run, for the examples of one source."""
+
+    names: Names
+    target: Target
+    contents: Contents
+    max_refused_fraction: float
+    least: int
+
+    def target_names(self, judged: Judged) -> list[str]:
+        """The classes, labels or numbers, in the order of outputs."""
+        classes = sorted({item.label for item in self.contents.items})
+        return target_names(self.target.kind, judged.values, self.contents.columns, classes)
+
+    def check(self, judged: Judged, refusals: Sequence[Refusal]) -> None:
+        """Stop if too much was refused, or if the rest shows too little."""
+        check_refused(
+            refusals,
+            len(self.contents.items),
+            max_refused_fraction=self.max_refused_fraction,
+            names=self.names,
+        )
+        wanted = self.target_names(judged)
+        check_targets(
+            self.target.kind, judged.values, wanted, refusals, least=self.least, names=self.names
+        )
+
+
 def _divide(
     judged: Judged,
     groups: np.ndarray,
-    kind: Kind,
-    target: Target,
+    limits: _Limits,
     seed: int,
     val_fraction: float,
     test_fraction: float,
-    refusals: list[Refusal],
-    check: Callable[[Judged], None],
 ) -> Divided:
-    """Split, and leave out what the source's own splits let cross."""
+    """Split what is there: by strata, near-duplicates together."""
     leaders = group_leaders(judged.keys, groups)
     given = [item.split for item in judged.items]
     movable = movable_groups(leaders, given)
     is_divided = not {"val", "test"} <= set(given)
-    if target.kind != "class" and is_divided and len(movable) < LEAST_GROUPS:
+    if limits.target.kind != "class" and is_divided and len(movable) < LEAST_GROUPS:
         raise DataError(
-            f"{len(movable)} {kind.names.plural} that differ from each other are too few for "
-            f"{', '.join(SPLIT_ORDER)}: add {kind.names.plural}"
+            f"{len(movable)} {limits.names.plural} that differ from each other are too few for "
+            f"{', '.join(SPLIT_ORDER)}: add {limits.names.plural}"
         )
-    names = strata(target.kind, judged.values, leaders, movable)
+    names = strata(limits.target.kind, judged.values, leaders, movable)
     splits = assign_splits(
         names, leaders, given, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction,
-        noun=kind.names.noun,
+        noun=limits.names.noun,
     )  # fmt: skip
-    crossing = crossing_rows(splits, leaders)
+    return Divided(judged, leaders, names, splits)
+
+
+def _without_crossing(divided: Divided, refusals: list[Refusal], limits: _Limits) -> Divided:
+    """Leave out what the source's own splits let cross, and look at the limits again."""
+    crossing = crossing_rows(divided.splits, divided.leaders)
+    if not crossing:
+        return divided
+    items = divided.judged.items
     refusals += refuse_crossing(
-        [item.id for item in judged.items],
-        [item.label for item in judged.items],
-        splits,
-        crossing,
+        [item.id for item in items], [item.label for item in items], divided.splits, crossing
     )
-    kept = [i for i in range(len(splits)) if i not in crossing]
-    divided = Divided(
-        judged.without(set(crossing)), _chosen(leaders, kept), _chosen(names, kept),
-        _chosen(splits, kept),
-    )  # fmt: skip
-    if crossing:
-        check(divided.judged)
-        # Of labels and numbers a stratum without training examples is no loss.
-        trained = divided.strata if target.kind == "class" else ["all"] * len(divided.splits)
-        require_training(trained, divided.splits, kind.names.noun)
+    divided = divided.without(set(crossing))
+    limits.check(divided.judged, refusals)
+    # Of labels and numbers a stratum without training examples is no loss.
+    is_class = limits.target.kind == "class"
+    trained = divided.strata if is_class else ["all"] * len(divided.splits)
+    require_training(trained, divided.splits, limits.names.noun)
     return divided
-
-
-def _chosen(values: Sequence[str], kept: Sequence[int]) -> list[str]:
-    return [values[i] for i in kept]
 
 
 def _note(

@@ -98,8 +98,8 @@ def zipped(root: Path, given: list[Row]) -> Path:
 
 
 LAYOUTS = {
-    "folders": folders, "zip": zipped, "csv": table("csv"), "tsv": table("tsv"), "jsonl": table("jsonl"),
-    "parquet": table("parquet"), "paths": paths, "hub": hub,
+    "folders": folders, "zip": zipped, "csv": table("csv"), "tsv": table("tsv"),
+    "jsonl": table("jsonl"), "parquet": table("parquet"), "paths": paths, "hub": hub,
 }  # fmt: skip
 
 

@@ -39,11 +39,7 @@ def check_targets(
         return
     if not wanted:
         raise DataError(f"no {names.noun} has a label: nothing can be learnt")
-    found = Counter(
-        name
-        for value in values
-        for name in ([value] if isinstance(value, str) else map(str, value))
-    )
+    found = _count(values)
     what, ending = ("class", "es") if kind == "class" else ("label", "s")
     small = {name: found[name] for name in sorted(wanted) if found[name] < least}
     if small:
@@ -53,12 +49,18 @@ def check_targets(
             + ", ".join(f"{name} ({count})" for name, count in small.items())
             + f". Add {names.plural}, remove the {what}, or lower the limit{listing(refusals)}"
         )
-    constant = sorted(name for name in wanted if found[name] == len(values))
+    constant = [name for name in sorted(wanted) if found[name] == len(values)]
     if kind == "labels" and constant:
         raise DataError(
             f"every {names.noun} has the label{'s' * (len(constant) > 1)} {', '.join(constant)}: "
             "nothing can be learnt of what never changes. Remove it, or add examples without it"
         )
+
+
+def _count(values: Sequence[Value]) -> Counter[str]:
+    """Examples of each class or label."""
+    lists = ([value] if isinstance(value, str) else map(str, value) for value in values)
+    return Counter(name for names in lists for name in names)
 
 
 def _check_numbers(values: Sequence[Value], wanted: Sequence[str], names: Names) -> None:
