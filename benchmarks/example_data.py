@@ -8,6 +8,7 @@ no other was searched for.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sftcore.data.near_duplicates import Looks, near_duplicate_groups
 from sftcore.data.pictures.decode import fit_square
 from sftcore.data.pictures.fingerprints import perceptual_hashes, small_copy
+from sftcore.data.pictures.same_picture import are_same
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.models.backbones import build_backbone
 from sftcore.models.weights import load_weights
@@ -134,7 +136,7 @@ def _look_groups(pictures: np.ndarray, sha256s: list[str]) -> np.ndarray:
     """Groups of near-duplicates, as ``prepare`` finds them."""
     small = np.stack([small_copy(picture) for picture in pictures])
     hashes = np.stack([perceptual_hashes(copy) for copy in small])
-    looks = Looks(hashes, small, np.arange(len(small)))
+    looks = Looks(hashes, partial(are_same, small), np.arange(len(small)))
     groups = near_duplicate_groups(looks, sha256s, MAX_DISTANCE, [""] * len(small))
     print(f"{len(groups)} pictures in {len(set(groups.tolist()))} groups of near-duplicates\n")
     return groups

@@ -215,8 +215,9 @@ def noise(image_size: int) -> Store:
          "label_index": labels, "sha256": map(str, range(6)), "group": map(str, range(6))}
     )  # fmt: skip
     return Store(
-        images=images, labels=labels, samples=samples, classes=["a", "b"],
-        background=(255, 255, 255), digest=f"noise {image_size}", splits=("train", "val"),
+        examples=images, targets=labels, samples=samples, names=["a", "b"],
+        digest=f"noise {image_size}", splits=("train", "val"),
+        facts={"background": [255, 255, 255]},
     )  # fmt: skip
 
 

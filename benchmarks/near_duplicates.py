@@ -17,7 +17,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 
@@ -26,8 +26,10 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from sftcore.data.hash_pairs import near_pairs
 from sftcore.data.near_duplicates import Looks, confirmed_pairs
-from sftcore.data.pictures.decode import content_box, decode, fit_square
+from sftcore.data.pictures.decode import Decoding, content_box, decode, fit_square
 from sftcore.data.pictures.fingerprints import VARIANTS, perceptual_hashes, small_copy
+from sftcore.data.pictures.kind import PictureKind
+from sftcore.data.pictures.same_picture import are_same
 from sftcore.data.prepare import prepare
 from sftcore.data.settings import DataSettings
 from sftcore.foundations.artifacts import sha256_bytes
@@ -126,7 +128,7 @@ def _drawings() -> tuple[list[str], list[Image.Image]]:
 
 def _looks(small: np.ndarray) -> Looks:
     hashes = np.stack([perceptual_hashes(picture) for picture in small])
-    return Looks(hashes, small, np.arange(len(small)))
+    return Looks(hashes, partial(are_same, small), np.arange(len(small)))
 
 
 def _names(count: int) -> list[str]:
@@ -211,9 +213,7 @@ def fashion_mnist(folder: Path) -> None:
             source="torchvision:FashionMNIST",
             path=folder,
             table=data.table,
-            image_size=data.image_size,
-            background=(red, green, blue),
-            max_pixels=data.max_pixels,
+            kind=PictureKind(Decoding(data.image_size, data.max_pixels, (red, green, blue))),
             max_refused_fraction=data.max_refused_fraction,
             min_pictures_per_class=data.min_pictures_per_class,
             near_duplicate_distance=data.near_duplicate_distance,

@@ -14,16 +14,17 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 
 import pytest
 
+from sftcore.data.pictures.decode import Decoding
+from sftcore.data.pictures.kind import PictureKind
 from sftcore.data.prepare import prepare
 from sftcore.data.store import Store, open_store
 from tests.pictures import write_folders
 
+DECODING = Decoding(image_size=32, max_pixels=10_000, background=(255, 255, 255))
 PREPARE = {
     "source": "folder",
     "table": "labels.csv",
-    "image_size": 32,
-    "background": (255, 255, 255),
-    "max_pixels": 10_000,
+    "kind": PictureKind(DECODING),
     "max_refused_fraction": 0.2,
     "min_pictures_per_class": 3,
     "near_duplicate_distance": 24,

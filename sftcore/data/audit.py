@@ -1,15 +1,27 @@
-"""Judging pictures: which are used, and why the others are not."""
+"""Judging examples: which are used, and why the others are not."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sftcore.data.pictures.decode import Refused
+from sftcore.data.kinds import Names, Refused
+from sftcore.data.pictures.names import PICTURE_NAMES
 from sftcore.foundations.errors import DataError
 
-# Pictures that are left out although nothing is wrong with them: another stands for them. The same
-# bytes under two labels are not among these: somebody must look at such labels.
-SPARE = ("same bytes as another picture", "near-duplicate across splits")
+CROSSING = "near-duplicate across splits"
+
+
+def copy_reason(names: Names) -> str:
+    """Why a copy is left out: ``same bytes as another picture``."""
+    return f"same {names.sameness} as another {names.noun}"
+
+
+def spare_reasons(names: Names) -> tuple[str, str]:
+    """Of examples that are left out although nothing is wrong with them: another stands for them.
+
+    The same example under two labels is not among these: somebody must look at such labels.
+    """
+    return copy_reason(names), CROSSING
 
 
 @dataclass(frozen=True)
@@ -23,34 +35,39 @@ class Refusal:
 
 
 def refuse_duplicates(
-    ids: Sequence[str], labels: Sequence[str], sha256s: Sequence[str], given: Sequence[str]
+    ids: Sequence[str],
+    labels: Sequence[str],
+    sha256s: Sequence[str],
+    given: Sequence[str],
+    names: Names = PICTURE_NAMES,
 ) -> dict[int, Refused]:
-    """Rows whose bytes stand elsewhere too.
+    """Rows whose bytes, or characters, stand elsewhere too.
 
-    The same bytes under two labels are all refused, since nobody knows which label is right. Of
-    the same bytes under one label all are kept that the source names test, so that its test split
+    The same under two labels are all refused, since nobody knows which label is right. Of the same
+    under one label all are kept that the source names test, so that its test split
     stays whole; without such, the first by id of those named val, else the first by id.
 
     Args:
         ids: N ids, ascending.
-        labels: N class names.
-        sha256s: of the N files.
+        labels: N targets as texts: class names, or what tells sets or numbers apart.
+        sha256s: of what makes two of the N examples the same.
         given: N splits as the source names them, empty where it names none.
+        names: of the kind of examples.
     """
+    reason = copy_reason(names)
     copies: dict[str, list[int]] = defaultdict(list)
     for row, sha256 in enumerate(sha256s):
         copies[sha256].append(row)
     refused: dict[int, Refused] = {}
     for rows in copies.values():
-        names = sorted({labels[row] for row in rows})
-        if len(names) > 1:
-            refused |= {
-                row: Refused("same bytes under two labels", ", ".join(names)) for row in rows
-            }
+        several = sorted({labels[row] for row in rows})
+        if len(several) > 1:
+            two = f"same {names.sameness} under two labels"
+            refused |= {row: Refused(two, ", ".join(several)) for row in rows}
             continue
         first = min(rows, key=lambda row: (given[row] != "test", given[row] != "val", row))
         refused |= {
-            row: Refused(SPARE[0], ids[first])
+            row: Refused(reason, ids[first])
             for row in rows
             if row != first and given[row] != "test"
         }
@@ -76,7 +93,7 @@ def refuse_crossing(
         Refusal(
             ids[row],
             labels[row],
-            SPARE[1],
+            CROSSING,
             f"taken out of {splits[row]}: the source has its near-duplicate {ids[kept]} in "
             f"{splits[kept]}, which is kept whole",
         )
@@ -84,48 +101,36 @@ def refuse_crossing(
     ]
 
 
-def check_limits(
+def check_refused(
     refusals: Sequence[Refusal],
-    accepted_labels: Sequence[str],
-    all_labels: Sequence[str],
+    num_all: int,
     *,
     max_refused_fraction: float,
-    min_pictures_per_class: int,
+    names: Names = PICTURE_NAMES,
 ) -> None:
-    """Stop when too much was broken; pictures that another one stands for do not count.
+    """Stop when too much was broken; examples that another one stands for do not count.
 
     Args:
         refusals: all of them.
-        accepted_labels: class of every accepted picture.
-        all_labels: class of every picture of the source.
-        max_refused_fraction: largest accepted part of broken pictures.
-        min_pictures_per_class: fewest accepted pictures in a class.
+        num_all: examples of the source.
+        max_refused_fraction: largest accepted part of broken examples.
+        names: of their kind.
 
     Raises:
-        DataError: a limit is passed; the message counts the reasons and names examples.
+        DataError: the limit is passed; the message counts the reasons and names examples.
     """
-    broken = [refusal for refusal in refusals if refusal.reason not in SPARE]
-    fraction = len(broken) / len(all_labels)
-    shown = _listing(broken if fraction > max_refused_fraction else refusals)
+    broken = [refusal for refusal in refusals if refusal.reason not in spare_reasons(names)]
+    fraction = len(broken) / num_all
     if fraction > max_refused_fraction:
         raise DataError(
-            f"{len(broken)} of {len(all_labels)} pictures ({fraction:.0%}) were refused, more "
-            f"than data.max_refused_fraction {max_refused_fraction:.0%} allows:{shown}\n"
-            "Mend the pictures or raise the limit"
-        )
-    counts = Counter(accepted_labels)
-    small = {name: counts[name] for name in sorted(set(all_labels))}
-    small = {name: count for name, count in small.items() if count < min_pictures_per_class}
-    if small:
-        raise DataError(
-            f"{len(small)} class{'es' * (len(small) > 1)} with fewer than "
-            f"data.min_pictures_per_class {min_pictures_per_class} usable pictures: "
-            + ", ".join(f"{name} ({count})" for name, count in small.items())
-            + f". Add pictures, remove the class, or lower the limit{shown}"
+            f"{len(broken)} of {num_all} {names.plural} ({fraction:.0%}) were refused, more than "
+            f"data.max_refused_fraction {max_refused_fraction:.0%} allows:{listing(broken)}\n"
+            f"Mend the {names.plural} or raise the limit"
         )
 
 
-def _listing(refusals: Sequence[Refusal]) -> str:
+def listing(refusals: Sequence[Refusal]) -> str:
+    """Reasons with their counts and a few examples, each on a line; empty for none."""
     if not refusals:
         return ""
     reasons = Counter(refusal.reason for refusal in refusals)

@@ -1,33 +1,28 @@
-"""Opening every picture of a source once, and judging its bytes."""
+"""Opening every example of a source once, and judging its bytes and its target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from sftcore.data.audit import Refusal, refuse_duplicates
-from sftcore.data.pictures.decode import Decoding, Refused, decode_square
-from sftcore.data.pictures.fingerprints import (
-    HASH_WORDS,
-    SMALL_SIDE,
-    VARIANTS,
-    perceptual_hashes,
-    small_copy,
-)
+from sftcore.data.kinds import Names, Pile, Refused, Seen
 from sftcore.data.sources import Item, reading_order
+from sftcore.data.targets.target import Target, Value, value_text
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.foundations.progress import show_progress
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What was seen of the pictures that could be opened, in the order of their ids."""
+    """What was seen of the examples that could be opened, in the order of their ids."""
 
     items: list[Item]
-    rows: list[int]  # in the temporary arrays of all pictures
-    sha256s: list[str]
-    hashes: np.ndarray  # uint64 [N, 11, 4]
+    rows: list[int]  # in the pile of all examples
+    values: list[Value]  # targets
+    sha256s: list[str]  # of the files' or cells' bytes
+    keys: list[str]  # equal where two examples are the same
+    hashes: np.ndarray  # uint64 [N, V, W]
 
     def without(self, dropped: set[int]) -> "Judged":
         """The same without some positions."""
@@ -36,72 +31,94 @@ class Judged:
             self,
             items=[self.items[i] for i in kept],
             rows=[self.rows[i] for i in kept],
+            values=[self.values[i] for i in kept],
             sha256s=[self.sha256s[i] for i in kept],
+            keys=[self.keys[i] for i in kept],
             hashes=self.hashes[kept],
         )
 
 
+@dataclass(frozen=True)
+class Divided:
+    """The examples that are used, and what was decided about them.
+
+    Attributes:
+        judged: N of them, in the order of their ids.
+        leaders: names of their groups of near-duplicates.
+        strata: what each split got its share of.
+        splits: of them.
+    """
+
+    judged: Judged
+    leaders: list[str]
+    strata: list[str]
+    splits: list[str]
+
+    def without(self, dropped: set[int]) -> "Divided":
+        """The same without some positions."""
+        kept = [i for i in range(len(self.splits)) if i not in dropped]
+        return Divided(
+            self.judged.without(dropped),
+            [self.leaders[i] for i in kept],
+            [self.strata[i] for i in kept],
+            [self.splits[i] for i in kept],
+        )
+
+
 def judge(
-    items: Sequence[Item],
-    scratch: Path,
-    small: Path,
-    decoding: Decoding,
+    items: Sequence[Item], pile: Pile, names: Names, target: Target, columns: Sequence[str]
 ) -> tuple[Judged, list[Refusal]]:
-    """Open every picture once, in the order that costs least.
+    """Open every example once, in the order that costs least.
 
     Args:
-        items: N pictures, in the order of their ids.
-        scratch: gets the squares, uint8 [N, S, S, 3]; row i is item i.
-        small: gets their small copies, uint8 [N, side, side, 3], likewise.
-        decoding: how files become pictures.
+        items: N examples, in the order of their ids.
+        pile: gets their values; row i is item i.
+        names: of their kind.
+        target: what is to be predicted.
+        columns: names of the cells that hold it; none for classes.
 
     Returns:
         What was seen of those that could be opened, and the others with their reasons.
     """
-    images, copies = (
-        np.lib.format.open_memmap(
-            file, mode="w+", dtype=np.uint8, shape=(len(items), side, side, 3)
-        )
-        for file, side in ((scratch, decoding.image_size), (small, SMALL_SIDE))
-    )
-    seen: dict[int, tuple[str, np.ndarray]] = {}
+    seen: dict[int, tuple[Value, str, Seen]] = {}
     refused: dict[int, Refusal] = {}
-    with show_progress("prepare", len(items), "pictures") as progress:
+    with show_progress("prepare", len(items), names.plural) as progress:
         for row in reading_order(items):
             item = items[row]
             progress.advance()
             try:
                 content = item.read()
-                square = decode_square(content, decoding)
+                found = pile.add(row, content)
+                value = target.parse(item.label, item.cells, columns)
             except Refused as why:
                 refused[row] = Refusal(item.id, item.label, why.reason, why.detail)
                 continue
-            images[row] = square.pixels
-            left, top, width, height = square.box
-            copies[row] = small_copy(images[row, top : top + height, left : left + width])
-            seen[row] = sha256_bytes(content), perceptual_hashes(copies[row])
-    images.flush()
-    copies.flush()
+            seen[row] = value, sha256_bytes(content), found
     rows = sorted(seen)
-    hashes = np.array([seen[row][1] for row in rows], dtype=np.uint64)
+    hashes = [seen[row][2].hashes for row in rows]
     return Judged(
         [items[row] for row in rows],
         rows,
         [seen[row][0] for row in rows],
-        hashes.reshape(-1, len(VARIANTS), HASH_WORDS),
+        [seen[row][1] for row in rows],
+        [seen[row][2].key for row in rows],
+        np.stack(hashes) if hashes else np.empty((0, 1, 1), dtype=np.uint64),
     ), [refused[row] for row in sorted(refused)]
 
 
-def drop_copies(judged: Judged, refusals: list[Refusal]) -> Judged:
-    """Without pictures whose bytes stand elsewhere too.
+def drop_copies(judged: Judged, refusals: list[Refusal], names: Names) -> Judged:
+    """Without examples whose bytes, or characters, stand elsewhere too.
 
     Args:
         judged: in the order of their ids.
         refusals: gets a row for each that is dropped.
+        names: of their kind.
     """
     ids = [item.id for item in judged.items]
-    labels = [item.label for item in judged.items]
+    labels = [value_text(value) for value in judged.values]
     given = [item.split for item in judged.items]
-    refused = refuse_duplicates(ids, labels, judged.sha256s, given)
-    refusals += [Refusal(ids[i], labels[i], why.reason, why.detail) for i, why in refused.items()]
+    refused = refuse_duplicates(ids, labels, judged.keys, given, names)
+    refusals += [
+        Refusal(ids[i], judged.items[i].label, why.reason, why.detail) for i, why in refused.items()
+    ]
     return judged.without(set(refused))

@@ -1,11 +1,12 @@
-"""Groups of pictures that look the same, each around one picture.
+"""Groups of examples that are nearly the same, each around one example.
 
-Hashes propose pairs, pixels confirm them, and a group is one picture with all that were confirmed
-to be near-duplicates of it. Groups do not grow from member to member: likeness is not transitive,
-and in a large set of similar pictures a chain would end up holding a whole class.
+Hashes propose pairs, the kind of examples confirms them by what they hold, and a group is one
+example with all that were confirmed to be near-duplicates of it. Groups do not grow from member to
+member: likeness is not transitive, and in a large set of similar examples a chain would end up
+holding a whole class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,36 +14,34 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from sftcore.data.hash_pairs import near_pairs
-from sftcore.data.pictures.same_picture import are_same
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What is kept of N pictures to find those that look the same.
+    """What is kept of N examples to find those that are nearly the same.
 
     Attributes:
-        hashes: uint64 [N, 11, 4], of
-            :func:`sftcore.data.pictures.fingerprints.perceptual_hashes`.
-        small: uint8 [M, 64, 64, 3], of :func:`sftcore.data.pictures.fingerprints.small_copy`; may
-            be a memory map.
-        rows: N row numbers in ``small``.
+        hashes: uint64 [N, V, W], of the example as it is and of its variants.
+        are_same: whether pairs of near hashes are near-duplicates indeed, bool [P]; takes int64
+            [P, 3]: row, row, and the variant of the first that is meant.
+        rows: N row numbers that ``are_same`` knows the examples by.
     """
 
     hashes: np.ndarray
-    small: np.ndarray
+    are_same: Callable[[np.ndarray], np.ndarray]
     rows: np.ndarray
 
 
 def near_duplicate_groups(
     looks: Looks, sha256s: Sequence[str], max_distance: int, given_groups: Sequence[str]
 ) -> np.ndarray:
-    """Groups of pictures: each around one picture, or of one given group.
+    """Groups of examples: each around one example, or of one given group.
 
     The result does not depend on the order of the rows.
 
     Args:
-        looks: of the pictures.
-        sha256s: of the N files.
+        looks: of the examples.
+        sha256s: of what the N examples are known by.
         max_distance: bits of 256 in which hashes of near-duplicates may differ; negative groups
             nothing by looks.
         given_groups: N names; equal names belong together, empty ones say nothing.
@@ -58,7 +57,7 @@ def near_duplicate_groups(
 
 
 def confirmed_pairs(looks: Looks, sha256s: Sequence[str], max_distance: int) -> np.ndarray:
-    """Pairs of rows that look the same, int64 [P, 2], the first before the second.
+    """Pairs of rows that are nearly the same, int64 [P, 2], the first before the second.
 
     Of rows with equal hashes all are compared with that of the smallest sha256, and only this one
     with others. Arguments as of :func:`near_duplicate_groups`.
@@ -71,8 +70,8 @@ def confirmed_pairs(looks: Looks, sha256s: Sequence[str], max_distance: int) -> 
     pairs = near_pairs(looks.hashes[one_of_each], max_distance)
     pairs[:, :2] = one_of_each[pairs[:, :2]]
     pairs = np.concatenate([twins[twins[:, 0] != twins[:, 1]], pairs])
-    in_small = np.stack([looks.rows[pairs[:, 0]], looks.rows[pairs[:, 1]], pairs[:, 2]], axis=1)
-    pairs = pairs[are_same(looks.small, in_small), :2]
+    known = np.stack([looks.rows[pairs[:, 0]], looks.rows[pairs[:, 1]], pairs[:, 2]], axis=1)
+    pairs = pairs[looks.are_same(known), :2]
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 

@@ -1,6 +1,7 @@
-"""Parts of the data: replicates that draw new pictures, and nested subsets for a learning curve.
+"""Parts of the data: replicates that draw new examples, and nested subsets for a learning curve.
 
-Both keep near-duplicates together and classes in proportion. The test split takes no part.
+Both keep near-duplicates together and classes, or other strata, in proportion. The test split takes
+no part.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sftcore.data.splits import assign_splits
+from sftcore.data.targets.strata import merge_small
 from sftcore.foundations.randomness import derive_seed, numpy_stream
 
 SHIPPED = -1  # the replicate that is the data's own split
@@ -16,14 +18,14 @@ SHIPPED = -1  # the replicate that is the data's own split
 
 @dataclass(frozen=True)
 class Portion:
-    """Which pictures a training gets.
+    """Which examples a training gets.
 
     Attributes:
         replicate: number of the draw; :data:`SHIPPED` keeps the data's own splits.
-        judge_fraction: part of the train and validation pictures that judges a replicate.
+        judge_fraction: part of the train and validation examples that judges a replicate.
         choose_fraction: part of them that chooses in it: the epoch, an average, the head's
             strength.
-        fraction: of the training pictures that are left.
+        fraction: of the training examples that are left.
     """
 
     replicate: int = SHIPPED
@@ -63,13 +65,14 @@ def take_portion(samples: pd.DataFrame, portion: Portion, seed: int) -> Parts:
     """The rows of a portion.
 
     A replicate is drawn as the data's own split is: stratified, groups of near-duplicates together,
-    from the train and validation pictures at once.
+    from the train and validation examples at once.
 
     Args:
-        samples: columns row, label, split, sha256 and group, of the train and validation splits.
+        samples: columns row, split, group, and stratum or, for classes, label, of the train and
+            validation splits.
         portion: which part.
         seed: draws the subset; equal seeds give nested subsets. Replicates are drawn by their
-            number alone, so that all methods of one see the same pictures.
+            number alone, so that all methods of one see the same examples.
 
     Raises:
         DataError: a class has too few groups for the three parts.
@@ -87,7 +90,7 @@ def take_portion(samples: pd.DataFrame, portion: Portion, seed: int) -> Parts:
 
 def _draw(samples: pd.DataFrame, portion: Portion) -> list[str]:
     return assign_splits(
-        samples["label"].tolist(),
+        _strata(samples),
         samples["group"].tolist(),
         [""] * len(samples),
         seed=derive_seed(0, "replicate", portion.replicate),
@@ -96,12 +99,20 @@ def _draw(samples: pd.DataFrame, portion: Portion) -> list[str]:
     )
 
 
+def _strata(samples: pd.DataFrame) -> list[str]:
+    """Of each row what it is balanced by; small strata of labels and numbers are joined."""
+    if "stratum" not in samples:
+        return list(samples["label"])
+    return merge_small(samples["stratum"].tolist(), samples["group"].tolist())
+
+
 def _take_subset(train: pd.DataFrame, fraction: float, seed: int) -> np.ndarray:
-    """The first groups of each class in an order drawn once, until the class has its part."""
+    """The first groups of each stratum in an order drawn once, until it has its part."""
     groups = np.unique(train["group"].to_numpy())
     place = dict(zip(groups, numpy_stream(seed, "subset").permutation(len(groups)), strict=True))
     rows: list[int] = []
-    for _, members in train.groupby("label", sort=True):
+    by = "stratum" if "stratum" in train else "label"
+    for _, members in train.groupby(by, sort=True):
         order = members["group"].map(place).to_numpy()
         wanted = max(1, round(fraction * len(members)))
         # The group that reaches the wanted number is taken whole.

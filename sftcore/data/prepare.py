@@ -1,22 +1,34 @@
-"""From a source to prepared data: open and judge every picture, group, split, store."""
+"""From a source to prepared data: open and judge every example, group, split, store."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sftcore.data.audit import Refusal, check_limits, refuse_crossing
-from sftcore.data.judging import Judged, drop_copies, judge
+from sftcore.data.audit import Refusal, check_refused, refuse_crossing
+from sftcore.data.judging import Divided, Judged, drop_copies, judge
+from sftcore.data.kinds import Kind, Names
 from sftcore.data.near_duplicates import Looks, near_duplicate_groups
-from sftcore.data.pictures.decode import Colour, Decoding
-from sftcore.data.pictures.fingerprints import SMALL_SIDE
-from sftcore.data.sources import open_source, others_line
-from sftcore.data.splits import assign_splits, crossing_rows, group_leaders, require_training
-from sftcore.data.writing import summarize, write_prepared
+from sftcore.data.sources import Contents, Sought, open_source, others_line
+from sftcore.data.splits import (
+    SPLIT_ORDER,
+    assign_splits,
+    crossing_rows,
+    group_leaders,
+    movable_groups,
+    require_training,
+)
+from sftcore.data.summary import summarize
+from sftcore.data.targets.limits import check_targets
+from sftcore.data.targets.strata import LEAST_GROUPS, strata
+from sftcore.data.targets.target import Target
+from sftcore.data.writing import target_names, write_prepared
 from sftcore.foundations.artifacts import output_folder, require_space
+from sftcore.foundations.errors import DataError
 
-_SCRATCH = ("all.npy", "small.npy")
+_CLASSES = Target()
 
 
 def prepare(
@@ -24,9 +36,8 @@ def prepare(
     source: str,
     path: Path,
     table: str,
-    image_size: int,
-    background: Colour,
-    max_pixels: int,
+    kind: Kind,
+    target: Target = _CLASSES,
     max_refused_fraction: float,
     min_pictures_per_class: int,
     near_duplicate_distance: int,
@@ -41,11 +52,10 @@ def prepare(
         source: ``auto`` or a kind; see :func:`sftcore.data.sources.open_source`.
         path: folder, archive or table of the data.
         table: file inside it, for the source ``table``.
-        image_size: side of the prepared pictures in pixels.
-        background: colour behind transparent pictures and around oblong ones.
-        max_pixels: larger pictures are refused undecoded.
-        max_refused_fraction: more broken pictures stop the run.
-        min_pictures_per_class: fewer usable pictures in a class stop the run.
+        kind: of the examples, with its limits.
+        target: what is to be predicted of each.
+        max_refused_fraction: more broken examples stop the run.
+        min_pictures_per_class: fewer usable examples of a class or label stop the run.
         near_duplicate_distance: bits in which near-duplicates may differ; -1 is off.
         val_fraction: wanted part for validation.
         test_fraction: wanted part for test.
@@ -53,92 +63,121 @@ def prepare(
         output: folder to write.
 
     Returns:
-        The content of ``summary.json``: counts by split, class and reason.
+        The content of ``summary.json``: counts by split, target and reason.
 
     Raises:
         DataError: the source cannot be used, or a limit is passed.
         OutputError: the output does not fit on the disk.
     """
-    contents = open_source(source, path, table)
+    contents = open_source(source, path, table, Sought(kind.names, target))
     print("\n".join(contents.lines()), flush=True)
-    items, decoding = contents.items, Decoding(image_size, max_pixels, background)
-    # Twice: all pictures are decoded into one array, then the used ones are copied.
-    require_space(output, len(items) * 3 * (2 * image_size**2 + SMALL_SIDE**2))
+    limits = _Limits(kind.names, target, contents, max_refused_fraction, min_pictures_per_class)
+    require_space(output, kind.num_bytes(len(contents.items)))
     with output_folder(output) as folder:
-        scratch, small = (folder / name for name in _SCRATCH)
-        judged, refusals = judge(items, scratch, small, decoding)
-        judged = drop_copies(judged, refusals)
-        judged, leaders, splits = _split(
-            judged, small, refusals, near_duplicate_distance, val_fraction, test_fraction,
-            split_seed, max_refused_fraction, min_pictures_per_class,
-            [item.label for item in items],
-        )  # fmt: skip
-        small.unlink()
-        summary = summarize(judged, leaders, splits, refusals)
-        near = summary["near_duplicates"]
-        if near_duplicate_distance < 0:
-            near["are_not_sought"] = True
-        if any(item.group for item in judged.items):
-            near["hold_given_groups"] = True
-        if contents.others:  # one line for all of them; no picture was lost
-            summary["not_pictures"] = contents.others
-            line = others_line(contents.others)
-            refusals.append(Refusal("", "", *line.split(": ", 1)))
-        write_prepared(folder, scratch, judged, leaders, splits, refusals, summary, decoding)
+        pile = kind.start(folder, len(contents.items))
+        judged, refusals = judge(contents.items, pile, kind.names, target, contents.columns)
+        judged = drop_copies(judged, refusals, kind.names)
+        limits.check(judged, refusals)
+        looks = Looks(judged.hashes, pile.are_same, np.array(judged.rows))
+        groups = near_duplicate_groups(
+            looks, judged.keys, near_duplicate_distance, [item.group for item in judged.items]
+        )
+        divided = _divide(judged, groups, limits, split_seed, val_fraction, test_fraction)
+        divided = _without_crossing(divided, refusals, limits)
+        names = limits.target_names(divided.judged)
+        summary = summarize(divided, refusals, kind.names, target.kind, names)
+        _note(summary, divided.judged, contents, refusals, near_duplicate_distance)
+        write_prepared(folder, pile, divided, refusals, summary, kind, target, names)
     return summary
 
 
-def _split(
-    judged: Judged,
-    small: Path,
-    refusals: list[Refusal],
-    near_duplicate_distance: int,
-    val_fraction: float,
-    test_fraction: float,
-    split_seed: int,
-    max_refused_fraction: float,
-    min_pictures_per_class: int,
-    all_labels: Sequence[str],
-) -> tuple[Judged, list[str], list[str]]:
-    """Check the limits, group, split, and leave out what the source's own splits let cross."""
+@dataclass(frozen=True)
+class _Limits:
+    """What stops the run, for the examples of one source."""
 
-    def check(judged: Judged) -> None:
-        check_limits(
+    names: Names
+    target: Target
+    contents: Contents
+    max_refused_fraction: float
+    least: int
+
+    def target_names(self, judged: Judged) -> list[str]:
+        """The classes, labels or numbers, in the order of outputs."""
+        classes = sorted({item.label for item in self.contents.items})
+        return target_names(self.target.kind, judged.values, self.contents.columns, classes)
+
+    def check(self, judged: Judged, refusals: Sequence[Refusal]) -> None:
+        """Stop if too much was refused, or if the rest shows too little."""
+        check_refused(
             refusals,
-            [item.label for item in judged.items],
-            all_labels,
-            max_refused_fraction=max_refused_fraction,
-            min_pictures_per_class=min_pictures_per_class,
+            len(self.contents.items),
+            max_refused_fraction=self.max_refused_fraction,
+            names=self.names,
+        )
+        wanted = self.target_names(judged)
+        check_targets(
+            self.target.kind, judged.values, wanted, refusals, least=self.least, names=self.names
         )
 
-    check(judged)
-    looks = Looks(judged.hashes, np.load(small, mmap_mode="r"), np.array(judged.rows))
-    groups = near_duplicate_groups(
-        looks, judged.sha256s, near_duplicate_distance, [item.group for item in judged.items]
-    )
-    leaders = group_leaders(judged.sha256s, groups)
+
+def _divide(
+    judged: Judged,
+    groups: np.ndarray,
+    limits: _Limits,
+    seed: int,
+    val_fraction: float,
+    test_fraction: float,
+) -> Divided:
+    """Split what is there: by strata, near-duplicates together."""
+    leaders = group_leaders(judged.keys, groups)
+    given = [item.split for item in judged.items]
+    movable = movable_groups(leaders, given)
+    is_divided = not {"val", "test"} <= set(given)
+    if limits.target.kind != "class" and is_divided and len(movable) < LEAST_GROUPS:
+        raise DataError(
+            f"{len(movable)} {limits.names.plural} that differ from each other are too few for "
+            f"{', '.join(SPLIT_ORDER)}: add {limits.names.plural}"
+        )
+    names = strata(limits.target.kind, judged.values, leaders, movable)
     splits = assign_splits(
-        [item.label for item in judged.items],
-        leaders,
-        [item.split for item in judged.items],
-        seed=split_seed,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-    )
-    crossing = crossing_rows(splits, leaders)
+        names, leaders, given, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction,
+        noun=limits.names.noun,
+    )  # fmt: skip
+    return Divided(judged, leaders, names, splits)
+
+
+def _without_crossing(divided: Divided, refusals: list[Refusal], limits: _Limits) -> Divided:
+    """Leave out what the source's own splits let cross, and look at the limits again."""
+    crossing = crossing_rows(divided.splits, divided.leaders)
+    if not crossing:
+        return divided
+    items = divided.judged.items
     refusals += refuse_crossing(
-        [item.id for item in judged.items],
-        [item.label for item in judged.items],
-        splits,
-        crossing,
+        [item.id for item in items], [item.label for item in items], divided.splits, crossing
     )
-    kept = [i for i in range(len(splits)) if i not in crossing]
-    judged, leaders, splits = (
-        judged.without(set(crossing)),
-        [leaders[i] for i in kept],
-        [splits[i] for i in kept],
-    )
-    if crossing:
-        check(judged)
-        require_training([item.label for item in judged.items], splits)
-    return judged, leaders, splits
+    divided = divided.without(set(crossing))
+    limits.check(divided.judged, refusals)
+    # Of labels and numbers a stratum without training examples is no loss.
+    is_class = limits.target.kind == "class"
+    trained = divided.strata if is_class else ["all"] * len(divided.splits)
+    require_training(trained, divided.splits, limits.names.noun)
+    return divided
+
+
+def _note(
+    summary: dict[str, Any],
+    judged: Judged,
+    contents: Contents,
+    refusals: list[Refusal],
+    near_duplicate_distance: int,
+) -> None:
+    """Say in the summary what keeps examples together, and which files are none."""
+    near = summary["near_duplicates"]
+    if near_duplicate_distance < 0:
+        near["are_not_sought"] = True
+    if any(item.group for item in judged.items):
+        near["hold_given_groups"] = True
+    if contents.others:  # one line for all of them; no example was lost
+        summary[f"not_{contents.plural}"] = contents.others
+        line = others_line(contents.others, contents.plural)
+        refusals.append(Refusal("", "", *line.split(": ", 1)))

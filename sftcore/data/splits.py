@@ -1,15 +1,17 @@
 """Train, validation and test: stratified, grouped, and decided by content.
 
-Pictures that look the same are one group, and a group is never torn. The groups of one class stand
-in an order that the hash of the seed and of each group's smallest sha256 gives. Test is cut from
-the front of that order and validation from its back, where the sum of pictures comes nearest to the
-wanted part, so a class misses its parts by less than one group. A new picture lets at most one
-group of its class cross each of the two cuts, into train or out of it. A picture that joins a group
-and becomes its smallest sha256 moves that group to another place of the order.
+Near-duplicates are one group, and a group is never torn. The groups of one class stand in an order
+that the hash of the seed and of each group's smallest sha256 gives. Test is cut from the front of
+that order and validation from its back, where the sum of examples comes nearest to the wanted part,
+so a class misses its parts by less than one group. A new example lets at most one group of its
+class cross each of the two cuts, into train or out of it. An example that joins a group and becomes
+its smallest sha256 moves that group to another place of the order.
 
-Groups that hold pictures of several classes are cut first, among those of the same classes, and
+Groups that hold examples of several classes are cut first, among those of the same classes, and
 what they bring counts for each class; such classes come close to their parts. A class that would
 miss a split altogether is given its nearest group.
+
+What is said of classes holds for all strata; see :mod:`sftcore.data.targets.strata`.
 """
 
 from collections import defaultdict
@@ -39,11 +41,12 @@ def assign_splits(
     seed: int,
     val_fraction: float,
     test_fraction: float,
+    noun: str = "picture",
 ) -> list[str]:
     """A split for every row.
 
     Where the source names splits, they are kept, and only a missing validation split is taken from
-    train; pictures named train are never tested on. What is decided here is decided class by class,
+    train; examples named train are never tested on. What is decided here is decided class by class,
     as the module says.
 
     Args:
@@ -53,6 +56,7 @@ def assign_splits(
         seed: another number draws another split.
         val_fraction: wanted part for validation, of the whole.
         test_fraction: wanted part for test, of the whole.
+        noun: what an example is called in messages.
 
     Raises:
         DataError: a class has too few groups for the splits to fill, or none to train on.
@@ -71,17 +75,34 @@ def assign_splits(
     untested = {leader for leader, name in zip(leaders, given, strict=True) if name == "train"}
     order = sorted(sizes, key=lambda leader: (derive_seed(seed, "split", leader), leader))
     chosen = _cut(order, sizes, parts, untested)
-    _fill_empty(chosen, order, sizes, parts, untested)
+    _fill_empty(chosen, order, sizes, parts, untested, noun)
     splits = [
         chosen[leader] if free else name
         for leader, free, name in zip(leaders, is_free, given, strict=True)
     ]
-    require_training(labels, splits)
+    require_training(labels, splits, noun)
     return splits
 
 
-def require_training(labels: Sequence[str], splits: Sequence[str]) -> None:
-    """Refuse splits that leave a class without a picture to learn from.
+def movable_groups(leaders: Sequence[str], given: Sequence[str]) -> set[str]:
+    """The groups that may go into each of the splits that :func:`assign_splits` decides.
+
+    Where the source names all splits, the groups that it trains on.
+
+    Args:
+        leaders: N names, equal within a group.
+        given: N splits as the source names them, empty where it names none.
+    """
+    named = set(given)
+    free = {"", "train"} - ({"train"} if "val" in named and "" in named else set())
+    groups = {leader for leader, name in zip(leaders, given, strict=True) if name in free}
+    if "test" in named:
+        return groups
+    return groups - {leader for leader, name in zip(leaders, given, strict=True) if name == "train"}
+
+
+def require_training(labels: Sequence[str], splits: Sequence[str], noun: str = "picture") -> None:
+    """Refuse splits that leave a class without an example to learn from.
 
     Raises:
         DataError: names the classes.
@@ -89,8 +110,8 @@ def require_training(labels: Sequence[str], splits: Sequence[str]) -> None:
     trained = {label for label, name in zip(labels, splits, strict=True) if name == "train"}
     if missing := sorted(set(labels) - trained):
         raise DataError(
-            f"no picture to train on in class{'es' * (len(missing) > 1)} {', '.join(missing)}: "
-            "give some of its pictures the split train, or remove the class"
+            f"no {noun} to train on in class{'es' * (len(missing) > 1)} {', '.join(missing)}: "
+            f"give some of its {noun}s the split train, or remove the class"
         )
 
 
@@ -104,8 +125,8 @@ def _cut(
 
     Args:
         order: leaders of the groups.
-        sizes: pictures of every class in every group.
-        parts: wanted part of each split to decide, of the pictures of a class.
+        sizes: examples of every class in every group.
+        parts: wanted part of each split to decide, of the examples of a class.
         untested: groups that must not be tested on.
     """
     strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -141,10 +162,10 @@ def _cut_stratum(
 
     Args:
         members: leaders of groups that hold the same classes.
-        sizes: pictures of every class in every group.
+        sizes: examples of every class in every group.
         parts: wanted part of each split to decide.
-        total: pictures of which these are parts.
-        had: pictures that each split has already.
+        total: examples of which these are parts.
+        had: examples that each split has already.
         untested: groups that must not be tested on.
     """
     weight = {leader: sum(sizes[leader].values()) for leader in members}
@@ -156,7 +177,7 @@ def _cut_stratum(
             order = [leader for leader in left if leader not in untested]
         else:
             order = left[::-1]
-        # A part of what the split before has left, so that a new picture lets only one grow.
+        # A part of what the split before has left, so that a new example lets only one grow.
         taken = _take(order, weight, part / rest * total - had[name])
         chosen |= dict.fromkeys(taken, name)
         total -= had[name] + sum(weight[leader] for leader in taken)
@@ -165,7 +186,7 @@ def _cut_stratum(
 
 
 def _take(order: Iterable[str], weight: Mapping[str, int], wanted: float) -> list[str]:
-    """The first groups, until their sum of pictures is nearest to the wanted one.
+    """The first groups, until their sum of examples is nearest to the wanted one.
 
     Groups of more than twice the wanted sum are passed over: nothing would be nearer than they.
     """
@@ -186,6 +207,7 @@ def _fill_empty(
     sizes: Mapping[str, Mapping[str, int]],
     parts: Mapping[str, float],
     untested: set[str],
+    noun: str,
 ) -> None:
     """Give every class at least one group in every split that is decided here."""
     of_class: dict[str, list[str]] = defaultdict(list)
@@ -205,9 +227,9 @@ def _fill_empty(
     for label, members in sorted(of_class.items()):
         if len(members) < len(names):
             raise DataError(
-                f"class {label!r} has {len(members)} picture{'s' * (len(members) > 1)} that differ "
+                f"class {label!r} has {len(members)} {noun}{'s' * (len(members) > 1)} that differ "
                 f"from each other and needs {len(names)}, one for each of {', '.join(names)}: "
-                "add pictures, remove the class, or lower data.near_duplicate_distance"
+                f"add {noun}s, remove the class, or lower data.near_duplicate_distance"
             )
         for name in names:
             if any(chosen[leader] == name for leader in members):
@@ -216,9 +238,9 @@ def _fill_empty(
             spare = [leader for leader in members if leader not in barred and is_spare(leader)]
             if not spare:
                 raise DataError(
-                    f"class {label!r} has no picture for {name} and none to spare: its "
+                    f"class {label!r} has no {noun} for {name} and none to spare: its "
                     f"{len(members)} groups of near-duplicates are named train by the source or "
-                    "shared with other classes. Add pictures or remove the class"
+                    f"shared with other classes. Add {noun}s or remove the class"
                 )
             least = min(sum(sizes[leader].values()) for leader in spare)
             small = [leader for leader in spare if sum(sizes[leader].values()) == least]

@@ -7,6 +7,7 @@ from textwrap import wrap
 import pandas as pd
 
 from sftcore.data.pictures.decode import Decoding, Refused, decode_square
+from sftcore.data.pictures.kind import PictureKind
 from sftcore.data.prepare import prepare
 from sftcore.data.settings import DataSettings
 from sftcore.data.sources import read_source
@@ -48,9 +49,7 @@ def prepare_and_show(data: DataSettings) -> list[str]:
         source=data.source,
         path=Path(data.path),
         table=data.table,
-        image_size=decoding.image_size,
-        background=decoding.background,
-        max_pixels=decoding.max_pixels,
+        kind=PictureKind(decoding),
         max_refused_fraction=data.max_refused_fraction,
         min_pictures_per_class=data.min_pictures_per_class,
         near_duplicate_distance=data.near_duplicate_distance,

@@ -19,9 +19,11 @@ _CODE = (
     "__init__.py",
     "foundations/__init__.py", "foundations/artifacts.py", "foundations/errors.py",
     "foundations/instruction_set.py", "foundations/interruption.py", "foundations/randomness.py",
-    "foundations/runtime.py", "foundations/settings.py",
-    "data/__init__.py", "data/loader.py", "data/pictures/__init__.py",
-    "data/pictures/augment.py", "data/portions.py", "data/splits.py", "data/store.py",
+    "foundations/runtime.py", "foundations/settings.py", "foundations/tables.py",
+    "data/__init__.py", "data/kinds.py", "data/loader.py", "data/pictures/__init__.py",
+    "data/pictures/augment.py", "data/pictures/stored.py", "data/portions.py", "data/splits.py",
+    "data/store.py", "data/targets/__init__.py", "data/targets/strata.py",
+    "data/targets/target.py", "data/texts/__init__.py", "data/texts/stored.py",
     "metrics", "models", "optimization", "regularization", "stability", "tasks", "training",
 )  # fmt: skip
 

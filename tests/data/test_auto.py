@@ -24,9 +24,12 @@ def given(path: Path, source: str = "auto") -> dict[str, int]:
 def test_class_folders_are_said_with_their_counts(tmp_path: Path) -> None:
     path = write_folders(tmp_path / "mine", per_class=2)
     (path / "SOURCES.csv").write_text("file,origin\ncircle/000.png,somewhere\n")
-    assert look(path) == f"{path}: class folders (3 classes, 6 pictures)"
+    line = f"{path}: class folders (3 classes, 6 pictures)"
+    assert look(path) == f"{line}; 1 file beside the class folders left out (.csv)"
+    (path / "SOURCES.csv").unlink()
+    assert look(path) == line
     (path / "loose.png").write_bytes(b"x")
-    assert "1 picture beside the class folders left out" in look(path)
+    assert look(path) == f"{line}; 1 picture beside the class folders left out"
 
 
 def test_a_folder_that_holds_everything_is_looked_into(tmp_path: Path) -> None:
@@ -66,6 +69,26 @@ def test_a_test_folder_without_classes_is_left_out_and_said_to_be(tmp_path: Path
     (path / "test" / "0.png").write_bytes(b"x")
     assert "1 picture without a class in test left out" in look(path)
     assert given(path) == {"": 18}
+
+
+def test_files_beside_class_folders_are_never_left_out_in_silence(tmp_path: Path) -> None:
+    path = splits(tmp_path, samples())
+    for name in ("train/stray.jpg", "train/notes.txt", "val/odd", "README.md", "stray.png"):
+        (path / name).write_bytes(b"x")
+    (path / "train" / ".hidden").write_bytes(b"x")
+    line = look(path)
+    for clause in (
+        "1 picture without a class in train left out",
+        "1 other file without a class in train left out (.txt)",
+        "1 file without a class in val left out (odd)",
+        "1 picture beside the splits left out",
+        "1 other file beside the splits left out (.md)",
+    ):
+        assert f"; {clause}" in line
+    assert line.count("left out") == 5
+    folders = write_folders(tmp_path / "outer" / "set", per_class=2)
+    (folders.parent / "README.md").write_text("hello")
+    assert look(folders.parent).endswith("1 file outside of it left out")
 
 
 def test_a_class_that_only_test_has_is_an_error(tmp_path: Path) -> None:

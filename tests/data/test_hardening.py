@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sftcore.data import near_duplicates
+from sftcore.data.near_duplicates import Looks, near_duplicate_groups
 from sftcore.data.pictures.decode import Refused, decode
 from sftcore.data.pictures.fingerprints import perceptual_hashes, small_copy
+from sftcore.data.pictures.same_picture import are_same
 from sftcore.data.prepare import prepare
 from sftcore.data.sources import read_source
 from sftcore.data.splits import assign_splits
@@ -123,20 +124,19 @@ def test_eight_bit_greys_in_wide_integers_are_not_darkened() -> None:
     assert np.asarray(picture)[0, :, 0].tolist() == [0, 128, 255]
 
 
-def test_a_set_that_all_looks_alike_keeps_few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_that_all_looks_alike_keeps_few_pairs() -> None:
     asked = []
-    compare = near_duplicates.are_same
-    monkeypatch.setattr(
-        near_duplicates,
-        "are_same",
-        lambda small, pairs: asked.append(len(pairs)) or compare(small, pairs),
-    )
     two = np.stack([small_copy(np.asarray(draw(kind, 0))) for kind in ("circle", "square")])
     hashes = np.stack([perceptual_hashes(small) for small in two])
     rows = np.repeat([0, 1], 100)
-    looks = near_duplicates.Looks(hashes[rows], two, rows)
+
+    def compare(pairs: np.ndarray) -> np.ndarray:
+        asked.append(len(pairs))
+        return are_same(two, pairs)
+
+    looks = Looks(hashes[rows], compare, rows)
     shas = [sha(i) for i in range(200)]
-    groups = near_duplicates.near_duplicate_groups(looks, shas, 4, [""] * 200)
+    groups = near_duplicate_groups(looks, shas, 4, [""] * 200)
     assert len(set(groups.tolist())) == 2
     assert sum(asked) < 300
 

@@ -16,7 +16,7 @@ from sftcore.inspection import data_report
 from sftcore.inspection.sheets import Cell
 from sftcore.pipeline.prepare import prepare_and_show
 from sftcore.reporting.parts import read_parts
-from tests.conftest import PREPARE
+from tests.conftest import DECODING, PREPARE
 from tests.pictures import draw, encode, write_folders
 
 REPORT = Path("reports/prepare")
@@ -24,8 +24,9 @@ CLASS_NAMES = ("=1+1|кошки", "日本語<b>", "a$b\u202e")
 
 
 def settings(**changes: Any) -> DataSettings:
-    fields = PREPARE | {"background": [255, 255, 255], "path": "pictures"} | changes
-    return DataSettings(**fields)
+    decoding = {**vars(DECODING), "background": list(DECODING.background)}
+    fields = {name: value for name, value in PREPARE.items() if name != "kind"}
+    return DataSettings(**fields | decoding | {"path": "pictures"} | changes)
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sftcore.data.pictures.decode import Decoding
 from sftcore.data.prepare import prepare
 from sftcore.data.store import open_store
 from sftcore.use.decoding import open_all
 from sftcore.use.inputs import find_pictures
 from sftcore.use.requests import read_request
-from tests.conftest import PREPARE
+from tests.conftest import DECODING, PREPARE
 from tests.pictures import draw, encode, write_folders
 
 
@@ -41,10 +40,9 @@ def test_all_three_see_the_same_bits(tmp_path: Path) -> None:
         (source / "circle" / name).write_bytes(content)
     prepare(**PREPARE, path=source, output=tmp_path / "prepared")
     store = open_store(tmp_path / "prepared", ("train", "val", "test"))
-    decoding = Decoding(32, PREPARE["max_pixels"], PREPARE["background"])
     opened = {
         str(Path(of.named.path).relative_to(source)): of.pixels
-        for of in open_all(find_pictures([str(source)], tmp_path / "x"), decoding, 2)
+        for of in open_all(find_pictures([str(source)], tmp_path / "x"), DECODING, 2)
     }
     assert set(opened) == set(store.samples["id"])
     assert {f"circle/{name}" for name in odd_files()} <= set(opened)
@@ -52,5 +50,5 @@ def test_all_three_see_the_same_bits(tmp_path: Path) -> None:
         np.testing.assert_array_equal(opened[name], store.images[row])
         content = (source / name).read_bytes()
         given = [content, base64.encodebytes(content).decode()]
-        for pixels in read_request(given, decoding):
+        for pixels in read_request(given, DECODING):
             np.testing.assert_array_equal(pixels, store.images[row])

@@ -9,6 +9,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sftcore.data.kinds import Refused as Refused
+
 Colour = tuple[int, int, int]
 MAX_PIXELS = 50_000_000  # of a picture, where no parameter says so
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -42,20 +44,6 @@ class Square:
 
     pixels: np.ndarray
     box: tuple[int, int, int, int]
-
-
-class Refused(Exception):
-    """A picture that is not used.
-
-    Attributes:
-        reason: one of a few fixed phrases, counted in the summary.
-        detail: what to know beyond it.
-    """
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 def decode_square(content: bytes, decoding: Decoding) -> Square:

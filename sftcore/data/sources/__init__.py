@@ -1,4 +1,4 @@
-"""Where pictures come from: one file per kind of source, one registry."""
+"""Where examples come from: one file per kind of source, one registry."""
 
 # Each import registers its kinds.
 from sftcore.data.sources import (
@@ -12,11 +12,15 @@ from sftcore.data.sources import (
 from sftcore.data.sources.items import Item, reading_order
 from sftcore.data.sources.opening import Contents, open_source, others_line, read_source
 from sftcore.data.sources.registry import SOURCES, register_source
+from sftcore.data.sources.sought import KIND_NAMES, PICTURES_WITH_CLASSES, Sought
 
 __all__ = [
+    "KIND_NAMES",
+    "PICTURES_WITH_CLASSES",
     "SOURCES",
     "Contents",
     "Item",
+    "Sought",
     "class_folders",
     "huggingface",
     "open_source",

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sftcore.data.pictures.decode import Refused
+from sftcore.data.kinds import Refused
 from sftcore.data.sources.files import Reader, Tree, refusing
 from sftcore.data.sources.items import is_text
 from sftcore.data.sources.names import is_hidden

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files, as hubs hand them out: labels at once, pictures as they come."""
+"""Parquet and Arrow files, as hubs hand them out: labels at once, examples as they come."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from sftcore.data.sources.columns import find_columns
 from sftcore.data.sources.files import Tree
 from sftcore.data.sources.rows import Cell, Rows, text_of
 
-_BATCH_ROWS = 64  # pictures in memory at once
+_BATCH_ROWS = 64  # examples in memory at once
 _INFO_KEY = b"huggingface"
 
 
@@ -32,7 +32,7 @@ def read_parquet(tree: Tree, name: str) -> Rows:
         def column(wanted: str) -> Sequence[Any]:
             return file.read(columns=[wanted]).column(wanted).to_pylist()
 
-        return _rows(tree, name, schema, column, _ParquetPictures(tree, name))
+        return _rows(tree, name, schema, column, _ParquetExamples(tree, name))
 
 
 def read_arrow(tree: Tree, name: str) -> Rows:
@@ -51,10 +51,10 @@ def read_arrow(tree: Tree, name: str) -> Rows:
     def column(wanted: str) -> Sequence[Any]:
         return table.column(wanted).to_pylist()
 
-    def pictures(wanted: str) -> Cell:
+    def examples(wanted: str) -> Cell:
         return lambda row: table.column(wanted)[row].as_py()
 
-    return _rows(tree, name, table.schema, column, pictures)
+    return _rows(tree, name, table.schema, column, examples)
 
 
 def _open_arrow(tree: Tree, name: str) -> pa.Table:
@@ -69,25 +69,51 @@ def _open_arrow(tree: Tree, name: str) -> pa.Table:
         return pa.ipc.open_file(source()).read_all()
 
 
-def _rows(tree: Tree, name: str, schema: pa.Schema, column: Any, pictures: Any) -> Rows:
+def _rows(tree: Tree, name: str, schema: pa.Schema, column: Any, examples: Any) -> Rows:
     features = _features(schema, tree, name)
     class_labels = {
-        key: list(feature["names"])
+        key: names
         for key, feature in features.items()
-        if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel"
-        and isinstance(feature.get("names"), list) and key in schema.names
-    }  # fmt: skip
+        if (names := _class_names(feature)) and key in schema.names
+    }
     columns = find_columns(
         schema.names,
         tree.shown(name),
-        pictures=[field.name for field in schema if _holds_bytes(field.type)],
+        tree.sought,
+        bytes_columns=[field.name for field in schema if _holds_bytes(field.type)],
         class_labels=class_labels,
     )
     cells = {wanted: [text_of(v) for v in column(wanted)] for wanted in columns.wanted()}
-    is_path = not _holds_bytes(schema.field(columns.picture).type)
-    paths = [text_of(value) for value in column(columns.picture)] if is_path else None
-    names = [str(text) for text in class_labels.get(columns.label, [])]
-    return Rows(columns, cells, paths, pictures(columns.picture), names)
+    for wanted in columns.targets.values():
+        if names := _listed_names(features.get(wanted)):
+            cells[wanted] = [text_of(_by_name(v, names)) for v in column(wanted)]
+    is_path = not columns.is_cell and not _holds_bytes(schema.field(columns.example).type)
+    paths = [text_of(value) for value in column(columns.example)] if is_path else None
+    return Rows(
+        columns, cells, paths, examples(columns.example), class_labels.get(columns.label, [])
+    )
+
+
+def _class_names(feature: Any) -> list[str]:
+    """Names of the classes, of a column that holds their numbers; none of others."""
+    if not isinstance(feature, Mapping) or feature.get("_type") != "ClassLabel":
+        return []
+    names = feature.get("names")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _listed_names(feature: Any) -> list[str]:
+    """The same of a column that holds lists of such numbers, in either spelling."""
+    if isinstance(feature, list):
+        return _class_names(feature[0]) if len(feature) == 1 else []
+    return _class_names(feature.get("feature")) if isinstance(feature, Mapping) else []
+
+
+def _by_name(cell: Any, names: Sequence[str]) -> Any:
+    """A list of numbers as one of names; what is no such list stays, to be refused as it is."""
+    if not isinstance(cell, list) or not all(isinstance(v, int) and v < len(names) for v in cell):
+        return cell
+    return [names[v] for v in cell]
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
@@ -111,8 +137,8 @@ def _features(schema: pa.Schema, tree: Tree, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-class _ParquetPictures:
-    """Pictures of a Parquet file in the order of its rows; a step back starts it again."""
+class _ParquetExamples:
+    """Examples of a Parquet file in the order of its rows; a step back starts it again."""
 
     def __init__(self, tree: Tree, name: str) -> None:
         self._tree, self._name = tree, name

@@ -1,41 +1,49 @@
-"""Which column of a table is the picture, the label, its name, the split and the group."""
+"""Which column of a table is the example, the target, its name, the split and the group."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sftcore.data.sources.sought import PICTURES_WITH_CLASSES, Sought
+from sftcore.data.targets.columns import MissingColumn as MissingColumn
+from sftcore.data.targets.columns import target_columns
 from sftcore.foundations.errors import DataError
 
-PICTURES = (
-    "path", "image", "file_name", "filename", "file", "img", "image_path", "picture", "image_bytes",
-    "bytes", "base64", "image_base64",
-)  # fmt: skip
 LABELS = ("label", "class", "labels", "category", "target", "fine_label", "coarse_label")
 LABEL_NAMES = ("label_name", "class_name", "label_text")
 
 
-class MissingColumn(DataError):
-    """A table has no column for the pictures, or none for the labels."""
-
-
 @dataclass(frozen=True)
 class Columns:
-    """Names of columns as the table spells them; empty where there is none."""
+    """Names of columns as the table spells them; empty where there is none.
 
-    picture: str
+    Attributes:
+        example: holds the example, or the path of its file.
+        is_cell: whether it holds the example itself, by the column's name.
+        label: the class, for classes.
+        split: train, val or test.
+        group: of examples that belong together.
+        targets: columns of labels or numbers, by the names of these.
+    """
+
+    example: str
+    is_cell: bool
     label: str
     split: str
     group: str
+    targets: Mapping[str, str] = field(default_factory=dict)
 
     def wanted(self) -> list[str]:
-        """The columns that are read when the pictures are listed."""
-        return [name for name in (self.label, self.split, self.group) if name]
+        """The columns that are read when the examples are listed."""
+        usual = [name for name in (self.label, self.split, self.group) if name]
+        return list(dict.fromkeys([*usual, *self.targets.values()]))
 
 
 def find_columns(
     names: Sequence[str],
     place: str,
+    sought: Sought = PICTURES_WITH_CLASSES,
     *,
-    pictures: Collection[str] = (),
+    bytes_columns: Collection[str] = (),
     class_labels: Mapping[str, Sequence[str]] | None = None,
 ) -> Columns:
     """The columns that matter, in any case of letters.
@@ -43,43 +51,65 @@ def find_columns(
     Args:
         names: all columns.
         place: what messages call the table.
-        pictures: columns that hold pictures by their type.
+        sought: what is looked for.
+        bytes_columns: columns that hold files by their type.
         class_labels: columns that hold classes by their type, with the names of the classes.
 
     Raises:
-        MissingColumn: no picture or label column.
+        MissingColumn: no column of examples or of targets.
         DataError: several columns that could be it.
     """
     named = {name.strip().lower(): name for name in reversed(names)}
-    picture = _one(list(pictures), "picture", place) or _named(named, PICTURES, "picture", place)
-    texts = [named[name] for name in LABEL_NAMES if name in named]
-    label = (
-        texts[0] if len(texts) == 1
-        else _one(list(class_labels or ()), "label", place, named)
-        or _named(named, LABELS, "label", place)
-    )  # fmt: skip
-    missing = [name for name, found in (("path", picture), ("label", label)) if not found]
+    kind = sought.names
+    found = "" if kind.is_cell else _one(list(bytes_columns), kind.noun, kind.columns[0], place)
+    example = found or _named(named, kind.columns, kind.noun, place)
+    is_cell = kind.is_cell and bool(example)
+    example = example or _named(named, kind.paths, f"path of the {kind.noun}", place)
+    if not example and not sought.is_class:
+        raise MissingColumn(_lacking([kind.columns[0]], names, place, sought))
+    targets = {} if sought.is_class else target_columns(sought.target, names, place)
+    label = _label_column(named, class_labels or {}, place) if sought.is_class else ""
+    missing = [] if example else [kind.columns[0]]
+    missing += ["label"] if sought.is_class and not label else []
     if missing:
-        raise MissingColumn(
-            f"{place} lacks the column{'s' * (len(missing) > 1)} {' and '.join(missing)}; it has "
-            f"{', '.join(names)}. Wanted: path (or {', '.join(PICTURES[1:5])}), label (or class), "
-            "and if you like split and group"
-        )
-    return Columns(picture, label, named.get("split", ""), named.get("group", ""))
+        raise MissingColumn(_lacking(missing, names, place, sought))
+    return Columns(example, is_cell, label, named.get("split", ""), named.get("group", ""), targets)
+
+
+def _lacking(missing: Sequence[str], names: Sequence[str], place: str, sought: Sought) -> str:
+    target = "label (or class)" if sought.is_class else f"the {sought.target.kind}"
+    columns = sought.names.columns
+    return (
+        f"{place} lacks the column{'s' * (len(missing) > 1)} {' and '.join(missing)}; it has "
+        f"{', '.join(names)}. Wanted: {columns[0]} (or {', '.join(columns[1:5])}), {target}, "
+        "and if you like split and group"
+    )
+
+
+def _label_column(
+    named: Mapping[str, str], class_labels: Mapping[str, Sequence[str]], place: str
+) -> str:
+    """The column of the class: its name's if there is one, else one by its type, else by name."""
+    texts = [named[name] for name in LABEL_NAMES if name in named]
+    if len(texts) == 1:
+        return texts[0]
+    by_type = list(class_labels)
+    if len(by_type) > 1 and named.get("label") in by_type:
+        return named["label"]
+    return _one(by_type, "label", "label", place) or _named(named, LABELS, "label", place)
 
 
 def _named(named: Mapping[str, str], wanted: Sequence[str], what: str, place: str) -> str:
     """The first of the wanted names alone wins over others; of the rest there may be one."""
+    if not wanted:
+        return ""
     if wanted[0] in named:
         return named[wanted[0]]
-    return _one([named[name] for name in wanted if name in named], what, place)
+    return _one([named[name] for name in wanted if name in named], what, wanted[0], place)
 
 
-def _one(found: list[str], what: str, place: str, named: Mapping[str, str] | None = None) -> str:
-    if len(found) > 1 and named and named.get("label") in found:
-        return named["label"]
+def _one(found: list[str], what: str, usual: str, place: str) -> str:
     if len(found) > 1:
-        usual = {"picture": "path", "label": "label"}[what]
         raise DataError(
             f"{place}: the columns {', '.join(found)} could each be the {what}. Name the one that "
             f"is meant {usual!r}, or leave only one"

@@ -9,8 +9,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from sftcore.data.pictures.decode import Refused
+from sftcore.data.kinds import Refused
 from sftcore.data.sources.items import Item, is_text
+from sftcore.data.sources.sought import PICTURES_WITH_CLASSES, Sought
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable
 
@@ -29,6 +30,7 @@ class Tree:
         is_archive: whether the files lie inside an archive.
         positions: place of each file in its archive; empty for a folder.
         is_single: whether ``data.path`` is the one file, which is no archive.
+        sought: what is looked for in them.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Tree:
     is_archive: bool = False
     positions: Mapping[str, int] = field(default_factory=dict)
     is_single: bool = False
+    sought: Sought = PICTURES_WITH_CLASSES
 
     def at(self, folder: str) -> "Tree":
         """The same files, seen from a folder inside it."""
@@ -66,19 +69,22 @@ class Tree:
     def _top_files(self) -> list[str]:
         return [name for name in self.names() if "/" not in name]
 
-    def item(self, name: str, label: str, split: str = "", group: str = "") -> Item:
-        """The picture of a name relative to the base, also if nothing or an outside file bears it.
+    def item(
+        self, name: str, label: str, split: str = "", group: str = "", cells: tuple[str, ...] = ()
+    ) -> Item:
+        """The example of a name relative to the base, also if nothing or an outside file bears it.
 
         Args:
             name: relative to the base, with ``/``.
             label: name of its class.
             split: as the source names it.
             group: as the source names it.
+            cells: of its labels or numbers.
         """
         whole = name if name.startswith("/") else self.base + name
         return Item(
             printable(whole), printable(label), self.reader(name), split, printable(group),
-            self.positions.get(posixpath.normpath(whole), 0),
+            self.positions.get(posixpath.normpath(whole), 0), cells,
         )  # fmt: skip
 
     def reader(self, name: str) -> Reader:
@@ -94,7 +100,7 @@ class Tree:
         return self.files.get(normal) or refusing("not a file", "missing in the archive")
 
     def open(self, name: str) -> BinaryIO:
-        """A file as a stream: a table, not a picture.
+        """A file as a stream: a table, not an example.
 
         Raises:
             DataError: it cannot be read.

@@ -1,7 +1,7 @@
 """Data sets as the Hugging Face tools lay them out, read without those tools.
 
-Pictures with a ``metadata`` table beside them, data sets saved with ``save_to_disk``, and the
-Parquet files that the hub hands out.
+Pictures with a ``metadata`` table beside them; pictures or texts in data sets saved with
+``save_to_disk``, and in the Parquet files that the hub hands out.
 """
 
 import json
@@ -37,7 +37,7 @@ def _is_image_folder(tree: Tree, _: str) -> str:
     return f"pictures with {listed(found)} beside them" if found else ""
 
 
-@register_source("imagefolder", _is_image_folder)
+@register_source("imagefolder", _is_image_folder, is_table=True)
 def read_image_folder(tree: Tree, _: str) -> Layout:
     """Pictures with a table ``metadata.csv``, ``.jsonl`` or ``.parquet`` in their folder.
 
@@ -63,7 +63,7 @@ def _is_parquet(tree: Tree, _: str) -> str:
     return f"{counted(len(found), 'Parquet shard')} such as {found[0]}" if found else ""
 
 
-@register_source("parquet", _is_parquet)
+@register_source("parquet", _is_parquet, is_any_kind=True, is_table=True)
 def read_parquet_shards(tree: Tree, _: str) -> Layout:
     """Parquet files named as the hub names them, or all Parquet files; splits by their names.
 
@@ -95,7 +95,7 @@ def _is_saved(tree: Tree, _: str) -> str:
     return "a data set saved with save_to_disk" if _saved(tree) else ""
 
 
-@register_source("saved", _is_saved)
+@register_source("saved", _is_saved, is_any_kind=True, is_table=True)
 def read_saved(tree: Tree, _: str) -> Layout:
     """A data set, or several splits of it, saved with ``datasets.save_to_disk``.
 

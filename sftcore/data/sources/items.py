@@ -1,4 +1,4 @@
-"""One picture of a source, and all that a layout says about its pictures."""
+"""One example of a source, and all that a layout says about its examples."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,16 +9,17 @@ from sftcore.foundations.tables import printable
 
 @dataclass(frozen=True)
 class Item:
-    """One picture before anyone has looked at it.
+    """One example before anyone has looked at it.
 
     Attributes:
-        id: path inside the source with ``/``, or ``<file>/<row>`` where pictures are rows.
-        label: name of its class.
-        read: its file's bytes; raises :class:`Refused` where the file must not be read.
+        id: path inside the source with ``/``, or ``<file>/<row>`` where examples are rows.
+        label: name of its class; what the source says of its labels or numbers otherwise.
+        read: its file's or cell's bytes; raises :class:`Refused` where it must not be read.
         split: ``train``, ``val`` or ``test`` where the source says so.
-        group: pictures of one group never cross splits; empty where the source says nothing.
+        group: examples of one group never cross splits; empty where the source says nothing.
         position: place in what holds it. A compressed archive is read from front to back, so
             another order would decompress it again and again.
+        cells: texts of the columns that hold labels or numbers; none for classes.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Item:
     split: str = ""
     group: str = ""
     position: int = 0
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Layout:
 
     Attributes:
         what: what the data were taken for, in a few words.
-        items: the pictures, in any order.
+        items: the examples, in any order.
         notes: what a reader should know of it, each a clause.
-        others: files beside the pictures that are none by their name, by suffix.
+        others: files beside the examples that are none by their name, by suffix.
         ids_are_files: whether each id is the path of a file below ``data.path``.
+        columns: names of the labels or numbers, or of the one column that lists labels.
     """
 
     what: str
@@ -46,6 +49,7 @@ class Layout:
     notes: tuple[str, ...] = ()
     others: Counter[str] = field(default_factory=Counter)
     ids_are_files: bool = False
+    columns: tuple[str, ...] = ()
 
 
 def reading_order(items: Sequence[Item]) -> list[int]:

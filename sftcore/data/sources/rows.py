@@ -1,4 +1,4 @@
-"""Tables of pictures row by row: CSV, TSV, JSONL, Parquet and Arrow, read without the pictures."""
+"""Tables of examples row by row: CSV, TSV, JSONL, Parquet and Arrow, read without the files."""
 
 import base64
 import binascii
@@ -7,26 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sftcore.data.pictures.decode import Refused
+from sftcore.data.kinds import Refused
 from sftcore.data.sources.columns import Columns, find_columns
 from sftcore.data.sources.files import Tree
+from sftcore.data.texts.decode import cell_bytes
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable
 
-Cell = Callable[[int], Any]  # the picture's cell of a row
+Cell = Callable[[int], Any]  # the example's cell of a row
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n")
 _LEAST_BASE64 = 64  # characters; a shorter text is a path
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A table whose pictures have not been read.
+    """A table whose examples have not been read.
 
     Attributes:
         columns: which are which.
-        cells: text of the columns label, split and group, by their names; empty for no value.
-        paths: the pictures' paths; None where the rows hold the pictures themselves.
-        picture: the picture's cell of a row.
+        cells: text of the columns label, split, group and of targets, by their names; empty for
+            no value.
+        paths: the examples' paths; None where the rows hold the examples themselves.
+        example: the example's cell of a row.
         class_names: names of the classes where the table keeps them and labels are their numbers.
         first_row: number of the first row in messages.
     """
@@ -34,15 +36,15 @@ class Rows:
     columns: Columns
     cells: Mapping[str, Sequence[str]]
     paths: list[str] | None
-    picture: Cell
+    example: Cell
     class_names: Sequence[str] = ()
     first_row: int = 1
 
     def __len__(self) -> int:
-        return len(self.cells[self.columns.label])
+        return len(self.cells[self.columns.wanted()[0]])
 
     def read(self, row: int, tree: Tree) -> bytes:
-        """The picture of a row as the bytes of its file.
+        """The example of a row as the bytes of its file, or of its cell.
 
         Args:
             row: from 0.
@@ -52,7 +54,8 @@ class Rows:
             Refused: the cell is empty, or cannot be read.
         """
         try:
-            return _content(self.picture(row), tree)
+            cell = self.example(row)
+            return cell_bytes(cell) if self.columns.is_cell else _content(cell, tree)
         except (ValueError, OSError) as error:
             raise Refused("cannot be read", f"row {row + self.first_row}: {error}") from error
 
@@ -88,9 +91,11 @@ def from_base64(text: str) -> bytes:
 
 
 def text_of(value: Any) -> str:
-    """A label, split or group as text; empty for no value."""
+    """A label, split or group as text, a list of labels as JSON; empty for no value."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
 
 
@@ -116,7 +121,10 @@ def read_rows(tree: Tree, name: str) -> Rows:
     try:
         return readers.get(suffix, _read_csv)(tree, name)
     except (ValueError, OSError) as error:
-        raise DataError(f"{tree.shown(name)} cannot be read as a table: {error}") from error
+        encoding = ". Save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(
+            f"{tree.shown(name)} cannot be read as a table: {error}{encoding}"
+        ) from error
 
 
 def _read_csv(tree: Tree, name: str) -> Rows:
@@ -128,36 +136,42 @@ def _read_csv(tree: Tree, name: str) -> Rows:
             file, sep="\t" if name.lower().endswith(".tsv") else ",", dtype="string",
             encoding="utf-8-sig", keep_default_na=False,
         )  # fmt: skip
-    columns = find_columns([str(column) for column in table.columns], tree.shown(name))
+    columns = find_columns([str(column) for column in table.columns], tree.shown(name), tree.sought)
     cells = {column: table[column].fillna("").tolist() for column in columns.wanted()}
-    paths = table[columns.picture].fillna("").tolist()
-    return Rows(columns, cells, paths, paths.__getitem__, first_row=2)
+    examples = table[columns.example].fillna("").tolist()
+    paths = None if columns.is_cell else examples
+    return Rows(columns, cells, paths, examples.__getitem__, first_row=2)
 
 
 def _read_jsonl(tree: Tree, name: str) -> Rows:
-    """Places of the lines are kept, and not their pictures."""
+    """Places of the lines are kept, and not their pictures; texts are small, and are."""
     places: list[int] = []
     columns: Columns | None = None
     cells: dict[str, list[str]] = {}
     paths: list[str] | None = []
+    texts_of_rows: list[Any] = []
     with tree.open(name) as file:
         place = 0
         for number, line in enumerate(file, start=1):
             if line.strip():
                 row = _json_row(line, number)
                 if columns is None:
-                    columns = find_columns(list(row), tree.shown(name))
+                    columns = find_columns(list(row), tree.shown(name), tree.sought)
                     cells = {column: [] for column in columns.wanted()}
-                    paths = [] if _is_path(row[columns.picture]) else None
+                    is_path = not columns.is_cell and _is_path(row[columns.example])
+                    paths = [] if is_path else None
                 for column, texts in cells.items():
                     texts.append(text_of(row.get(column)))
                 if paths is not None:
-                    paths.append(text_of(row.get(columns.picture)))
+                    paths.append(text_of(row.get(columns.example)))
+                elif columns.is_cell:
+                    texts_of_rows.append(row.get(columns.example))
                 places.append(place)
             place += len(line)
     if columns is None:
         raise ValueError("it is empty")
-    return Rows(columns, cells, paths, _json_cell(tree, name, places, columns.picture))
+    cell = _json_cell(tree, name, places, columns.example)
+    return Rows(columns, cells, paths, texts_of_rows.__getitem__ if columns.is_cell else cell)
 
 
 def _is_path(cell: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Tables that name pictures or hold them: CSV, TSV, JSONL, Parquet, one or one for each split."""
+"""Tables that name examples or hold them: CSV, TSV, JSONL, Parquet, one or one for each split."""
 
 import posixpath
 from collections.abc import Callable, Sequence
@@ -39,6 +39,17 @@ def _usable(tree: Tree) -> list[str]:
     return usable
 
 
+def faults_of_tables(tree: Tree) -> str:
+    """Why none of the tables can be used, a line for each; empty where there is none."""
+    faults = []
+    for name in table_names(tree):
+        try:
+            read_rows(tree, name)
+        except DataError as error:
+            faults.append(str(error))
+    return "".join(f"\n  {fault}" for fault in faults[:5])
+
+
 def chosen_tables(tree: Tree, table: str) -> list[str]:
     """The tables that make one data set: the named one, the only one, or one for each split.
 
@@ -60,17 +71,18 @@ def _recognise(tree: Tree, table: str) -> str:
         return f"table {listed(chosen)}"
     if len(usable := _usable(tree)) > 1:
         raise DataError(
-            f"{tree.shown()} holds the tables {listed(usable)}, each with pictures and labels: "
+            f"{tree.shown()} holds the tables {listed(usable)}, each with "
+            f"{tree.sought.names.plural} and {tree.sought.target.kind}: "
             f"name one in data.table and set data.source: table"
         )
     return ""
 
 
-@register_source("table", _recognise)
+@register_source("table", _recognise, is_any_kind=True, is_table=True)
 def read_table(tree: Tree, table: str) -> Layout:
-    """The columns path (or image, file_name) and label (or class), optionally split and group.
+    """The columns path (or image, file_name; text) and label (or class), or those of the target.
 
-    Picture paths are relative to the folder of the data.
+    Optionally there are split and group. Paths are relative to the folder of the data.
 
     Raises:
         DataError: the file or a column is missing, or a cell holds what is not allowed.
@@ -87,7 +99,7 @@ def read_table(tree: Tree, table: str) -> Layout:
 def read_tables(
     tree: Tree, names: Sequence[str], what: str, split_of_table: Callable[[str], str] | None = None
 ) -> Layout:
-    """The pictures of some tables as one data set.
+    """The examples of some tables as one data set.
 
     Args:
         tree: holds them.
@@ -100,43 +112,64 @@ def read_tables(
     """
     items: list[Item] = []
     notes: list[str] = []
+    sought, columns = tree.sought, None
     is_files = not tree.is_archive
     for name in names:
         rows = read_rows(tree, name)
         split = split_of_table(name) if split_of_table else ""
         if rows.class_names and set(rows.cells[rows.columns.label]) <= set(_UNLABELLED):
-            notes.append(f"{counted(len(rows), 'picture')} without a class in {name} left out")
+            notes.append(f"{counted(len(rows), sought.noun)} without a class in {name} left out")
             continue
+        here = tuple(rows.columns.targets)
+        if columns is not None and columns != here:
+            raise DataError(
+                f"{tree.shown(name)} has the {sought.target.kind} {listed(here)}, another table "
+                f"has {listed(columns)}: all tables need the same columns"
+            )
+        columns = here
         if rows.paths is not None and tree.is_single:
             raise DataError(
-                f"{tree.shown(name)} names pictures by their paths: set data.path to the folder "
-                "that holds them with the table, and data.table to the table's name"
+                f"{tree.shown(name)} names {sought.names.plural} by their paths: set data.path to "
+                "the folder that holds them with the table, and data.table to the table's name"
             )
         is_files = is_files and rows.paths is not None
         items += _items(tree, name, rows, split, len(items))
-    used = "" if is_files else " with the pictures in it" if len(names) == 1 else " with pictures"
-    return Layout(what + used, items, tuple(notes), ids_are_files=is_files)
+    plural = sought.names.plural
+    used = f" with the {plural} in it" if len(names) == 1 else f" with {plural}"
+    return Layout(
+        what + used * (not is_files), items, tuple(notes), ids_are_files=is_files,
+        columns=columns or (),
+    )  # fmt: skip
 
 
 def _items(tree: Tree, name: str, rows: Rows, split: str, before: int) -> list[Item]:
-    labels = rows.cells[rows.columns.label]
-    splits = rows.cells.get(rows.columns.split) or [""] * len(rows)
-    groups = rows.cells.get(rows.columns.group) or [""] * len(rows)
+    nothing = [""] * len(rows)
+    splits = rows.cells.get(rows.columns.split) or nothing
+    groups = rows.cells.get(rows.columns.group) or nothing
+    cells = list(
+        zip(*(rows.cells[column] for column in rows.columns.targets.values()), strict=True)
+    )
+    labels = ["; ".join(texts) for texts in cells]
+    if rows.columns.label:
+        labels = list(rows.cells[rows.columns.label])
     if faults := _faults(rows, labels, splits):
         raise DataError(shown_rows(faults, tree.shown(name)))
     labels = [_class_name(label, rows) for label in labels]
+    cells = cells or [()] * len(rows)
     given = [split_of(text) or split for text in splits]
     folder = posixpath.dirname(name)
     if rows.paths is not None:
         paths = [path if path.startswith("/") else posixpath.join(folder, path)
                  for path in rows.paths]  # fmt: skip
-        return [tree.item(*cells) for cells in zip(paths, labels, given, groups, strict=True)]
+        return [
+            tree.item(*of_row) for of_row in zip(paths, labels, given, groups, cells, strict=True)
+        ]
     place = printable(tree.base + name)
     inside = tree.at(folder) if folder else tree
     return [
         Item(
             f"{place}/{row:06d}", printable(labels[row]), _row_reader(rows, row, inside),
-            given[row], printable(groups[row]), before + row,
+            given[row], printable(groups[row]), before + row, cells[row],
         )
         for row in range(len(rows))
     ]  # fmt: skip
@@ -158,7 +191,7 @@ def _faults(rows: Rows, labels: Sequence[str], splits: Sequence[str]) -> list[st
         where = f"row {row + rows.first_row}: "
         if rows.paths is not None and not rows.paths[row]:
             faults.append(where + "path is empty")
-        if not label or (rows.class_names and label == "-1"):
+        if rows.columns.label and (not label or (rows.class_names and label == "-1")):
             faults.append(where + "label is empty")
         if split and not split_of(split):
             faults.append(

@@ -1,23 +1,27 @@
 """Which files ``data.path`` stands for: a folder, an archive, a table, one archive in a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from sftcore.data.kinds import Names
 from sftcore.data.sources.archives import ARCHIVE_SUFFIXES, archive_tree, is_archive
 from sftcore.data.sources.files import Tree, file_reader, folder_tree
 from sftcore.data.sources.items import listed
-from sftcore.data.sources.names import is_picture_name, other_kind
+from sftcore.data.sources.names import is_example_name, other_kind
+from sftcore.data.sources.sought import PICTURES_WITH_CLASSES, Sought
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow")
 
 
-def open_tree(path: Path, *, is_searching: bool) -> Tree:
+def open_tree(path: Path, *, is_searching: bool, sought: Sought = PICTURES_WITH_CLASSES) -> Tree:
     """The files below a path; archives are looked into.
 
     Args:
         path: ``data.path``.
         is_searching: whether a folder that holds all in one folder is looked into.
+        sought: what is looked for.
 
     Raises:
         DataError: nothing is there, or a file of a kind that is not known.
@@ -27,13 +31,14 @@ def open_tree(path: Path, *, is_searching: bool) -> Tree:
     elif path.is_dir():
         tree = folder_tree(path)
         packed = [name for name in tree.files if "/" not in name and is_archive(name)]
-        if len(packed) == 1 and not any(is_picture_name(name) for name in tree.files):
+        if len(packed) == 1 and not any(is_example_name(name, sought.names) for name in tree.files):
             tree = archive_tree(path, path / packed[0])
     else:
         raise DataError(
-            f"data.path: there is no folder {printable(str(path))!r}. Put the pictures in "
-            f"{path}/<class>/, or set data.path to where they are"
+            f"data.path: there is no folder {printable(str(path))!r}. Put the "
+            f"{sought.names.plural} in {path}/<class>/, or set data.path to where they are"
         )
+    tree = replace(tree, sought=sought)
     return _unwrapped(tree) if is_searching or tree.is_archive else tree
 
 
@@ -52,7 +57,9 @@ def _file_tree(path: Path) -> Tree:
 
 def _unwrapped(tree: Tree) -> Tree:
     """Seen from inside of folders that hold everything: archives often bring one."""
-    while len(folders := tree.top_folders()) == 1 and not any(map(_is_data, tree.top_files())):
+    while len(folders := tree.top_folders()) == 1 and not any(
+        _is_data(name, tree.sought.names) for name in tree.top_files()
+    ):
         inside = tree.at(folders[0])
         if not inside.top_folders():
             break
@@ -60,12 +67,12 @@ def _unwrapped(tree: Tree) -> Tree:
     return tree
 
 
-def _is_data(name: str) -> bool:
+def _is_data(name: str, names: Names) -> bool:
     """Whether a file may belong to the data, rather than explain them."""
     return (
         is_archive(name)
         or name.lower().endswith((*TABLE_SUFFIXES, ".json"))
-        or (not other_kind(name))
+        or (not other_kind(name, names))
     )
 
 

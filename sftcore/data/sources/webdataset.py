@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sftcore.data.pictures.decode import Refused
+from sftcore.data.kinds import Refused
 from sftcore.data.sources.archives import archive_tree
-from sftcore.data.sources.class_folders import holds_pictures
+from sftcore.data.sources.class_folders import filled_folders
 from sftcore.data.sources.columns import LABEL_NAMES, LABELS
 from sftcore.data.sources.files import Reader, Tree
 from sftcore.data.sources.items import Item, Layout, counted, listed
-from sftcore.data.sources.names import is_picture_name, other_kind, split_of_file
+from sftcore.data.sources.names import is_example_name, other_kind, split_of_file
 from sftcore.data.sources.registry import register_source
 from sftcore.data.sources.streams import LastOpened
 from sftcore.foundations.errors import DataError
@@ -44,9 +44,9 @@ def _samples(names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def _has_label_files(tree: Tree) -> bool:
     samples = _samples(tree.names())
-    pictures = [s for s in samples.values() if any(is_picture_name(n) for n in s.values())]
+    pictures = [s for s in samples.values() if any(is_example_name(n) for n in s.values())]
     # Notes beside pictures in class folders are common; only .cls cannot be anything else.
-    suffixes = ("cls",) if len(holds_pictures(tree)) > 1 else _LABEL_SUFFIXES
+    suffixes = ("cls",) if len(filled_folders(tree)) > 1 else _LABEL_SUFFIXES
     labelled = sum(any(suffix in sample for suffix in suffixes) for sample in pictures)
     return bool(pictures) and 2 * labelled >= len(pictures)
 

@@ -1,0 +1,1 @@
+"""What only texts have: decoding, fingerprints, likeness, files."""
