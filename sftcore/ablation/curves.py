@@ -8,7 +8,7 @@ import pandas as pd
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.figures import shown_row
 from sftcore.ablation.plan import CONFIRM
-from sftcore.evaluation.drawing import BLUE, ORANGE, new_figure, own_style, plain_label, to_png
+from sftcore.reporting.drawing import BLUE, ORANGE, new_figure, own_style, plain_label, to_png
 from sftcore.tasks.contract import Task
 
 _COLUMNS = ["row", "epoch", "num_replicates", "train_loss", "val_loss"]

@@ -10,7 +10,7 @@ from sftcore.ablation.data_size import PowerLaw
 from sftcore.ablation.effects import BETTER, WORSE
 from sftcore.ablation.plan import DATA_SIZE
 from sftcore.ablation.table import FINISHED, trained_rows
-from sftcore.evaluation.drawing import (
+from sftcore.reporting.drawing import (
     BLUE,
     GREEN,
     GREY,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 
-from sftcore.evaluation.drawing import (
+from sftcore.reporting.drawing import (
     GREEN,
     new_figure,
     own_style,

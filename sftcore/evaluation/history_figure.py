@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from sftcore.evaluation.drawing import (
+from sftcore.reporting.drawing import (
     BLUE,
     GREEN,
     GREY,

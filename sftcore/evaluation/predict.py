@@ -1,12 +1,11 @@
 """A fine-tuned model as files, and its predictions as a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from sftcore.data.loader import normalize, to_unit_range
@@ -171,35 +170,3 @@ def _equal_batches(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
             len(batch),
             np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch,
         )
-
-
-def predictions_table(
-    probability: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    ids: Sequence[str],
-    splits: Sequence[str],
-) -> pd.DataFrame:
-    """One row per picture: what it is, what the model says, and all probabilities.
-
-    Args:
-        probability: [N, C].
-        labels: class indices [N].
-        classes: C names.
-        ids: N names of pictures.
-        splits: N names of splits.
-    """
-    names = np.asarray(classes, dtype=object)
-    predicted = probability.argmax(axis=1)
-    table = pd.DataFrame(
-        {
-            "id": ids,
-            "split": splits,
-            "label": names[labels],
-            "predicted": names[predicted],
-            "confidence": probability.max(axis=1).astype(float),
-            "probability_of_label": probability[np.arange(len(labels)), labels].astype(float),
-        }
-    )
-    columns = {f"p_{k}": probability[:, k].astype(float) for k in range(len(classes))}
-    return pd.concat([table, pd.DataFrame(columns)], axis=1)

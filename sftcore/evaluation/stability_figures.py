@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from sftcore.evaluation.drawing import (
+from sftcore.reporting.drawing import (
     BLUE,
     GREEN,
     GREY,

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sftcore.evaluation.drawing import drawable
+from sftcore.reporting.drawing import drawable
 
 SHEET_WIDTH = 1000  # pixels
 _MARGIN, _GAP = 6, 8

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sftcore.evaluation.drawing import BLUE, GREY, ORANGE, new_figure, own_style, to_png
 from sftcore.metrics.paired_test import num_independent, num_pictures_for, smallest_difference
+from sftcore.reporting.drawing import BLUE, GREY, ORANGE, new_figure, own_style, to_png
 
 # Parts of the pictures on which exactly one of two models is right; unknown before they are
 # measured, so two are assumed: of models that are much alike, and of less alike ones.

@@ -15,9 +15,7 @@ from sftcore.evaluation.predict import (
     Seen,
     load_model,
     look_at,
-    predictions_table,
 )
-from sftcore.evaluation.report import write_report
 from sftcore.evaluation.settings import EvaluateSettings
 from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.repository import scratch_folder
@@ -34,6 +32,8 @@ from sftcore.reporting.parts import Part
 from sftcore.settings.reading import Sections
 from sftcore.settings.tracking import TrackingSettings
 from sftcore.tasks.classification.baselines import Baseline, rows_to_beat
+from sftcore.tasks.classification.predictions import predictions_table
+from sftcore.tasks.classification.report import write_report
 from sftcore.tracking import MODEL_TAG, TEST, changes_since, check_store, open_run, training_name
 from sftcore.training.checkpoints import discard_finished
 from sftcore.use.decision import save_decision

@@ -24,7 +24,10 @@ _CODE = (
     "data/pictures/augment.py", "data/pictures/stored.py", "data/portions.py", "data/splits.py",
     "data/store.py", "data/targets/__init__.py", "data/targets/strata.py",
     "data/targets/target.py", "data/texts/__init__.py", "data/texts/stored.py",
-    "metrics", "models", "optimization", "regularization", "stability", "tasks", "training",
+    "metrics", "models", "optimization", "regularization", "stability", "training",
+    "tasks/__init__.py", "tasks/contract.py", "tasks/registry.py",
+    "tasks/classification/__init__.py", "tasks/classification/baselines.py",
+    "tasks/classification/loss.py", "tasks/classification/task.py",
 )  # fmt: skip
 
 

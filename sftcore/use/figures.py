@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sftcore.evaluation.drawing import (
+from sftcore.reporting.drawing import (
     BLUE,
     GREY,
     ORANGE,

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from sftcore.evaluation.predict import predictions_table
-from sftcore.evaluation.report import write_report
 from sftcore.foundations.errors import DataError
+from sftcore.tasks.classification.report import write_report
 
 CLASSES = ["rare", "common", "never"]
 

@@ -4,8 +4,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from sftcore.evaluation.drawing import plain_label
-from sftcore.evaluation.figures import confusion_figure
+from sftcore.reporting.drawing import plain_label
+from sftcore.tasks.classification.figures import confusion_figure
 
 
 @pytest.mark.parametrize("name", ["кошки", "γάτα", "Łódź"])

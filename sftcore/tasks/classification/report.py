@@ -8,16 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sftcore.evaluation import figures
-from sftcore.evaluation.comparison import (
-    Resampled,
-    Resampling,
-    compare,
-    paired_counts,
-    resample,
-    with_interval,
-)
-from sftcore.evaluation.results_parts import results_parts
 from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv, write_json
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import safe_cells
@@ -32,7 +22,17 @@ from sftcore.metrics.calibration import (
 from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
 from sftcore.metrics.intervals import percentile_interval
 from sftcore.reporting.parts import Part, write_parts
+from sftcore.tasks.classification import figures
 from sftcore.tasks.classification.baselines import Baseline
+from sftcore.tasks.classification.comparison import (
+    Resampled,
+    Resampling,
+    compare,
+    paired_counts,
+    resample,
+    with_interval,
+)
+from sftcore.tasks.classification.results_parts import results_parts
 
 HEADLINE_FILE = "test.json"
 SPLITS = ("train", "val", "test")

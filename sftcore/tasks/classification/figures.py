@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from sftcore.evaluation.drawing import (
+from sftcore.reporting.drawing import (
     BLUE,
     GREY,
     ORANGE,
@@ -135,7 +135,8 @@ def baselines_figure(table: pd.DataFrame) -> bytes:
     """The fine-tuned model and the rows to beat on test: accuracy and loss with intervals.
 
     Args:
-        table: of :func:`sftcore.evaluation.comparison.compare`, the fine-tuned model first.
+        table: of :func:`sftcore.tasks.classification.comparison.compare`, the fine-tuned model
+            first.
     """
     figure, axes = new_figure(7.5, 1.6 + 0.45 * len(table), 1, 2)
     place = np.arange(len(table))[::-1]

@@ -10,7 +10,7 @@ def results_parts(metrics: Mapping[str, Any]) -> list[Part]:
     """The parts of ``reports/evaluate``.
 
     Args:
-        metrics: see :func:`sftcore.evaluation.report.write_report`.
+        metrics: see :func:`sftcore.tasks.classification.report.write_report`.
     """
     confidence = metrics["interval"]["confidence"]
     covers = (
