@@ -134,7 +134,7 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
             "num_train": len(parts.train),
             "num_choose": len(parts.val),
             "num_judge": len(parts.judge),
-            "guessing_loss": trained.plan.task.guessing_loss(parts.train),
+            "guessing_loss": trained.plan.task.guessing_loss(),
             "simpler": _simpler(trained, parts, cache) if cell.row.is_probe else {},
         }
         write_json(work.results / f"{key}.json", content)

@@ -18,10 +18,11 @@ from sftcore.settings.grids import AblationSettings
 from sftcore.settings.moved import MOVED
 from sftcore.settings.reading import build_tree, load_sections, near_names
 from sftcore.settings.tracking import TrackingSettings
-from sftcore.tasks.registry import TASKS
+from sftcore.tasks.contract import Task
+from sftcore.tasks.registry import COMPLETE, TASKS
 from sftcore.training.settings import TrainSettings
 
-TaskName = Annotated[str, one_of(lambda: TASKS)]
+TaskName = Annotated[str, one_of(lambda: COMPLETE)]
 
 
 class Params(Settings):
@@ -39,7 +40,9 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> "Params":
-        scores = TASKS[self.task].scores
+        task = TASKS[self.task]
+        refuse_settings(task, flatten(self.model_dump(include={"model", "train"})))
+        scores = task.scores
         wanted = {"train.selection.metric": "val_", "ablation.metric": ""}
         given = (self.train.selection.metric, self.ablation.metric)
         for (name, prefix), metric in zip(wanted.items(), given, strict=True):
@@ -47,6 +50,29 @@ class Params(Settings):
             if metric not in allowed:
                 raise ValueError(f"{name} should be {', '.join(allowed)}; given {metric!r}")
         return self
+
+
+def refuse_settings(task: type[Task], given: Mapping[str, Any]) -> None:
+    """Refuse settings that make no sense for a task and are not as they are defined.
+
+    Args:
+        task: with its reasons.
+        given: values by dotted name.
+
+    Raises:
+        ValueError: one message that lists them all.
+    """
+    defined = flatten(
+        {"model": ModelSettings().model_dump(), "train": TrainSettings().model_dump()}
+    )
+    faults = [
+        f"{name} means nothing for {task.name}: {reason}"
+        for refused, reason in task.refuses.items()
+        for name, value in given.items()
+        if f"{name}.".startswith(f"{refused}.") and value != defined[name]
+    ]
+    if faults:
+        raise ValueError("; ".join(faults))
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

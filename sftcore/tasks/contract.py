@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.regularization.imbalance import ImbalanceSettings
 from sftcore.regularization.mixing import MixingDraw
 
@@ -26,6 +27,10 @@ class LossSettings(Protocol):
     @property
     def imbalance(self) -> ImbalanceSettings:
         """Answers to targets of unequal frequency."""
+
+    @property
+    def error(self) -> ErrorSettings:
+        """What an error of a number costs."""
 
 
 class Criterion(Protocol):
@@ -59,6 +64,7 @@ class Task(ABC):
     Args:
         targets: of every row [N, ...], on the device; what is hidden is never asked for.
         names: of the outputs.
+        train_rows: that are trained on.
 
     Attributes:
         name: in :data:`sftcore.tasks.registry.TASKS`.
@@ -91,9 +97,10 @@ class Task(ABC):
     probe_words: ClassVar[str]
     refuses: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, targets: Tensor, names: Sequence[str]) -> None:
+    def __init__(self, targets: Tensor, names: Sequence[str], train_rows: np.ndarray) -> None:
         self.targets = targets
         self.names = names
+        self.train_rows = train_rows
 
     @property
     def num_outputs(self) -> int:
@@ -118,16 +125,15 @@ class Task(ABC):
         """Targets of rows that are mixed with others [B, ...]."""
 
     @abstractmethod
-    def criterion(self, rows: np.ndarray, settings: LossSettings) -> Criterion:
+    def criterion(self, settings: LossSettings) -> Criterion:
         """The training loss, as the targets of the training rows have it.
 
         Args:
-            rows: that are trained on.
             settings: smoothing and weights.
         """
 
     @abstractmethod
-    def chances(self, rows: np.ndarray, power: float) -> np.ndarray:
+    def chances(self, power: float) -> np.ndarray:
         """Chance of each training row to be drawn [n], for ``balanced_sampling``; sums to one."""
 
     @abstractmethod
@@ -149,8 +155,8 @@ class Task(ABC):
         return 1 / num_rows if metric in cls.in_steps else 0.0
 
     @abstractmethod
-    def guessing_loss(self, rows: np.ndarray) -> float:
-        """Loss of the best answer that looks at no example, as known from training rows."""
+    def guessing_loss(self) -> float:
+        """Loss of the best answer that looks at no example, as known from the training rows."""
 
     @abstractmethod
     def judged(
@@ -178,11 +184,10 @@ class Task(ABC):
             rows: that they are of [J].
         """
 
-    def source_wanted(self, source_logits: Tensor, rows: np.ndarray) -> Callable[[Tensor], Tensor]:
+    def source_wanted(self, source_logits: Tensor) -> Callable[[Tensor], Tensor]:
         """What Co-Tuning wants of the pretrained classifier, as a function of targets.
 
         Args:
             source_logits: of the training rows [n, S].
-            rows: that are trained on [n].
         """
         raise NotImplementedError(f"{self.name} has no Co-Tuning")

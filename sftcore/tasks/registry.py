@@ -1,6 +1,12 @@
-"""The tasks by name."""
+"""The tasks by name: what the engine and a study ask of them."""
 
 from sftcore.tasks.classification.task import ClassificationTask
 from sftcore.tasks.contract import Task
+from sftcore.tasks.multilabel.task import MultilabelTask
+from sftcore.tasks.regression.task import RegressionTask
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (ClassificationTask,)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (ClassificationTask, MultilabelTask, RegressionTask)
+}
+# Those that the whole pipeline knows: with reports, rules for predictions, and an example.
+COMPLETE = ("classification",)

@@ -68,7 +68,7 @@ def open_epoch(
     side = plan.pictures.images.shape[1]
     view = epoch_view(phase.augmentation, rows.train, side, seeds.augmentation, number)
     power = update.imbalance.balanced_sampling
-    chances = plan.task.chances(rows.train, power) if power > 0 else None
+    chances = plan.task.chances(power) if power > 0 else None
     order, at_hand = epoch_order(rows.train, seeds.order, number, chances), rows.train
     if chances is not None and not phase.augmentation.is_off:
         order = count_occurrences(order)

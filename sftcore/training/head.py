@@ -51,6 +51,7 @@ def _chosen(inputs: Inputs, strengths: tuple[float, ...], course: Course) -> Lin
     key = sha256_json([
         plan.frozen_identity, sha256_bytes(rows.train.tobytes()), sha256_bytes(rows.val.tobytes()),
         list(strengths), update.label_smoothing, update.imbalance.model_dump(),
+        update.error.model_dump(),
     ])  # fmt: skip
     if key not in cache.heads:
         targets, val_targets = task.of(rows.train), task.of(rows.val)

@@ -30,7 +30,7 @@ def gather_knowledge(
     if update.features.co_tuning > 0 and network.source_head is not None:
         reader, batches = inputs.reader(rows.train), split_batches(rows.train, BATCH_SIZE)
         logits = torch.cat([network.source_head(reader(batch)) for batch in batches])
-        wanted = task.source_wanted(logits, rows.train)
+        wanted = task.source_wanted(logits)
     return Knowledge(
         source=network.frozen_copy() if update.features.delta > 0 else None, source_wanted=wanted
     )

@@ -124,7 +124,7 @@ def _set_out(
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     features = plan.inputs(network.eval(), len(network.blocks), cache)
     knowledge = gather_knowledge(network, features, plan.rows, plan.task, plan.update)
-    criterion = plan.task.criterion(plan.rows.train, plan.update)
+    criterion = plan.task.criterion(plan.update)
     return Course(plan, start, criterion, knowledge, cache, tell, checkpoints)
 
 

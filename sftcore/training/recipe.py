@@ -109,7 +109,7 @@ def prepare_training(
         store.samples["row"].to_numpy(dtype=np.int64, copy=True),
     )
     check_lengths(train, len(rows.train))
-    bound = TASKS[task](torch.from_numpy(store.labels).to(device), store.classes)
+    bound = TASKS[task](torch.from_numpy(store.targets).to(device), store.names, rows.train)
     start = build_start(
         backbone=model.backbone,
         weights=model.weights,

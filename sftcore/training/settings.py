@@ -21,6 +21,7 @@ from sftcore.optimization.optimizers import OptimizerName, RateScalingSettings
 from sftcore.optimization.range_test import RangeTestSettings
 from sftcore.optimization.schedules import ScheduleSettings
 from sftcore.regularization.averaging import AveragingSettings
+from sftcore.regularization.error_loss import ABSOLUTE, ErrorSettings
 from sftcore.regularization.features import FeatureSettings
 from sftcore.regularization.imbalance import ImbalanceSettings
 from sftcore.regularization.penalties import PenaltySettings
@@ -117,6 +118,7 @@ class UpdateSettings(Settings):
     penalties: PenaltySettings = PenaltySettings()
     features: FeatureSettings = FeatureSettings()
     imbalance: ImbalanceSettings = ImbalanceSettings()
+    error: ErrorSettings = ErrorSettings()
     sharpness: SharpnessSettings = SharpnessSettings()
     clipping: ClippingSettings = ClippingSettings()
     guard: GuardSettings = GuardSettings()
@@ -148,6 +150,11 @@ class TrainSettings(UpdateSettings):
             raise ValueError("train.optimizer nesterov needs train.momentum above 0")
         if self.epochs == 0 and self.head.num_epochs == 0:
             raise ValueError("train.epochs and train.head.epochs are both 0: nothing would train")
+        if self.error.kind == ABSOLUTE and self.head.method == "solve":
+            raise ValueError(
+                "train.error.kind absolute has no smooth optimum to solve for: set "
+                "train.head.method descend, or train.error.kind huber"
+            )
         if self.averaging.wise_ft and not (self.head.num_epochs and self.epochs):
             raise ValueError(
                 "train.averaging.wise_ft goes from the trained head to the trained network: it "

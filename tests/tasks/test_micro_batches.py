@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.tasks.multilabel.loss import loss_sum as multilabel_loss
-from sftcore.tasks.regression.loss import ErrorLoss
 from sftcore.tasks.regression.loss import loss_sum as regression_loss
 
 B, D, K = 8, 10, 3
@@ -21,7 +21,7 @@ def smoothed_and_weighed(logits: Tensor, targets: Tensor, weights: Tensor) -> Te
 
 def of_numbers(kind: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return lambda prediction, targets, weights: regression_loss(
-        prediction, targets, weights, ErrorLoss(kind, 0.7)
+        prediction, targets, weights, ErrorSettings(kind=kind, delta=0.7)
     )
 
 

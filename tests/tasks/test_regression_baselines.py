@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import NEIGHBOURS
 from sftcore.optimization.linear_head import solve_path
+from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.tasks.regression.baselines import (
     STRENGTHS,
     constant,
@@ -17,17 +18,16 @@ from sftcore.tasks.regression.baselines import (
     ridge_regression,
     rows_to_beat,
 )
-from sftcore.tasks.regression.loss import ErrorLoss
 from sftcore.tasks.regression.targets import fit_scale
 from tests.tasks.made import K, number_rows
 
 TRAIN, VAL, TEST = number_rows(120, 0), number_rows(60, 1), number_rows(50, 2)
 SCALE = fit_scale(TRAIN[1].numpy(), ["a", "b", "c"])
-SQUARED, ABSOLUTE = ErrorLoss("squared"), ErrorLoss("absolute")
-LOSSES = [SQUARED, ABSOLUTE, ErrorLoss("huber", 0.5)]
+SQUARED, ABSOLUTE = ErrorSettings(kind="squared"), ErrorSettings(kind="absolute")
+LOSSES = [SQUARED, ABSOLUTE, ErrorSettings(kind="huber", delta=0.5)]
 
 
-def cost(prediction: np.ndarray, targets: Tensor, loss: ErrorLoss) -> float:
+def cost(prediction: np.ndarray, targets: Tensor, loss: ErrorSettings) -> float:
     error = (prediction - targets.numpy()) / TRAIN[1].numpy().std(axis=0)
     if loss.kind == "squared":
         return float((error**2).mean())
@@ -38,7 +38,7 @@ def cost(prediction: np.ndarray, targets: Tensor, loss: ErrorLoss) -> float:
 
 
 @pytest.mark.parametrize(("loss", "name"), [(SQUARED, "mean"), (ABSOLUTE, "median")])
-def test_the_constant_is_that_of_training(loss: ErrorLoss, name: str) -> None:
+def test_the_constant_is_that_of_training(loss: ErrorSettings, name: str) -> None:
     row = constant(TRAIN[1], 60, 50, loss)
     assert row.name == name
     expected = getattr(np, name)(TRAIN[1].numpy(), axis=0)
@@ -47,7 +47,7 @@ def test_the_constant_is_that_of_training(loss: ErrorLoss, name: str) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_neighbours_are_scikit_learns_and_chosen_by_validation(loss: ErrorLoss) -> None:
+def test_neighbours_are_scikit_learns_and_chosen_by_validation(loss: ErrorSettings) -> None:
     def theirs(k: int, features: Tensor) -> np.ndarray:
         model = KNeighborsRegressor(k, metric="cosine", algorithm="brute")
         model.fit(TRAIN[0].double().numpy(), TRAIN[1].numpy())
@@ -64,7 +64,9 @@ def test_neighbours_are_scikit_learns_and_chosen_by_validation(loss: ErrorLoss) 
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_ridge_is_scikit_learns_at_the_strength_that_validation_chooses(loss: ErrorLoss) -> None:
+def test_ridge_is_scikit_learns_at_the_strength_that_validation_chooses(
+    loss: ErrorSettings,
+) -> None:
     features = TRAIN[0].double().numpy()
     square = float(((features - features.mean(axis=0)) ** 2).sum(axis=1).mean())
 
@@ -104,7 +106,7 @@ def test_features_without_spread_give_the_mean() -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_all_rows_are_the_same_twice_and_get_better(loss: ErrorLoss) -> None:
+def test_all_rows_are_the_same_twice_and_get_better(loss: ErrorSettings) -> None:
     first, second = (rows_to_beat(TRAIN, VAL, TEST[0], SCALE, loss) for _ in range(2))
     assert [row.name for row in first[1:]] == ["nearest_neighbours", "ridge_regression"]
     for one, other in zip(first, second, strict=True):

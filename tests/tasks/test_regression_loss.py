@@ -7,24 +7,30 @@ from scipy.optimize import minimize_scalar
 from scipy.special import huber
 from torch import Tensor
 
-from sftcore.tasks.regression.loss import ErrorLoss, guessing_loss, loss_sum, row_losses
+from sftcore.regularization.error_loss import ErrorSettings
+from sftcore.tasks.regression.loss import guessing_loss, loss_sum, row_losses
 
 B, K = 6, 3
 STREAM = np.random.default_rng(0)
 PREDICTION = torch.from_numpy(STREAM.normal(size=(B, K)) * 2)
 TARGETS = torch.from_numpy(STREAM.normal(size=(B, K)))
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5, 0.0, 3.0, 1.5], dtype=torch.float64)
-LOSSES = [ErrorLoss("squared"), ErrorLoss("absolute"), ErrorLoss("huber"), ErrorLoss("huber", 0.3)]
+LOSSES = [
+    ErrorSettings(kind="squared"),
+    ErrorSettings(kind="absolute"),
+    ErrorSettings(kind="huber"),
+    ErrorSettings(kind="huber", delta=0.3),
+]
 
 
-def by_hand(loss: ErrorLoss, error: np.ndarray) -> np.ndarray:
+def by_hand(loss: ErrorSettings, error: np.ndarray) -> np.ndarray:
     if loss.kind == "squared":
         return error**2
     return np.abs(error) if loss.kind == "absolute" else huber(loss.delta, error)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_it_is_its_formula(loss: ErrorLoss) -> None:
+def test_it_is_its_formula(loss: ErrorSettings) -> None:
     costs = by_hand(loss, (PREDICTION - TARGETS).numpy()).mean(axis=1)
     found = loss_sum(PREDICTION, TARGETS, WEIGHTS, loss)
     assert float(found) == pytest.approx(float((WEIGHTS.numpy() * costs).sum()), rel=1e-12)
@@ -34,13 +40,13 @@ def test_it_is_its_formula(loss: ErrorLoss) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_the_gradient_is_the_slope(loss: ErrorLoss) -> None:
+def test_the_gradient_is_the_slope(loss: ErrorSettings) -> None:
     prediction = PREDICTION.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda y: loss_sum(y, TARGETS, WEIGHTS, loss), prediction)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_a_row_of_weight_two_is_two_rows(loss: ErrorLoss) -> None:
+def test_a_row_of_weight_two_is_two_rows(loss: ErrorSettings) -> None:
     weights = torch.tensor([1.0, 2.0, 1.0, 0.0, 3.0, 1.0], dtype=torch.float64)
     rows = torch.arange(B).repeat_interleave(weights.long())
     ones = torch.ones(len(rows), dtype=torch.float64)
@@ -55,20 +61,25 @@ def test_a_row_of_weight_two_is_two_rows(loss: ErrorLoss) -> None:
 
 def test_hubers_loss_lies_between_both_others() -> None:
     unit = torch.ones(B, dtype=torch.float64)
-    wide, narrow = (loss_sum(PREDICTION, TARGETS, unit, ErrorLoss("huber", d)) for d in (1e3, 1e-6))
-    torch.testing.assert_close(2 * wide, loss_sum(PREDICTION, TARGETS, unit, ErrorLoss("squared")))
-    absolute = loss_sum(PREDICTION, TARGETS, unit, ErrorLoss("absolute"))
+    wide, narrow = (
+        loss_sum(PREDICTION, TARGETS, unit, ErrorSettings(kind="huber", delta=d))
+        for d in (1e3, 1e-6)
+    )
+    torch.testing.assert_close(
+        2 * wide, loss_sum(PREDICTION, TARGETS, unit, ErrorSettings(kind="squared"))
+    )
+    absolute = loss_sum(PREDICTION, TARGETS, unit, ErrorSettings(kind="absolute"))
     torch.testing.assert_close(narrow / 1e-6, absolute, rtol=1e-5, atol=0)
 
 
 def test_guessing_the_mean_of_standardised_targets_costs_one() -> None:
     standard = (TARGETS - TARGETS.mean(0)) / TARGETS.std(0, correction=0)
-    assert guessing_loss(standard, standard, ErrorLoss("squared")) == pytest.approx(1)
-    shifted = guessing_loss(standard, standard + 2, ErrorLoss("squared"))
+    assert guessing_loss(standard, standard, ErrorSettings(kind="squared")) == pytest.approx(1)
+    shifted = guessing_loss(standard, standard + 2, ErrorSettings(kind="squared"))
     assert shifted == pytest.approx(5)
 
 
-def least(loss: ErrorLoss, column: Tensor) -> float:
+def least(loss: ErrorSettings, column: Tensor) -> float:
     values = column.numpy()
     found = minimize_scalar(
         lambda guess: by_hand(loss, guess - values).mean(),
@@ -78,22 +89,22 @@ def least(loss: ErrorLoss, column: Tensor) -> float:
 
 
 @pytest.mark.parametrize("loss", LOSSES[:2], ids=str)
-def test_no_other_constant_costs_less(loss: ErrorLoss) -> None:
+def test_no_other_constant_costs_less(loss: ErrorSettings) -> None:
     expected = np.mean([least(loss, TARGETS[:, k]) for k in range(K)])
     assert guessing_loss(TARGETS, TARGETS, loss) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_median_is_near_hubers_best() -> None:
     skewed = TARGETS.exp()
-    median = guessing_loss(skewed, skewed, ErrorLoss("huber", 0.3))
-    best = np.mean([least(ErrorLoss("huber", 0.3), skewed[:, k]) for k in range(K)])
+    median = guessing_loss(skewed, skewed, ErrorSettings(kind="huber", delta=0.3))
+    best = np.mean([least(ErrorSettings(kind="huber", delta=0.3), skewed[:, k]) for k in range(K)])
     assert best <= median <= 1.1 * best
-    assert ErrorLoss("huber").best_constant(torch.tensor([[1.0], [2.0]])).tolist() == [1.5]
+    assert ErrorSettings(kind="huber").best_constant(torch.tensor([[1.0], [2.0]])).tolist() == [1.5]
 
 
 def test_what_is_no_loss_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown loss 'hinge': one of squared, absolute, huber"):
-        ErrorLoss("hinge")
+        ErrorSettings(kind="hinge")
     for delta in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="above 0"):
-            ErrorLoss("huber", delta)
+            ErrorSettings(kind="huber", delta=delta)

@@ -24,7 +24,7 @@ TURNS_BACK = {
     "train__learning_rate": 0.1,
 }
 
-TASK = ClassificationTask(torch.zeros(0), ["a", "b", "c"])
+TASK = ClassificationTask(torch.zeros(0), ["a", "b", "c"], np.arange(0))
 
 
 def predictions(seed: int, shift: float) -> tuple[Tensor, Tensor]:

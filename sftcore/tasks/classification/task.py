@@ -73,15 +73,18 @@ class ClassificationTask(Task):
     simpler_rows = (NEAREST_NEIGHBOURS, MOST_FREQUENT)
     simpler_words = "nearest neighbours and the most frequent class"
     probe_words = "logistic regression"
+    refuses: ClassVar[Mapping[str, str]] = {
+        "train.error": "classes have no distance, so there is no error to weigh",
+    }
 
     def mixed(self, rows: np.ndarray, draw: MixingDraw) -> Tensor:
         """Probabilities [B, C]."""
         return mix_targets(self.targets, draw, rows, self.num_outputs)
 
-    def criterion(self, rows: np.ndarray, settings: LossSettings) -> Criterion:
+    def criterion(self, settings: LossSettings) -> Criterion:
         """Cross-entropy."""
         # A class may be missing where only a part of the data is trained on.
-        labels = self.of(rows).cpu().numpy()
+        labels = self.of(self.train_rows).cpu().numpy()
         counts = np.bincount(labels, minlength=self.num_outputs).clip(min=1)
         weights, offsets = None, None
         if settings.imbalance.class_weighting > 0:
@@ -93,9 +96,9 @@ class ClassificationTask(Task):
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).float().to(self.device)
 
-    def chances(self, rows: np.ndarray, power: float) -> np.ndarray:
+    def chances(self, power: float) -> np.ndarray:
         """By the size of the row's class."""
-        labels = self.targets.cpu().numpy()[rows]
+        labels = self.targets.cpu().numpy()[self.train_rows]
         return sampling_probabilities(labels, self.num_outputs, power)
 
     def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
@@ -115,7 +118,7 @@ class ClassificationTask(Task):
             return -row_losses(output, targets)
         return (output.argmax(1) == targets).double()
 
-    def guessing_loss(self, rows: np.ndarray) -> float:
+    def guessing_loss(self) -> float:
         """``ln C``: each class as likely as the others."""
         return math.log(self.num_outputs)
 
@@ -143,9 +146,9 @@ class ClassificationTask(Task):
         )
         return {row.name: self.judged(np.log(row.test), rows, None) for row in found}
 
-    def source_wanted(self, source_logits: Tensor, rows: np.ndarray) -> Callable[[Tensor], Tensor]:
+    def source_wanted(self, source_logits: Tensor) -> Callable[[Tensor], Tensor]:
         """Probabilities of the source's classes [B, S] given targets."""
-        known = category_relationship(source_logits, self.of(rows), self.num_outputs)
+        known = category_relationship(source_logits, self.of(self.train_rows), self.num_outputs)
         return lambda targets: targets @ known if targets.is_floating_point() else known[targets]
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import NEIGHBOURS, Baseline, nearest_rows
 from sftcore.optimization.linear_head import LinearHead
-from sftcore.tasks.regression.loss import SQUARED, ErrorLoss, row_losses
+from sftcore.regularization.error_loss import SQUARED, ErrorSettings
+from sftcore.tasks.regression.loss import row_losses
 from sftcore.tasks.regression.targets import TargetScale
 
 MEAN, MEDIAN = "mean", "median"
@@ -30,7 +31,7 @@ def rows_to_beat(
     val: tuple[Tensor, Tensor],
     test: Tensor,
     scale: TargetScale,
-    loss: ErrorLoss,
+    loss: ErrorSettings,
 ) -> list[Baseline]:
     """The best constant, nearest neighbours, ridge regression.
 
@@ -48,14 +49,14 @@ def rows_to_beat(
     ]
 
 
-def constant(targets: Tensor, num_val: int, num_test: int, loss: ErrorLoss) -> Baseline:
+def constant(targets: Tensor, num_val: int, num_test: int, loss: ErrorSettings) -> Baseline:
     """The mean of the training targets for every row, or their median where that costs less.
 
     Args:
         targets: of the training rows [N, K].
         num_val: V.
         num_test: T.
-        loss: see :meth:`sftcore.tasks.regression.loss.ErrorLoss.best_constant`.
+        loss: see :meth:`sftcore.regularization.error_loss.ErrorSettings.best_constant`.
     """
     row = loss.best_constant(targets)[None].cpu().numpy()
     name = MEAN if loss.kind == SQUARED else MEDIAN
@@ -67,7 +68,7 @@ def nearest_neighbours(
     val: tuple[Tensor, Tensor],
     test: Tensor,
     scale: TargetScale,
-    loss: ErrorLoss,
+    loss: ErrorSettings,
 ) -> Baseline:
     """Mean target of the nearest training rows; validation chooses how many, fewer of equals.
 
@@ -95,7 +96,7 @@ def ridge_regression(
     val: tuple[Tensor, Tensor],
     test: Tensor,
     scale: TargetScale,
-    loss: ErrorLoss,
+    loss: ErrorSettings,
 ) -> Baseline:
     """Least squares with a penalty; validation chooses its strength, the strongest of equals.
 
@@ -143,7 +144,9 @@ def ridge_path(features: Tensor, targets: Tensor, strengths: Sequence[float]) ->
     return heads
 
 
-def _cost_of(targets: Tensor, scale: TargetScale, loss: ErrorLoss) -> Callable[[np.ndarray], float]:
+def _cost_of(
+    targets: Tensor, scale: TargetScale, loss: ErrorSettings
+) -> Callable[[np.ndarray], float]:
     wanted = torch.from_numpy(scale.to_standard(targets.cpu().numpy()))
 
     def cost(prediction: np.ndarray) -> float:

@@ -1,0 +1,226 @@
+"""The contract of a task, for every task: one loop trains them all, and ends nowhere in between."""
+
+import os
+import signal
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sftcore.data.store import Store
+from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.interruption import leave_on_signals
+from sftcore.foundations.yaml_files import flatten
+from sftcore.models.settings import ModelSettings
+from sftcore.optimization.optimizers import build_optimizer
+from sftcore.settings.tree import load_params, refuse_settings
+from sftcore.tasks.contract import Task, is_error
+from sftcore.tasks.registry import TASKS
+from sftcore.training import epoch
+from sftcore.training.checkpoints import Checkpoints
+from sftcore.training.inputs import FeatureCache
+from sftcore.training.recipe import prepare_training, train
+from sftcore.training.records import FitResult
+from sftcore.training.settings import TrainSettings
+from tests.training.test_contract import CONTRACT
+from tests.training.test_loop import ROOT, small
+
+OTHERS = [name for name in TASKS if name != "classification"]
+DEVICE = torch.device("cpu")
+# A setting's row of the contract that needs what another task refuses, or classes.
+NOT_OF_CLASSES = {"train.selection.metric"}
+
+
+def store_of(store: Store, task: str) -> Store:
+    """The same pictures with the targets of another task."""
+    classes = store.targets
+    if task == "multilabel":
+        of_class = torch.nn.functional.one_hot(torch.from_numpy(classes.clip(min=0)), 3).numpy()
+        targets = np.column_stack([of_class, classes < 2]).astype(np.float32)
+        return replace(store, targets=targets, names=["a", "b", "c", "a or b"], target="labels")
+    if task == "regression":
+        noise = np.random.default_rng(0).normal(size=len(classes))
+        targets = np.column_stack([10.0 * classes + noise, 3 - classes + noise])
+        return replace(store, targets=targets, names=["x", "y"], target="numbers")
+    return store
+
+
+def settings(**changes: Any) -> tuple[ModelSettings, TrainSettings]:
+    """Those of a small training with changes, whatever the task makes of them."""
+    tree = small().model_dump()
+    for name, value in changes.items():
+        *groups, leaf = name.split(".")
+        inner = tree
+        for group in groups:
+            inner = inner[group]
+        inner[leaf] = value
+    return ModelSettings.model_validate(tree["model"]), TrainSettings.model_validate(tree["train"])
+
+
+def run(
+    store: Store, task: str, changes: dict[str, Any], checkpoints: Checkpoints | None = None
+) -> FitResult:
+    return train(
+        store_of(store, task), *settings(**changes), task=task, seed=0, device=DEVICE,
+        cache=FeatureCache(1 << 28), on_epoch=lambda record: None, checkpoints=checkpoints,
+    ).result  # fmt: skip
+
+
+def is_same(first: FitResult, second: FitResult) -> bool:
+    """The same bits; a score that is not a number is one with itself."""
+    states = first.chosen_state, second.chosen_state
+    return repr((first.history, first.candidates)) == repr(
+        (second.history, second.candidates)
+    ) and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def settings_of(task: str) -> list[str]:
+    """Settings of the contract that the task does not refuse."""
+    refused = TASKS[task].refuses
+    return [
+        name for name in CONTRACT
+        if name not in NOT_OF_CLASSES
+        and not any(f"{name}.".startswith(f"{each}.") for each in refused)
+    ]  # fmt: skip
+
+
+PAIRS = [(task, name) for task in OTHERS for name in settings_of(task)]
+
+
+@pytest.mark.parametrize(("task", "name"), PAIRS)
+def test_every_setting_ends_and_goes_on_to_the_same_bits(
+    task: str, name: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = CONTRACT[name]
+    base = {key: value for key, value in row.base.items() if key in settings_of(task)}
+    on = {"train.epochs": 2, "train.learning_rate": 1e-3, **base, name: row.on}
+    whole = run(store, task, on)
+    original, updates = epoch.train_step, count()
+
+    def train_step(*args: Any, **kwargs: Any) -> Any:
+        if next(updates) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(epoch, "train_step", train_step)
+    checkpoints = Checkpoints(tmp_path / "key", every_seconds=1e9)
+    try:
+        with leave_on_signals():
+            run(store, task, on, checkpoints)
+    except SystemExit:
+        pass
+    assert is_same(run(store, task, on, checkpoints), whole)
+    for record in whole.history:
+        headline = f"val_{TASKS[task].scores[0]}"
+        assert list(record.scores)[1] == headline
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_learns_and_its_solved_head_beats_guessing(task: str, store: Store) -> None:
+    solved = {"train.head.method": "solve", "train.epochs": 0, "model.trainable_blocks": 0}
+    result = run(store, task, {**solved, "model.backbone": "timm/test_vit"})
+    params = small(**solved)
+    _, plan = prepare_training(
+        store_of(store, task), params.model, params.train, task=task, seed=0, device=DEVICE
+    )
+    assert result.history[0].train_loss < plan.task.guessing_loss()
+    assert result.head is not None
+    assert result.head.gradient < 1e-6
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_micro_batches_of_unequal_weights_give_one_gradient(
+    task: str, optimizer: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that weigh 1 to 7; parts of two and four rows, and the whole."""
+    monkeypatch.setattr(TASKS[task], "weight", lambda self, targets: float(_weights(targets).sum()))
+    original = TASKS[task].criterion
+
+    def weighted(self: Task, settings: Any) -> Any:
+        criterion = original(self, settings)
+        return lambda output, targets, weight: torch.stack([
+            row * criterion(output[i : i + 1], targets[i : i + 1], weight)
+            for i, row in enumerate(_weights(targets))
+        ]).sum()  # fmt: skip
+
+    monkeypatch.setattr(TASKS[task], "criterion", weighted)
+    gradients = []
+    for size in (0, 2, 4):
+        captured: list[Tensor] = []
+
+        def keep(*args: Any, _to: list[Tensor] = captured, **kwargs: Any) -> Any:
+            made = build_optimizer(*args, **kwargs)
+            step = made.step
+
+            def remember(*a: Any, **k: Any) -> Any:
+                if not _to:
+                    own = [p.grad for group in made.param_groups for p in group["params"]]
+                    _to.extend(grad.clone() for grad in own if grad is not None)
+                return step(*a, **k)
+
+            made.step = remember  # type: ignore[method-assign]
+            return made
+
+        monkeypatch.setattr("sftcore.training.loop.build_optimizer", keep)
+        run(store, task, {"train.epochs": 1, "train.micro_batch_size": size,
+                          "train.optimizer": optimizer})  # fmt: skip
+        gradients.append(torch.cat([grad.flatten() for grad in captured]))
+    for other in gradients[1:]:
+        assert float((other - gradients[0]).norm() / gradients[0].norm()) < 1e-5
+
+
+def _weights(targets: Tensor) -> Tensor:
+    """A weight of each row that depends on its target alone."""
+    value = targets.float().reshape(len(targets), -1).sum(dim=1)
+    return 1 + (value.abs() * 37 % 7)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_makes_no_sense_is_refused_with_the_reason(task: str) -> None:
+    defined = flatten(load_params(ROOT / "params.yaml").model_dump())
+    for name, reason in TASKS[task].refuses.items():
+        leaves = [each for each in defined if f"{each}.".startswith(f"{name}.")]
+        assert leaves, f"{name} is no setting"
+        for leaf in leaves:
+            with pytest.raises(ValueError, match="means nothing for"):
+                refuse_settings(TASKS[task], {leaf: "other"})
+        assert len(reason.split()) > 3
+    refuse_settings(TASKS[task], {n: v for n, v in defined.items() if n.startswith("train.")})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_metric_has_its_words_and_errors_are_called_errors(task: str, store: Store) -> None:
+    kind = TASKS[task]
+    assert kind.words.keys() == set(kind.metrics())
+    assert kind.in_steps <= set(kind.scores)
+    assert not is_error(kind.scores[0]), "the headline is one of which more is better"
+    assert len(kind.simpler_rows) == 2
+    params = small()
+    _, plan = prepare_training(
+        store_of(store, task), params.model, params.train, task=task, seed=0, device=DEVICE
+    )
+    rows = plan.rows.train
+    perfect = plan.task.of(rows)
+    if task != "regression":
+        perfect = 50.0 * (_one_hot(perfect) * 2 - 1)
+    found = plan.task.measure(perfect.float(), plan.task.of(rows))
+    assert set(found) == set(kind.metrics())
+    assert found["loss"] == pytest.approx(0.0, abs=1e-6)
+    for name in kind.scores:
+        assert found[name] == pytest.approx(0.0 if is_error(name) else 1.0, abs=1e-6)
+
+
+def _one_hot(targets: Tensor) -> Tensor:
+    return torch.nn.functional.one_hot(targets, 3) if targets.ndim == 1 else targets
+
+
+def test_a_setting_of_another_task_is_refused_when_read(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("train: {error: {kind: huber}}")
+    with pytest.raises(ParamsError, match=r"train\.error\.kind means nothing for classification"):
+        load_params(tmp_path / "params.yaml")
