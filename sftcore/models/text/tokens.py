@@ -10,7 +10,7 @@ import torch
 
 from sftcore.foundations.artifacts import read_json, sha256_json
 from sftcore.foundations.errors import DataError, WeightsError
-from sftcore.models.text.files import TOKENIZER, EncoderFiles
+from sftcore.models.text.files import CONFIG, TOKENIZER, EncoderFiles
 from sftcore.models.values import BUCKET, Sequences, padded_length
 
 _CALLERS = ("truncation", "padding")  # of a tokenizer's file: the caller's own affair
@@ -136,7 +136,8 @@ def load_tokenizer(files: EncoderFiles) -> TextTokenizer:
         files: of the encoder, see :func:`sftcore.models.text.files.find_files`.
 
     Raises:
-        WeightsError: there is none in the one form that is read (tokenizer.json), or it is damaged.
+        WeightsError: there is none in the one form that is read (tokenizer.json), it is damaged, or
+            it knows more tokens than the encoder.
     """
     from tokenizers import Tokenizer
 
@@ -154,13 +155,20 @@ def load_tokenizer(files: EncoderFiles) -> TextTokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     added = tokenizer.get_added_tokens_decoder()
-    return TextTokenizer(
+    loaded = TextTokenizer(
         tokenizer,
         tokenizer_digest(files),
         tuple(sorted(number for number, token in added.items() if token.special)),
         _first_id(tokenizer, "[MASK]", "<mask>"),
         _first_id(tokenizer, "[UNK]", "<unk>"),
     )
+    config = read_json(files.folder / CONFIG)
+    if "vocab_size" in config and loaded.num_ids > config["vocab_size"]:
+        raise WeightsError(
+            f"{files.origin}: the tokenizer counts {loaded.num_ids} tokens and the encoder "
+            f"{config['vocab_size']}: they do not belong together"
+        )
+    return loaded
 
 
 def _first_id(tokenizer: Any, *names: str) -> int | None:
