@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sftcore.foundations.errors import WeightsError
 from sftcore.models.text.families import FAMILIES, Family
 from sftcore.models.text.pooling import POOLINGS
 from sftcore.models.values import Sequences
@@ -77,17 +78,21 @@ class TextEncoder(nn.Module):
         ]
 
     def top_layers(self, count: int) -> dict[str, nn.Module]:
-        """The last ``count`` layers by name, with what follows them.
+        """The last ``count`` layers by name, with what follows them; none for 0.
 
         Raises:
-            ValueError: there are fewer, or the family has no rule.
+            WeightsError: there are fewer, or the family has no rule.
         """
-        family = self.family
-        if family is None or not 0 <= count <= len(self.model.get_submodule(family.layers)):
-            raise ValueError(f"{self.model.config.model_type} has no {count} layers to take")
-        total = len(self.model.get_submodule(family.layers))
-        names = [f"{family.layers}.{number}" for number in range(total - count, total)]
-        return {name: self.model.get_submodule(name) for name in (*names, *family.last)}
+        if count == 0:
+            return {}
+        if self.family is None:
+            kind = self.model.config.model_type
+            raise WeightsError(f"the layers of {kind} are not known: begin none of them anew")
+        total = len(self.model.get_submodule(self.family.layers))
+        if count > total:
+            raise WeightsError(f"{count} layers are asked for, and the encoder has {total}")
+        names = [f"{self.family.layers}.{number}" for number in range(total - count, total)]
+        return {name: self.model.get_submodule(name) for name in (*names, *self.family.last)}
 
     def _embed(self, tokens: Sequences) -> Sequences:
         assert self.family is not None
