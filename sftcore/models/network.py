@@ -107,7 +107,13 @@ class Network(nn.Module):
 
         For block 0 these are pictures [B, 3, S, S], or the token ids [B, L] of texts.
         """
-        return self.head(self.run_blocks(inputs, first_block, len(self.blocks)))
+        return self.head(self.features(inputs, first_block))
+
+    def features(self, inputs: Values, first_block: int = 0) -> Tensor:
+        """What the head takes, [B, D], of what block ``first_block`` takes."""
+        features = self.run_blocks(inputs, first_block, len(self.blocks))
+        assert isinstance(features, Tensor)  # the last segment pools
+        return features
 
     @overload
     def run_blocks(self, inputs: Tensor, first_block: int, last_block: int) -> Tensor: ...

@@ -82,10 +82,14 @@ def noise_added(embedding: nn.Module, noise: Tensor) -> Iterator[None]:
         noise: [B, L, D], or of one text [L, D].
 
     Raises:
-        ValueError: the table is asked for another shape than the noise has.
+        ValueError: the table is asked for another shape than the noise has, or for nothing at all:
+            what is computed was entered behind it, and has seen no noise.
     """
+    is_asked = False
 
     def add(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        nonlocal is_asked
+        is_asked = True
         if output.shape[-noise.ndim :] != noise.shape:
             raise ValueError(
                 f"noise of {list(noise.shape)} does not belong to embeddings of "
@@ -98,3 +102,5 @@ def noise_added(embedding: nn.Module, noise: Tensor) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+    if not is_asked:
+        raise ValueError("no embedding was asked for, so the noise has reached nothing")

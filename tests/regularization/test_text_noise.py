@@ -72,6 +72,8 @@ def test_noise_is_added_for_a_while() -> None:
         with pytest.raises(ValueError, match="does not belong to embeddings"):
             table(ids[:, :2])
     assert torch.equal(table(ids), before)
+    with pytest.raises(ValueError, match="reached nothing"), noise_added(table, noise):
+        pass
 
 
 def texts() -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,9 +16,10 @@ from sftcore.models.text.files import CONFIG, EncoderFiles
 from sftcore.models.text.pooling import POOLINGS
 from sftcore.models.values import BUCKET, Sequences
 
-# Explicit products and a softmax: one way of computing for every shape, mask, dropout and device.
-# The fused form chooses its kernel by these, and leaves the mask out where no row is padded, so
-# that a text alone and beside a longer one would be computed by different kernels.
+# Explicit products and a softmax: one way of computing for every family (MPNet and DeBERTa have no
+# other), shape, mask, dropout and device. The fused form chooses its kernel by these, leaves the
+# mask out where no row is padded, and is no faster on a CPU: 32 texts of 24 tokens by MiniLM take
+# 152 ms so and 168 ms fused (medians of 15, one thread).
 ATTENTION = "eager"
 # How configurations call the dropout of hidden states and of attention probabilities.
 _DROPOUTS = (
@@ -75,6 +76,7 @@ def build_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Backb
         raise WeightsError(f"pooling {options.pooling!r}: it is one of {', '.join(POOLINGS)}")
     _set_dropout(name, config, options.hidden_dropout)
     model = _create(config)
+    _check_dropout(name, model, options.hidden_dropout)
     longest = max_length(name, model)
     if options.max_tokens > longest:
         raise WeightsError(
@@ -120,6 +122,18 @@ def _set_dropout(name: str, config: Any, probability: float) -> None:
         )
     for field in known:
         setattr(config, field, probability)
+
+
+def _check_dropout(name: str, model: nn.Module, probability: float) -> None:
+    """A configuration may call a dropout otherwise; none may stay as it was."""
+    others = [
+        n for n, m in model.named_modules() if isinstance(m, nn.Dropout) and m.p != probability
+    ]
+    if others:
+        raise WeightsError(
+            f"{name}: the dropout of {others[0]} is called by a name that is not known: choose "
+            "another encoder"
+        )
 
 
 def _create(config: Any) -> Any:

@@ -192,6 +192,15 @@ def test_a_network_is_kept_and_read_again(tmp_path: Path, family: str) -> None:
     assert torch.equal(network.frozen_copy()(tokens), network(tokens))
 
 
+@pytest.mark.parametrize("family", CONFIGS)
+@torch.no_grad()
+def test_short_products_change_little(tmp_path: Path, family: str) -> None:
+    network, tokens = tiny(tmp_path, family), texts([9, 3])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        short = network(tokens)
+    assert torch.allclose(short.float(), network(tokens), atol=0.05)
+
+
 def test_every_rule_is_tested() -> None:
     assert set(FAMILIES) == set(CONFIGS) - set(UNCUT)
 

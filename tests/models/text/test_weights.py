@@ -14,6 +14,7 @@ from torch import Tensor
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Start, build_start
+from sftcore.models.text import build
 from sftcore.models.text.build import TextOptions
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import find_files, weights_digest
@@ -54,8 +55,7 @@ def test_the_packaged_encoder_knows_what_a_sentence_says() -> None:
     )
     network = begun.network.eval()
     with torch.no_grad():
-        features = network.run_blocks(tokens.batch(np.arange(3)), 0, len(network.blocks))
-    assert isinstance(features, Tensor)
+        features = network.features(tokens.batch(np.arange(3)))
     near = torch.nn.functional.normalize(features) @ torch.nn.functional.normalize(features).T
     assert near[0, 1] > 0.6
     assert near[0, 2] < 0.2
@@ -166,6 +166,18 @@ def test_configurations_that_cannot_be_built(
 ) -> None:
     folder = write_config(tmp_path / "e", "bert", **fields)
     with pytest.raises(WeightsError, match=message):
+        start(folder, "none")
+
+
+def test_a_dropout_of_another_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_config(tmp_path / "e", "bert", hidden_dropout_prob=0.3)
+    monkeypatch.setattr(build, "_DROPOUTS", ("attention_probs_dropout_prob",))
+    with pytest.raises(WeightsError, match=r"dropout of embeddings.dropout is called by a name"):
+        start(folder, "none")
+    monkeypatch.setattr(build, "_DROPOUTS", ())
+    with pytest.raises(WeightsError, match=r"set model.hidden_dropout to 0"):
         start(folder, "none")
 
 
