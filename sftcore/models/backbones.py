@@ -51,7 +51,10 @@ def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) ->
     library, _, model = name.partition("/")
     builders = {"torchvision": _build_torchvision, "timm": _build_timm}
     if library not in builders:
-        raise WeightsError(f"backbone {name!r}: the library is one of {', '.join(builders)}")
+        known = ", ".join(builders)
+        raise WeightsError(
+            f"backbone {name!r}: the library is one of {known} for pictures, transformers for texts"
+        )
     module, classifier, sizes = builders[library](name, model, image_size, stochastic_depth)
     pool_deterministically(module)
     num_features = _try(name, module, image_size)

@@ -1,8 +1,8 @@
 """How deep in a backbone each tensor lies: blocks for freezing, thawing and layer-wise rates.
 
 timm says it for its own networks (``group_matcher``, coarse: by stages, or else by layers), and a
-table below for those of torchvision. Blocks are about parameters alone: whether the
-network can also be *entered* between two of them is another matter
+table below for those of torchvision; of a text encoder each layer is one. Blocks are about
+parameters alone: whether the network can also be *entered* between two of them is another matter
 (:mod:`sftcore.models.segments`).
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from sftcore.models.segments import Segment
+from sftcore.models.text.encoder import TextEncoder
 
 _FEWEST = 4  # stages say less than this: their layers are counted instead
 _Matcher = Mapping[str, Any] | Callable[[str], Any]
@@ -38,7 +39,7 @@ def find_depth(backbone: nn.Module, segments: Sequence[Segment]) -> Depth:
     """The blocks of a backbone whose classifier has been taken off.
 
     Args:
-        backbone: of timm or torchvision.
+        backbone: of timm or torchvision, or a text encoder.
         segments: of the same backbone; they name the blocks that are the same as one of them.
     """
     parameters = dict(backbone.named_parameters(remove_duplicate=False))
@@ -85,6 +86,8 @@ def _matchers(backbone: Any, segments: Sequence[Segment]) -> Iterable[_Matcher]:
     kind = type(backbone)
     if kind.__module__.startswith("torchvision."):
         yield _TORCHVISION.get(kind.__name__) or _by_segment(segments)
+    elif isinstance(backbone, TextEncoder):
+        yield _by_segment(segments) if len(segments) > 1 else _by_layer(backbone)
     elif hasattr(backbone, "group_matcher"):
         for is_coarse in (True, False):
             try:
@@ -98,6 +101,19 @@ def _matchers(backbone: Any, segments: Sequence[Segment]) -> Iterable[_Matcher]:
 
 def _by_segment(segments: Sequence[Segment]) -> _Matcher:
     return lambda name: next(i for i, segment in enumerate(segments) if segment.owns(name))
+
+
+def _by_layer(encoder: TextEncoder) -> _Matcher:
+    """By the longest list of modules; what all layers share counts as their beginning."""
+    lists = [(n, len(m)) for n, m in encoder.named_modules() if isinstance(m, nn.ModuleList)]
+    layers = max(lists, key=lambda found: found[1], default=("", 0))[0]
+    pattern = re.compile(rf"^{re.escape(layers)}\.(\d+)\." if layers else "(?!)")
+
+    def position(name: str) -> int:
+        found = pattern.match(name)
+        return int(found[1]) + 1 if found else 0
+
+    return position
 
 
 def _ends_apart(matcher: _Matcher) -> _Matcher:

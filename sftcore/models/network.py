@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,10 @@ from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.depth import find_depth
 from sftcore.models.packaged import State, WeightsRecord
 from sftcore.models.segments import split_segments
+from sftcore.models.text.build import TextOptions
+from sftcore.models.text.files import is_text
+from sftcore.models.text.start import start_encoder
+from sftcore.models.values import Values
 from sftcore.models.weights import load_weights, with_versions
 
 
@@ -98,17 +102,34 @@ class Network(nn.Module):
         """Number of the segments that own nothing of the blocks from ``first_block`` on."""
         return sum(last < first_block for last in self._last_blocks)
 
-    def forward(self, inputs: Tensor, first_block: int = 0) -> Tensor:
-        """Logits [B, C] of what block ``first_block`` takes: pictures [B, 3, S, S] for block 0."""
-        return self.head(self.run_blocks(inputs, first_block, len(self.blocks)))
+    def forward(self, inputs: Values, first_block: int = 0) -> Tensor:
+        """Logits [B, C] of what block ``first_block`` takes.
 
-    def run_blocks(self, inputs: Tensor, first_block: int, last_block: int) -> Tensor:
+        For block 0 these are pictures [B, 3, S, S], or the token ids [B, L] of texts.
+        """
+        return self.head(self.features(inputs, first_block))
+
+    def features(self, inputs: Values, first_block: int = 0) -> Tensor:
+        """What the head takes, [B, D], of what block ``first_block`` takes."""
+        features = self.run_blocks(inputs, first_block, len(self.blocks))
+        assert isinstance(features, Tensor)  # the last segment pools
+        return features
+
+    @overload
+    def run_blocks(self, inputs: Tensor, first_block: int, last_block: int) -> Tensor: ...
+    @overload
+    def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Values: ...
+    def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Values:
         """What lies between the entries of two blocks, made of ``inputs``."""
         for segment in self.segments[self.entry(first_block) : self.entry(last_block)]:
             inputs = segment.forward(inputs)
         return inputs
 
-    def block_outputs(self, inputs: Tensor, first_block: int) -> list[Tensor]:
+    @overload
+    def block_outputs(self, inputs: Tensor, first_block: int) -> list[Tensor]: ...
+    @overload
+    def block_outputs(self, inputs: Values, first_block: int) -> list[Values]: ...
+    def block_outputs(self, inputs: Values, first_block: int) -> list[Any]:
         """What each segment from ``first_block`` on gives, as :meth:`run_blocks` computes it."""
         outputs = []
         for segment in self.segments[self.entry(first_block) :]:
@@ -154,39 +175,67 @@ def build_start(
     backbone: str,
     weights: str,
     num_classes: int,
-    image_size: int,
+    image_size: int = 0,
     dropout: float,
     seed: int,
     device: torch.device,
     stochastic_depth: float = 0.0,
     with_source_head: bool = False,
+    text: TextOptions | None = None,
 ) -> Start:
     """Pretrained parameters in the backbone, a random head for ``num_classes``.
 
     Args:
-        backbone: ``torchvision/<model>`` or ``timm/<model>``.
-        weights: see :func:`sftcore.models.weights.load_weights`.
+        backbone: ``torchvision/<model>`` or ``timm/<model>``, or ``transformers/<name or folder>``.
+        weights: see :func:`sftcore.models.weights.load_weights`, and for texts
+            :func:`sftcore.models.text.files.find_files`.
         num_classes: outputs of the head.
-        image_size: side of the pictures in pixels.
+        image_size: side of the pictures in pixels; not looked at for texts.
         dropout: probability of zeroing a feature before the head.
         seed: decides the head, and the backbone where ``weights`` is ``none``.
         device: where the network is put.
-        stochastic_depth: see :func:`sftcore.models.backbones.build_backbone`.
-        with_source_head: whether the classifier that the weights came with is kept beside.
+        stochastic_depth: see :func:`sftcore.models.backbones.build_backbone`; pictures only.
+        with_source_head: whether the classifier that the weights came with is kept beside;
+            pictures only.
+        text: pooling, dropout and length; texts only, and needed there.
 
     Raises:
-        WeightsError: unknown backbone, weights that do not fit or lack a classifier, or no residual
-            branch to drop.
+        WeightsError: unknown backbone, weights that do not fit or lack a classifier, no residual
+            branch to drop, or what is asked for is not to be had for texts.
     """
+    record: WeightsRecord
+    classifier: State = {}
     seed_global(seed, "initialisation", "backbone")
-    built = build_backbone(backbone, image_size, stochastic_depth)
-    record, classifier = load_weights(built, weights)
+    if is_text(backbone):
+        _refuse_for_text(backbone, stochastic_depth, with_source_head)
+        if text is None:
+            raise ValueError(f"{backbone} needs text options: pooling, dropout, length")
+        built, record = start_encoder(backbone, weights, text)
+    else:
+        built = build_backbone(backbone, image_size, stochastic_depth)
+        record, classifier = load_weights(built, weights)
     seed_global(seed, "initialisation", "head")
     network = Network(built, num_classes, dropout)
     if with_source_head:
         network.source_head = _source_head(classifier, built, record.origin)
+    if is_text(backbone):
+        return Start(network.to(device), record)
     # Channels last: a training step of EfficientNet-Lite0 takes 2/3 of the time on CPU.
     return Start(network.to(device, memory_format=torch.channels_last), record)  # type: ignore[call-overload]
+
+
+def _refuse_for_text(backbone: str, stochastic_depth: float, with_source_head: bool) -> None:
+    if stochastic_depth > 0:
+        raise WeightsError(
+            f"{backbone}: transformers' encoders have no residual branch that can be dropped as a "
+            "whole: set model.stochastic_depth to 0; dropout inside the encoder is "
+            "model.hidden_dropout"
+        )
+    if with_source_head:
+        raise WeightsError(
+            f"{backbone}: Co-Tuning needs the classifier of the source's classes, and an encoder "
+            "has learnt from texts without classes: set train.co_tuning to 0"
+        )
 
 
 def _source_head(classifier: State, backbone: Backbone, origin: str) -> nn.Linear:

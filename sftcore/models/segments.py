@@ -22,12 +22,13 @@ class Segment:
     Attributes:
         name: shown in tables and messages.
         prefixes: names of the backbone's members whose parameters belong to this segment.
-        forward: from the segment before to the segment after.
+        forward: from the segment before to the segment after: tensors of pictures, sequences of
+            texts (:mod:`sftcore.models.values`); the last one gives features [B, D].
     """
 
     name: str
     prefixes: tuple[str, ...]
-    forward: Callable[[Tensor], Tensor]
+    forward: Callable[[Any], Any]
 
     def owns(self, parameter_name: str) -> bool:
         """Whether a parameter, buffer or module name of the backbone belongs to this segment."""
@@ -171,6 +172,10 @@ def _torchvision_vision_transformer(backbone: Any) -> list[Segment]:
     ]
 
 
+def _text_encoder(backbone: Any) -> list[Segment]:
+    return [Segment(step.name, step.prefixes, step.forward) for step in backbone.steps()]
+
+
 _RULES: dict[str, Callable[[Any], list[Segment]]] = {
     "timm.EfficientNet": _timm_efficientnet,
     "timm.ResNet": _timm_resnet,
@@ -182,4 +187,5 @@ _RULES: dict[str, Callable[[Any], list[Segment]]] = {
     "torchvision.EfficientNet": _torchvision_features,
     "torchvision.ConvNeXt": _torchvision_features,
     "torchvision.VisionTransformer": _torchvision_vision_transformer,
+    "sftcore.TextEncoder": _text_encoder,
 }

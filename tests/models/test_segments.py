@@ -42,7 +42,8 @@ def test_the_segments_in_order_are_the_backbone(name: str) -> None:
 
 
 def test_every_rule_has_a_family_above() -> None:
-    assert set(FAMILIES.values()) - {""} == set(_RULES)
+    texts = {"sftcore.TextEncoder"}  # tests/models/text/test_families.py
+    assert set(FAMILIES.values()) - {""} == set(_RULES) - texts
 
 
 def test_entering_later_gives_the_same_logits() -> None:

@@ -1,0 +1,1 @@
+"""Text encoders of transformers: their files, their segments, their tokens."""

@@ -1,0 +1,144 @@
+"""What flows from block to block: pictures and features as tensors, texts as padded sequences.
+
+Both are row first. A function here takes either and gives the same kind back, so that a cache, a
+batch or a part of a batch need not know which of the two it holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, final
+
+import torch
+from torch import Tensor
+
+BUCKET = 8  # lengths are padded to multiples of it: few shapes, and each a function of its rows
+
+
+@final
+@dataclass(frozen=True)
+class Sequences:
+    """Rows of different lengths, padded on the right; what lies behind a row's end is exactly zero.
+
+    Attributes:
+        data: token ids [B, L], int64, or states [B, L, D], float.
+        lengths: of each row, at least 1 and at most L, int64 [B].
+    """
+
+    data: Tensor
+    lengths: Tensor
+
+    def __post_init__(self) -> None:
+        if self.data.ndim not in (2, 3) or self.lengths.shape != self.data.shape[:1]:
+            raise ValueError(
+                f"sequences are [B, L] or [B, L, D] with lengths [B], not {list(self.data.shape)} "
+                f"with {list(self.lengths.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are."""
+        return self.data.device
+
+    @property
+    def is_real(self) -> Tensor:
+        """Where a position belongs to its row, bool [B, L]."""
+        place = torch.arange(self.data.shape[1], device=self.data.device)
+        return place < self.lengths[:, None]
+
+    def with_data(self, data: Tensor) -> "Sequences":
+        """Other data of the same lengths, put to zero behind each row's end.
+
+        Args:
+            data: [B, L] or [B, L, D].
+        """
+        is_padding = ~self.is_real
+        mask = is_padding if data.ndim == 2 else is_padding[:, :, None]
+        return Sequences(data.masked_fill(mask, 0), self.lengths)
+
+
+Values = Tensor | Sequences
+V = TypeVar("V", Tensor, Sequences)
+
+
+def padded_length(length: int, bucket: int = BUCKET, most: int | None = None) -> int:
+    """The least multiple of ``bucket`` that holds a row, but no more than ``most``."""
+    padded = -(-length // bucket) * bucket
+    return padded if most is None else max(length, min(padded, most))
+
+
+def num_rows(values: Values) -> int:
+    """How many rows there are."""
+    return len(values)
+
+
+def take(values: V, index: Tensor | slice) -> V:
+    """Some rows, in the order of the index.
+
+    Sequences are cut to the bucket of the longest row that is taken, so that the shape and the
+    bytes are a function of the taken rows, whatever they lay among.
+
+    Args:
+        values: of any kind.
+        index: int64 [N] on the values' device, or a slice.
+    """
+    if isinstance(values, Sequences):
+        lengths = values.lengths[index]
+        longest = int(lengths.max()) if len(lengths) else 0
+        width = min(values.data.shape[1], padded_length(longest))
+        return Sequences(values.data[index, :width], lengths)
+    return values[index]
+
+
+def join(parts: Sequence[V]) -> V:
+    """Rows of all parts, one part after the other; sequences are padded to the longest part.
+
+    Raises:
+        ValueError: there is no part, or tensors and sequences are mixed.
+    """
+    rows: list[Any] = list(parts)
+    kinds = {isinstance(part, Sequences) for part in rows}
+    if len(kinds) != 1:
+        raise ValueError("rows are joined of one kind, and at least one part")
+    if kinds == {False}:
+        return torch.cat(rows)  # type: ignore[return-value]
+    width = max(part.data.shape[1] for part in rows)
+    data = torch.cat([_widened(part.data, width) for part in rows])
+    lengths = torch.cat([part.lengths for part in rows])
+    return Sequences(data, lengths)  # type: ignore[return-value]
+
+
+def _widened(data: Tensor, width: int) -> Tensor:
+    missing = width - data.shape[1]
+    behind = (0, missing) if data.ndim == 2 else (0, 0, 0, missing)
+    return torch.nn.functional.pad(data, behind) if missing else data
+
+
+def num_bytes(values: Values) -> int:
+    """Memory that the values take, in bytes."""
+    if isinstance(values, Sequences):
+        return values.data.nbytes + values.lengths.nbytes
+    return values.nbytes
+
+
+def to_bytes(values: Values) -> bytes:
+    """The values' content, for hashes; of sequences the lengths come last."""
+    tensors = [values.data, values.lengths] if isinstance(values, Sequences) else [values]
+    return b"".join(each.detach().cpu().contiguous().numpy().tobytes() for each in tensors)
+
+
+def to_device(values: V, device: torch.device | str) -> V:
+    """The values on a device."""
+    if isinstance(values, Sequences):
+        return Sequences(values.data.to(device), values.lengths.to(device))
+    return values.to(device)
+
+
+def contiguous_copy(values: V) -> V:
+    """A copy that shares no memory and is laid out row by row, without a gradient's history."""
+    if isinstance(values, Sequences):
+        data = values.data.detach().clone(memory_format=torch.contiguous_format)
+        return Sequences(data, values.lengths.clone())
+    return values.detach().clone(memory_format=torch.contiguous_format)
