@@ -527,7 +527,7 @@ def test_a_rollback_over_the_end_of_an_epoch_tells_its_record_once(
     params = small(**TRAINING | {"train__guard__answers": "rollback"})  # back to the beginning
     told: list[Any] = []
     result = train(
-        store, params.model, params.train, seed=0, device=set_up("cpu", 1),
+        store, params.model, params.train, task=params.task, seed=0, device=set_up("cpu", 1),
         cache=FeatureCache(1 << 28), on_epoch=told.append,
     ).result  # fmt: skip
     assert result.incidents[0].epoch == 2
