@@ -246,9 +246,9 @@ def poison_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """One batch of the third epoch holds pictures that are not numbers."""
     calls = iter(range(10**6))
 
-    def change(original: Any, objective: Any, network: Any, inputs: Any, targets: Any) -> Any:
+    def change(original: Any, objective: Any, network: Any, inputs: Any, *others: Any) -> Any:
         bad = next(calls) == 7
-        return original(objective, network, inputs * (math.nan if bad else 1.0), targets)
+        return original(objective, network, inputs * (math.nan if bad else 1.0), *others)
 
     wrap_loss(monkeypatch, change)
 
@@ -256,8 +256,8 @@ def poison_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 def put_inf_into_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(10**6))
 
-    def change(original: Any, objective: Any, network: Any, inputs: Any, targets: Any) -> Any:
-        loss = original(objective, network, inputs, targets)
+    def change(original: Any, *others: Any) -> Any:
+        loss = original(*others)
         if next(calls) == 9:
             loss.register_hook(lambda gradient: gradient * math.inf)
         return loss
@@ -269,10 +269,10 @@ def poison_a_label_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     """The weight of one picture's label is NaN, in every epoch."""
     original = epoch_module._targets
 
-    def targets(batch: np.ndarray, view: Any, rows: Any) -> torch.Tensor:
-        own = original(batch, view, rows)
-        probabilities = torch.nn.functional.one_hot(own, rows.num_classes).float()
-        probabilities[torch.from_numpy(batch == rows.train[0])] = math.nan
+    def targets(batch: np.ndarray, view: Any, task: Any) -> torch.Tensor:
+        own = original(batch, view, task)
+        probabilities = torch.nn.functional.one_hot(own, task.num_outputs).float()
+        probabilities[torch.from_numpy(batch == task.train_rows[0])] = math.nan
         return probabilities
 
     monkeypatch.setattr(epoch_module, "_targets", targets)

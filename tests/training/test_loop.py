@@ -248,9 +248,9 @@ def test_the_chosen_epoch_has_the_most_of_what_selects(name: str, store: Store) 
         train__batch_norm="train",
         train__selection__metric=name,
     )
-    values = [getattr(record, name) for record in result.history]
+    values = [record.scores[name] for record in result.history]
     assert values[result.best_epoch] == max(values)
-    assert getattr(result.candidates[0], name) == max(values)
+    assert result.candidates[0].scores[name] == max(values)
     assert all(0 <= value <= 1 for value in values)
 
 
