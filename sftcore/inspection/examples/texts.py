@@ -26,10 +26,10 @@ class TextReport:
         ids = data.store.samples.set_index("row")["id"]
         has_notes = any(of.notes for of in selection.shown)
         rows = [
-            {selection.noun: of.name, "value": note, "text": text, "id": ids.at[row]}
+            {selection.noun: of.name, "value": float(note), "text": text, "id": ids.at[row]}
             for of in selection.shown
             for row, note, text in zip(
-                of.rows, of.notes or [""] * len(of.rows), shortened(data, of.rows), strict=True
+                of.rows, of.notes or ["nan"] * len(of.rows), shortened(data, of.rows), strict=True
             )
         ]
         names = [selection.noun, *(["value"] if has_notes else []), "text", "id"]
