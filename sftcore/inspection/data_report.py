@@ -133,10 +133,10 @@ def _groups_part(folder: Path, data: Prepared) -> Part | None:
     target = TARGET_REPORTS[data.store.target]
     seen = EXAMPLE_REPORTS[data.store.kind].show_groups(folder, data, target, members)
     num_test = data.summary["near_duplicates"]["num_groups"] - members["group"].nunique()
-    text = (
-        f"{seen.text} The {num_test:,} groups of the test split are not shown. A group is wholly "
-        "in one split.",
-    )
+    of_test = "1 group of the test split is" if num_test == 1 else (
+        f"{num_test:,} groups of the test split are"
+    )  # fmt: skip
+    text = (f"{seen.text} The {of_test} not shown. A group is wholly in one split.",)
     return Part("Near-duplicates", text, seen.figures, seen.tables, is_folded=True)
 
 

@@ -112,7 +112,8 @@ def _ends(table: pd.DataFrame, examples: str, plural: str) -> list[str]:
     noun = str(table.columns[0])
     smallest, largest = table.head(NUM_ENDS), table.tail(NUM_ENDS)
     between = table.iloc[NUM_ENDS:-NUM_ENDS]
-    sizes = f"{between['all'].min():,} to {between['all'].max():,} {examples} each"
+    least, most = between["all"].min(), between["all"].max()
+    sizes = f"{least:,}{f' to {most:,}' * (most > least)} {examples} each"
     return [
         *(_count_line(row, noun) for row in smallest.to_dict("records")),
         f"  ... {len(between):,} {plural} between, {sizes} ...",

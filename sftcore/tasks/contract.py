@@ -69,8 +69,8 @@ class Task(ABC):
 
     Attributes:
         name: in :data:`sftcore.tasks.registry.TASKS`.
-        kind: of its examples, in :mod:`sftcore.data.kinds`; named as :attr:`examples` are.
-        target: of each example, as prepared data hold it.
+        kind: of its examples, as prepared data name it: ``pictures`` or ``texts``.
+        target: of each example, as prepared data name it: ``class``, ``labels`` or ``numbers``.
         examples: what examples are called.
         outputs: what the outputs are called.
         scores: what is measured besides the loss, the headline first; more is better, but for those

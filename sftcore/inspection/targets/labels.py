@@ -24,7 +24,8 @@ class LabelReport:
         bare = int((data.store.samples["labels"] == "[]").sum())
         return (
             f"{data.num_examples:,} {data.names.plural} of {data.summary['num_labels']:,} labels, "
-            f"with {mean:.2f} each on average; {bare:,} of train and validation have none."
+            f"with {mean:.2f} each on average."
+            + (f" Without any: {bare:,} of train and validation." if bare else "")
         )
 
     def table(self, data: Prepared) -> pd.DataFrame:
