@@ -112,7 +112,7 @@ def _ends(table: pd.DataFrame, examples: str, plural: str) -> list[str]:
     noun = str(table.columns[0])
     smallest, largest = table.head(NUM_ENDS), table.tail(NUM_ENDS)
     between = table.iloc[NUM_ENDS:-NUM_ENDS]
-    least, most = between["all"].min(), between["all"].max()
+    least, most = int(between["all"].min()), int(between["all"].max())
     sizes = f"{least:,}{f' to {most:,}' * (most > least)} {examples} each"
     return [
         *(_count_line(row, noun) for row in smallest.to_dict("records")),

@@ -96,7 +96,7 @@ def test_many_labels_are_called_labels() -> None:
     assert lines[0].split()[0] == "label"
     assert lines[4].strip(" .") == "6 labels between, 6 to 11 texts each"
     assert lines[-1].split() == ["all", "texts", "7", "2", "2", "11"]
-    same = count_table(dict.fromkeys(counts, {"train": 3, "val": 1, "test": 1}), "label")
+    same = count_table({name: {"train": 3, "val": 1, "test": 1} for name in counts}, "label")
     lines = count_lines(same, {"train": 7, "val": 2, "test": 2}, TEXT_NAMES, "labels", "all texts")
     assert lines[4].strip(" .") == "6 labels between, 5 texts each"
 
