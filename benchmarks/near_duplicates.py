@@ -26,14 +26,15 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from sftcore.data.hash_pairs import near_pairs
 from sftcore.data.near_duplicates import Looks, confirmed_pairs
-from sftcore.data.pictures.decode import Decoding, content_box, decode, fit_square
+from sftcore.data.pictures.decode import content_box, decode, fit_square
 from sftcore.data.pictures.fingerprints import VARIANTS, perceptual_hashes, small_copy
-from sftcore.data.pictures.kind import PictureKind
 from sftcore.data.pictures.same_picture import are_same
 from sftcore.data.prepare import prepare
 from sftcore.data.settings import DataSettings
 from sftcore.foundations.artifacts import sha256_bytes
+from sftcore.pipeline.examples import examples_of
 from sftcore.settings.tree import load_params
+from sftcore.tasks.classification.task import ClassificationTask
 
 NUM_SEEDS = 3
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -109,18 +110,20 @@ CHANGES: dict[str, Change] = {
 
 def _small(image: Image.Image) -> np.ndarray:
     data = _data()
-    red, green, blue = data.background
-    left, top, width, height = content_box(image.size, data.image_size)
-    square = fit_square(image, data.image_size, (red, green, blue))
+    red, green, blue = data.pictures.background
+    left, top, width, height = content_box(image.size, data.pictures.image_size)
+    square = fit_square(image, data.pictures.image_size, (red, green, blue))
     return small_copy(square[top : top + height, left : left + width])
 
 
 def _drawings() -> tuple[list[str], list[Image.Image]]:
     data = _data()
     files = sorted(file for file in Path(data.path).glob("*/*") if file.is_file())
-    red, green, blue = data.background
+    red, green, blue = data.pictures.background
     images = [
-        decode(file.read_bytes(), max_pixels=data.max_pixels, background=(red, green, blue))
+        decode(
+            file.read_bytes(), max_pixels=data.pictures.max_pixels, background=(red, green, blue)
+        )
         for file in files
     ]
     return [str(file.as_posix()) for file in files], images
@@ -206,16 +209,15 @@ def _made_hashes(count: int, are_similar: bool) -> np.ndarray:
 def fashion_mnist(folder: Path) -> None:
     """All of Fashion-MNIST through prepare."""
     data = _data()
-    red, green, blue = data.background
     with tempfile.TemporaryDirectory() as temporary:
         started = time.monotonic()
         summary = prepare(
             source="torchvision:FashionMNIST",
             path=folder,
             table=data.table,
-            kind=PictureKind(Decoding(data.image_size, data.max_pixels, (red, green, blue))),
+            kind=examples_of(ClassificationTask, data).kind,
             max_refused_fraction=data.max_refused_fraction,
-            min_pictures_per_class=data.min_pictures_per_class,
+            min_per_class=data.min_per_class,
             near_duplicate_distance=data.near_duplicate_distance,
             val_fraction=data.val_fraction,
             test_fraction=data.test_fraction,

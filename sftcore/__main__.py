@@ -22,9 +22,7 @@ def main() -> int:
     advice.add_argument("--experiment", action="store_true", help="and run it as an experiment")
     undo = commands.add_parser("undo-advice", help="put the earlier values back")
     undo.add_argument("--force", action="store_true", help="also where a value was set since")
-    commands.add_parser(
-        "params", help="write params.yaml anew, with every setting's meaning"
-    )
+    commands.add_parser("params", help="write params.yaml anew, with every setting's meaning")
     add_predict(commands)
     options = parser.parse_args()
     command = options.command

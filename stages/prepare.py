@@ -1,4 +1,4 @@
-"""Open, judge, group and split the pictures: ``python -m stages.prepare``.
+"""Open, judge, group and split the examples: ``python -m stages.prepare``.
 
 Writes data/prepared and reports/prepare.
 """
@@ -11,7 +11,7 @@ from sftcore.settings.reading import load_sections
 
 def main() -> None:
     """Run the stage."""
-    print("\n".join(prepare_and_show(load_sections(PrepareParams).data)))
+    print("\n".join(prepare_and_show(load_sections(PrepareParams))))
 
 
 if __name__ == "__main__":

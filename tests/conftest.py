@@ -26,7 +26,7 @@ PREPARE = {
     "table": "labels.csv",
     "kind": PictureKind(DECODING),
     "max_refused_fraction": 0.2,
-    "min_pictures_per_class": 3,
+    "min_per_class": 3,
     "near_duplicate_distance": 24,
     "val_fraction": 0.25,
     "test_fraction": 0.25,

@@ -81,6 +81,15 @@ def test_old_names_are_sent_to_their_new_places_in_one_message(own: Path) -> Non
         load_params(own / "params.yaml")
     for name in ("head.method", "schedule.name", "penalties.l2", "guard.answers"):
         assert f"is train.{name} now" in str(caught.value)
+    old = "data: {path: x, image_size: 64, background: [0, 0, 0], min_pictures_per_class: 5}"
+    (own / "params.yaml").write_text(old)
+    with pytest.raises(ParamsError) as caught:
+        load_params(own / "params.yaml")
+    assert str(caught.value).split("\n  ")[1:] == [
+        "data.image_size is data.pictures.image_size now",
+        "data.background is data.pictures.background now",
+        "data.min_pictures_per_class is data.min_per_class now",
+    ]
     with pytest.raises(ParamsError, match=r"train\.l1'.*it is train\.penalties\.l1 now"):
         override(Params(), {"train.l1": 0.1}, "row")
 
@@ -110,7 +119,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
     put(tree, "train.learning_rate", -1.0)
     put(tree, "train.epochs", "ten")
     put(tree, "model.dropuot", 0.5)
-    put(tree, "data.max_pixels", 0)
+    put(tree, "data.pictures.max_pixels", 0)
     with pytest.raises(ParamsError) as caught:
         check_params(tree, "params.yaml")
     message = str(caught.value)
@@ -120,7 +129,7 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
     )
     assert "train.epochs: should be a valid integer; given 'ten'" in message
     assert "model.dropuot: no such parameter; did you mean 'dropout'?" in message
-    assert "data.max_pixels: should be greater than or equal to 1; given 0" in message
+    assert "data.pictures.max_pixels: should be greater than or equal to 1; given 0" in message
 
 
 @pytest.mark.parametrize(
@@ -134,8 +143,10 @@ def test_all_faults_come_in_one_message(tree: dict[str, Any]) -> None:
         ("model.trainable_blocks", "some"),
         ("model.trainable_blocks", -1),
         ("data.source", "http://elsewhere"),
-        ("data.background", [0, 0, 256]),
+        ("data.pictures.background", [0, 0, 256]),
         ("runtime.device", "tpu"),
+        ("data.targets.low", float("inf")),
+        ("data.targets", {"low": 2.0, "high": 1.0}),
         ("ablation.study", "../elsewhere"),
         ("ablation.grid", {"screen": {"rows": {"l1": {"train.penalties.l1": 0.1}}}}),
     ],
@@ -144,6 +155,15 @@ def test_values_out_of_range_are_refused(tree: dict[str, Any], name: str, value:
     put(tree, name, value)
     with pytest.raises(ParamsError, match=name.split(".")[1]):
         check_params(tree, "params.yaml")
+
+
+def test_what_a_task_does_not_look_at_cannot_be_set(tree: dict[str, Any]) -> None:
+    put(tree, "data.targets.columns", ["kind"])
+    put(tree, "data.targets.low", 0.0)
+    with pytest.raises(ParamsError) as caught:
+        check_params(tree, "params.yaml")
+    for name in ("columns", "low"):
+        assert f"data.targets.{name} means nothing for classification" in str(caught.value)
 
 
 def test_nothing_to_train_is_refused(tree: dict[str, Any]) -> None:

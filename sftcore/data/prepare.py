@@ -39,7 +39,7 @@ def prepare(
     kind: Kind,
     target: Target = _CLASSES,
     max_refused_fraction: float,
-    min_pictures_per_class: int,
+    min_per_class: int,
     near_duplicate_distance: int,
     val_fraction: float,
     test_fraction: float,
@@ -55,7 +55,7 @@ def prepare(
         kind: of the examples, with its limits.
         target: what is to be predicted of each.
         max_refused_fraction: more broken examples stop the run.
-        min_pictures_per_class: fewer usable examples of a class or label stop the run.
+        min_per_class: fewer usable examples of a class or label stop the run.
         near_duplicate_distance: bits in which near-duplicates may differ; -1 is off.
         val_fraction: wanted part for validation.
         test_fraction: wanted part for test.
@@ -71,7 +71,7 @@ def prepare(
     """
     contents = open_source(source, path, table, Sought(kind.names, target))
     print("\n".join(contents.lines()), flush=True)
-    limits = _Limits(kind.names, target, contents, max_refused_fraction, min_pictures_per_class)
+    limits = _Limits(kind.names, target, contents, max_refused_fraction, min_per_class)
     require_space(output, kind.num_bytes(len(contents.items)))
     with output_folder(output) as folder:
         pile = kind.start(folder, len(contents.items))

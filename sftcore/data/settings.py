@@ -4,7 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sftcore.foundations.settings import Channel, Fraction, PositiveCount, Seed, Settings, setting
+from sftcore.data.pictures.settings import PictureSettings
+from sftcore.data.targets.settings import TargetSettings
+from sftcore.data.texts.settings import TextSettings
+from sftcore.foundations.settings import Fraction, Seed, Settings, setting
 
 
 class DataSettings(Settings):
@@ -26,21 +29,14 @@ class DataSettings(Settings):
     table: Annotated[str, Field(min_length=1)] = setting(
         "labels.csv", "file in data.path with columns path, label[, split, group]; for table"
     )
-    image_size: Annotated[int, Field(ge=16, le=1024)] = setting(
-        128, "side in pixels; time grows with its square"
-    )
-    background: Annotated[list[Channel], Field(min_length=3, max_length=3)] = setting(
-        [255, 255, 255], "red, green, blue behind transparent and around oblong pictures"
-    )
-    max_pixels: PositiveCount = setting(50_000_000, "pixels; larger pictures are refused undecoded")
     max_refused_fraction: Fraction = setting(
-        0.1, "more broken pictures than this stop the run; copies do not count"
+        0.1, "more broken examples than this stop the run; copies do not count"
     )
-    min_pictures_per_class: Annotated[int, Field(ge=3)] = setting(
-        10, "a class with fewer usable pictures stops the run"
+    min_per_class: Annotated[int, Field(ge=3)] = setting(
+        10, "fewest usable examples of a class, or with and without a label"
     )
     near_duplicate_distance: Annotated[int, Field(ge=-1, le=256)] = setting(
-        40, "bits of 256 up to which pixels are compared; -1 is off"
+        40, "bits of 256 up to which two are compared in full; -1 is off"
     )
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = setting(
         0.2, "of the whole, for every choice"
@@ -49,5 +45,8 @@ class DataSettings(Settings):
         0.2, "of the whole; no say in a model, measured by evaluate in every run"
     )
     split_seed: Seed = setting(
-        0, "another number draws another split; no other seed moves a picture"
+        0, "another number draws another split; no other seed moves an example"
     )
+    pictures: PictureSettings = PictureSettings()
+    texts: TextSettings = TextSettings()
+    targets: TargetSettings = TargetSettings()

@@ -156,7 +156,8 @@ def require_space(folder: Path, num_bytes: int) -> None:
     if free < num_bytes:
         raise OutputError(
             f"{folder} needs {num_bytes / 1e6:.1f} MB and the disk has {free / 1e6:.1f} MB left: "
-            "free some space (`dvc gc --workspace` drops unused outputs) or lower data.image_size"
+            "free some space (`dvc gc --workspace` drops unused outputs) or lower "
+            "data.pictures.image_size"
         )
 
 

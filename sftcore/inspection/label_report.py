@@ -16,6 +16,40 @@ from sftcore.reporting.parts import Figure, Part, Table, write_parts
 
 _LAYOUT = Layout(title_width=0, cell_width=141, picture_size=96, num_lines=3)
 _MOST_SHOWN = 63
+_TITLE = "Labels that may be wrong"
+
+
+_NOT_AUDITED = {
+    "labels": "a probe judges one class against the others, and each example here has any number "
+    "of labels",
+    "numbers": "a number is not right or wrong but more or less far off, so there is no number of "
+    "wrong ones to estimate",
+    "texts": "the probe stands on what a network of pictures sees",
+}
+
+
+def why_not_audited(store: Store) -> str:
+    """Why labels of such data are not looked through; empty where they are."""
+    return _NOT_AUDITED.get(store.target, "") or _NOT_AUDITED.get(store.kind, "")
+
+
+def write_no_label_report(output: Path, reason: str) -> list[str]:
+    """Say that nothing was looked through.
+
+    Args:
+        output: folder to write.
+        reason: see :func:`why_not_audited`.
+
+    Returns:
+        The sentence that says so.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written.
+    """
+    sentence = f"{_TITLE}: not looked for in these data, since {reason}."
+    with output_folder(output) as folder:
+        write_parts(folder, [Part(_TITLE, (sentence,))])
+    return [sentence]
 
 
 def suspects_table(store: Store, labels: np.ndarray, judged: OutOfFold) -> pd.DataFrame:
@@ -76,7 +110,7 @@ def write_label_report(
             {"rank": "rank", "id": "picture", "split": "split", "label": "label",
              "suggested": "suggested", "self_confidence": "probability of the label"},
         )  # fmt: skip
-        part = Part("Labels that may be wrong", tuple(sentences), figures, (shown,))
+        part = Part(_TITLE, tuple(sentences), figures, (shown,))
         write_parts(folder, [part])
     return sentences
 

@@ -6,63 +6,85 @@ from typing import Any
 
 import pandas as pd
 
-_MOST_CLASSES = 8  # of more only the smallest and the largest are named
-_NUM_ENDS = 3
-_NAME_WIDTH = 34  # columns of a terminal
+from sftcore.data.kinds import Names
+from sftcore.data.pictures.names import PICTURE_NAMES
+
+_MOST_NAMED = 8  # classes or labels; of more only the smallest and the largest are named
+NUM_ENDS = 3
+NAME_WIDTH = 34  # columns of a terminal
 _SPLITS = ("train", "val", "test")
 
 
-def class_table(summary: Mapping[str, Any]) -> pd.DataFrame:
-    """Pictures of every class by split, the smallest class first, then by name.
+def count_table(counts: Mapping[str, Mapping[str, int]], noun: str) -> pd.DataFrame:
+    """Examples of every class or label by split, the smallest first, then by name.
 
     Args:
-        summary: content of ``data/prepared/summary.json``.
+        counts: of each by its name and by split, as ``data/prepared/summary.json`` has them.
+        noun: class or label.
 
     Returns:
-        Columns class, train, val, test, all.
+        Columns ``noun``, train, val, test, all.
     """
-    rows = [
-        {"class": name, **counts, "all": sum(counts.values())}
-        for name, counts in summary["classes"].items()
-    ]
-    table = pd.DataFrame(rows, columns=["class", *_SPLITS, "all"])
-    return table.sort_values(["all", "class"], kind="stable").reset_index(drop=True)
+    rows = [{noun: name, **each, "all": sum(each.values())} for name, each in counts.items()]
+    table = pd.DataFrame(rows, columns=[noun, *_SPLITS, "all"])
+    return table.sort_values(["all", noun], kind="stable").reset_index(drop=True)
 
 
-def table_lines(summary: Mapping[str, Any]) -> list[str]:
-    """Pictures of the classes by split; at most 80 columns wide.
+def count_lines(
+    table: pd.DataFrame, splits: Mapping[str, int], names: Names, plural: str, total: str
+) -> list[str]:
+    """Such a table for a terminal; at most 80 columns wide.
 
     Args:
-        summary: content of ``data/prepared/summary.json``.
+        table: see :func:`count_table`.
+        splits: examples of each split.
+        names: what they are called.
+        plural: classes or labels.
+        total: what the last line is called.
     """
-    table = class_table(summary)
-    lines = [f"{'class':<{_NAME_WIDTH}}" + _numbers([*_SPLITS, "all"])]
+    noun = str(table.columns[0])
+    lines = [f"{noun:<{NAME_WIDTH}}" + cells([*_SPLITS, "all"])]
     lines += (
-        [_class_line(row) for row in table.to_dict("records")]
-        if (len(table) <= _MOST_CLASSES)
-        else _ends(table)
+        [_count_line(row, noun) for row in table.to_dict("records")]
+        if (len(table) <= _MOST_NAMED)
+        else _ends(table, names.plural, plural)
     )
-    total = [*(summary["splits"][name] for name in _SPLITS), summary["num_pictures"]]
-    lines.append(f"{f'all {len(table)} classes':<{_NAME_WIDTH}}" + _numbers(total))
-    return lines
+    return [*lines, *split_lines(splits, sum(splits.values()), total)[1:]]
 
 
-def overview_sentences(summary: Mapping[str, Any]) -> list[str]:
-    """Refused pictures by reason, and near-duplicates.
+def split_lines(splits: Mapping[str, int], num_examples: int, total: str) -> list[str]:
+    """A heading and a line: examples of each split and of all.
+
+    Args:
+        splits: examples of each.
+        num_examples: of all.
+        total: what the line is called.
+    """
+    counts = [*(splits[name] for name in _SPLITS), num_examples]
+    return [
+        " " * NAME_WIDTH + cells([*_SPLITS, "all"]),
+        f"{total:<{NAME_WIDTH}}" + cells(counts),
+    ]
+
+
+def overview_sentences(summary: Mapping[str, Any], names: Names = PICTURE_NAMES) -> list[str]:
+    """Refused examples by reason, and near-duplicates.
 
     Args:
         summary: content of ``data/prepared/summary.json``.
+        names: what examples are called.
     """
     refused = sorted(summary["refused"].items(), key=lambda item: (-item[1], item[0]))
     listing = ", ".join(f"{count:,} {reason}" for reason, count in refused)
+    nothing = f"Refused: no {names.noun}."
     return [
-        f"Refused: {listing} (data/prepared/audit.csv)." if refused else "Refused: no picture.",
-        _groups_sentence(summary["near_duplicates"]),
+        f"Refused: {listing} (data/prepared/audit.csv)." if refused else nothing,
+        _groups_sentence(summary["near_duplicates"], names.plural),
     ]
 
 
 def groups_name(near: Mapping[str, Any]) -> str:
-    """What keeps pictures together: near-duplicates, groups that the data name, or both.
+    """What keeps examples together: near-duplicates, groups that the data name, or both.
 
     Args:
         near: of the summary.
@@ -72,13 +94,13 @@ def groups_name(near: Mapping[str, Any]) -> str:
     return " and ".join(names) or "near-duplicates"
 
 
-def _groups_sentence(near: Mapping[str, Any]) -> str:
+def _groups_sentence(near: Mapping[str, Any], plural: str) -> str:
     name = groups_name(near)
     begin = f"{name[0].upper()}{name[1:]}"
     if near["num_groups"]:
         groups = f"{near['num_groups']:,} group{'s' * (near['num_groups'] > 1)}"
         return (
-            f"{begin}: {near['num_pictures']:,} pictures in {groups}, the largest of "
+            f"{begin}: {near[f'num_{plural}']:,} {plural} in {groups}, the largest of "
             f"{near['largest_group']:,}; no group crosses splits."
         )
     if "are_not_sought" in near:
@@ -86,26 +108,32 @@ def _groups_sentence(near: Mapping[str, Any]) -> str:
     return f"{begin}: none found."
 
 
-def _ends(table: pd.DataFrame) -> list[str]:
-    smallest, largest = table.head(_NUM_ENDS), table.tail(_NUM_ENDS)
-    between = table.iloc[_NUM_ENDS:-_NUM_ENDS]
-    sizes = f"{between['all'].min():,} to {between['all'].max():,} pictures each"
+def _ends(table: pd.DataFrame, examples: str, plural: str) -> list[str]:
+    noun = str(table.columns[0])
+    smallest, largest = table.head(NUM_ENDS), table.tail(NUM_ENDS)
+    between = table.iloc[NUM_ENDS:-NUM_ENDS]
+    least, most = int(between["all"].min()), int(between["all"].max())
+    sizes = f"{least:,}{f' to {most:,}' * (most > least)} {examples} each"
     return [
-        *(_class_line(row) for row in smallest.to_dict("records")),
-        f"  ... {len(between):,} classes between, {sizes} ...",
-        *(_class_line(row) for row in largest.to_dict("records")),
+        *(_count_line(row, noun) for row in smallest.to_dict("records")),
+        f"  ... {len(between):,} {plural} between, {sizes} ...",
+        *(_count_line(row, noun) for row in largest.to_dict("records")),
     ]
 
 
-def _class_line(row: Mapping[Any, Any]) -> str:
-    counts = [row[name] for name in (*_SPLITS, "all")]
-    return _padded(f"  {terminal_text(row['class'])}", _NAME_WIDTH) + _numbers(counts)
+def _count_line(row: Mapping[Any, Any], noun: str) -> str:
+    return padded(f"  {row[noun]}") + cells([row[name] for name in (*_SPLITS, "all")])
 
 
-def _numbers(values: Sequence[int | str]) -> str:
-    return "".join(
-        f"{value:>10}" if isinstance(value, str) else f"{value:>10,}" for value in values
-    )
+def cells(values: Sequence[int | float | str]) -> str:
+    """Columns of a table for a terminal, ten wide."""
+    return "".join(f"{_cell(value):>10}" for value in values)
+
+
+def _cell(value: int | float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
 
 
 def terminal_text(text: str) -> str:
@@ -113,15 +141,19 @@ def terminal_text(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in unicodedata.normalize("NFC", text))
 
 
-def _padded(text: str, width: int) -> str:
-    """A text of exactly so many columns, cut if it is longer; wide characters take two."""
+def padded(text: str) -> str:
+    """A text of exactly :data:`NAME_WIDTH` columns, cut if it is longer; wide characters take two.
+
+    Args:
+        text: may hold anything; see :func:`terminal_text`.
+    """
     kept, used = "", 0
-    for character in text:
+    for character in terminal_text(text):
         columns = _columns(character)
-        if used + columns > width - 1:
-            return kept[:-1] + "…" + " " * (width - used + _columns(kept[-1]) - 1)
+        if used + columns > NAME_WIDTH - 1:
+            return kept[:-1] + "…" + " " * (NAME_WIDTH - used + _columns(kept[-1]) - 1)
         kept, used = kept + character, used + columns
-    return kept + " " * (width - used)
+    return kept + " " * (NAME_WIDTH - used)
 
 
 def _columns(character: str) -> int:

@@ -1,4 +1,4 @@
-"""How small a difference between two models the test pictures can show, before there is a model."""
+"""How small a difference between two models the test split can show, before there is a model."""
 
 import math
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ import pandas as pd
 from sftcore.metrics.paired_test import num_independent, num_pictures_for, smallest_difference
 from sftcore.reporting.drawing import BLUE, GREY, ORANGE, new_figure, own_style, to_png
 
-# Parts of the pictures on which exactly one of two models is right; unknown before they are
+# Parts of the examples on which exactly one of two models is right; unknown before they are
 # measured, so two are assumed: of models that are much alike, and of less alike ones.
 ASSUMED_DISCORDANCE = (0.1, 0.2)
 WANTED_DIFFERENCE = 0.02
-_LEAST, _MOST = 20, 10_000  # pictures on the axis
+_LEAST, _MOST = 20, 10_000  # examples on the axis
 _NUM_POINTS = 40
 
 
 @dataclass(frozen=True)
 class SplitSize:
-    """The test pictures as evidence.
+    """The test split as evidence.
 
     Attributes:
-        num_pictures: of them.
+        num_pictures: or other examples that it holds.
         num_independent: as how many independent ones they count at least, see
             :func:`sftcore.metrics.paired_test.num_independent`.
     """
@@ -33,23 +33,71 @@ class SplitSize:
 
     @classmethod
     def of_groups(cls, sizes: Sequence[int]) -> "SplitSize":
-        """From the number of pictures of each group of near-duplicates."""
+        """From the number of examples of each group of near-duplicates."""
         return cls(sum(sizes), num_independent(sizes))
 
 
-def visible_sentences(split: SplitSize) -> list[str]:
-    """What a comparison of two models on the test split can find.
+@dataclass(frozen=True)
+class Comparison:
+    """What two models are compared by: a score that counts right examples.
+
+    Attributes:
+        score: its name.
+        right: when an example counts for it.
+        noun: what an example is called.
+    """
+
+    score: str = "accuracy"
+    right: str = "right"
+    noun: str = "picture"
+
+    @property
+    def plural(self) -> str:
+        """What examples are called."""
+        return f"{self.noun}s"
+
+
+OF_CLASSES = Comparison()
+
+
+def size_sentences(split: SplitSize, noun: str) -> list[str]:
+    """What is known of a comparison whose errors are numbers: the size of the test split.
 
     Args:
         split: the test split.
+        noun: what an example is called.
     """
     if not split.num_pictures:
-        return ["Test split: no picture, so nothing can be shown with it."]
+        return [_nothing(noun)]
+    return [
+        _size(split, noun),
+        "How small a difference in error between two models it shows depends on their errors, "
+        "which nobody knows before both are measured.",
+    ]
+
+
+def _nothing(noun: str) -> str:
+    return f"Test split: no {noun}, so nothing can be shown with it."
+
+
+def _size(split: SplitSize, noun: str) -> str:
     worth = (
         ""
         if split.num_independent == split.num_pictures
         else f", worth at least {split.num_independent:,} independent ones, as groups go together"
     )
+    return f"Test split: {split.num_pictures:,} {noun}s{worth}."
+
+
+def visible_sentences(split: SplitSize, compared: Comparison = OF_CLASSES) -> list[str]:
+    """What a comparison of two models on the test split can find.
+
+    Args:
+        split: the test split.
+        compared: what they are compared by.
+    """
+    if not split.num_pictures:
+        return [_nothing(compared.noun)]
     found = ", ".join(
         f"{_points(smallest_difference(split.num_independent, share))} at {share:.0%}"
         for share in ASSUMED_DISCORDANCE
@@ -59,18 +107,18 @@ def visible_sentences(split: SplitSize) -> list[str]:
         for share in ASSUMED_DISCORDANCE
     )
     return [
-        f"Test split: {split.num_pictures:,} pictures{worth}.",
-        "Smallest difference in accuracy between two models that it shows, if exactly one of them "
-        f"is right on a share of the pictures: {found}.",
-        f"To show {_points(WANTED_DIFFERENCE)} takes about so many independent test pictures: "
-        f"{needed}.",
+        _size(split, compared.noun),
+        f"Smallest difference in {compared.score} between two models that it shows, if exactly one "
+        f"of them is {compared.right} on a share of the {compared.plural}: {found}.",
+        f"To show {_points(WANTED_DIFFERENCE)} takes about so many independent test "
+        f"{compared.plural}: {needed}.",
         "Shown means: by the exact McNemar test at a two-sided level of 5 %, in 4 of 5 such "
         "splits. The shares are assumed; nobody knows them before both models are measured.",
     ]
 
 
 def visible_table(split: SplitSize) -> pd.DataFrame:
-    """The smallest visible difference against the number of independent test pictures.
+    """The smallest visible difference against the number of independent test examples.
 
     Args:
         split: whose own size is a row too.
@@ -95,11 +143,12 @@ def visible_table(split: SplitSize) -> pd.DataFrame:
 
 
 @own_style()
-def visible_figure(table: pd.DataFrame) -> bytes:
+def visible_figure(table: pd.DataFrame, compared: Comparison = OF_CLASSES) -> bytes:
     """Draw :func:`visible_table`.
 
     Args:
         table: as that function returns it.
+        compared: what the models are compared by.
 
     Returns:
         A PNG.
@@ -108,7 +157,7 @@ def visible_figure(table: pd.DataFrame) -> bytes:
     axis = axes[0, 0]
     for (share, part), colour in zip(table.groupby("discordance"), (BLUE, ORANGE), strict=True):
         points = 100 * part["smallest_difference"]
-        label = f"models that differ on {share:.0%} of the pictures"
+        label = f"models that differ on {share:.0%} of the {compared.plural}"
         axis.plot(part["num_pictures"], points, color=colour, label=label)
         here = part["is_this_split"]
         axis.plot(part["num_pictures"][here], points[here], "o", color=colour)
@@ -118,8 +167,10 @@ def visible_figure(table: pd.DataFrame) -> bytes:
     axis.axhline(wanted, color=GREY, linewidth=0.8, linestyle=":")
     axis.set_xscale("log")
     axis.set_ylim(bottom=0)
-    axis.set_xlabel("independent test pictures (dashed: this split)")
-    axis.set_ylabel(f"smallest visible difference\nin accuracy, points (dotted: {wanted:.0f})")
+    axis.set_xlabel(f"independent test {compared.plural} (dashed: this split)")
+    axis.set_ylabel(
+        f"smallest visible difference\nin {compared.score}, points (dotted: {wanted:.0f})"
+    )
     axis.legend(frameon=False)
     return to_png(figure)
 

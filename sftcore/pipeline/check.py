@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from sftcore.data.sources import open_source
+from sftcore.data.sources import check_fit, open_source
 from sftcore.foundations.artifacts import write_json
+from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import CHECK_REPORT
 from sftcore.settings.tree import Params
+from sftcore.tasks.registry import TASKS
 
 
 def check(params: Params) -> None:
@@ -15,9 +17,14 @@ def check(params: Params) -> None:
     never changes, so a fault found here leaves every other output where it is.
 
     Raises:
-        DataError: nothing is there, or the layout cannot be read, or in several ways.
+        DataError: nothing is there, or the layout cannot be read, or in several ways, or it cannot
+            hold what the task learns from.
     """
-    if not params.data.source.startswith("torchvision:"):  # its files may yet have to be downloaded
-        contents = open_source(params.data.source, Path(params.data.path), params.data.table)
+    data = params.data
+    sought = examples_of(TASKS[params.task], data).sought
+    if data.source.startswith("torchvision:"):  # its files may yet have to be downloaded
+        check_fit("torchvision", sought)
+    else:
+        contents = open_source(data.source, Path(data.path), data.table, sought)
         print("\n".join(contents.lines()))
     write_json(CHECK_REPORT, {"parameters": "valid", "data": "found"})

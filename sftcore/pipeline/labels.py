@@ -1,4 +1,4 @@
-"""The labels stage: name labels of the train and validation pictures that may be wrong."""
+"""The labels stage: name classes of the train and validation pictures that may be wrong."""
 
 import numpy as np
 import torch
@@ -10,7 +10,11 @@ from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.foundations.runtime_settings import RuntimeSettings
 from sftcore.foundations.settings import Seed
-from sftcore.inspection.label_report import write_label_report
+from sftcore.inspection.label_report import (
+    why_not_audited,
+    write_label_report,
+    write_no_label_report,
+)
 from sftcore.inspection.out_of_fold import grouped_folds, out_of_fold
 from sftcore.models.network import build_start
 from sftcore.models.settings import ModelSettings
@@ -42,8 +46,10 @@ def audit_labels(params: LabelsParams) -> list[str]:
         WeightsError: unknown backbone, or weights that do not fit.
         DeviceError: the named device is not there.
     """
-    device = set_up(params.runtime.device, params.runtime.num_threads)
     store = open_store(PREPARED, ("train", "val"))
+    if reason := why_not_audited(store):
+        return write_no_label_report(LABELS_REPORT, reason)
+    device = set_up(params.runtime.device, params.runtime.num_threads)
     features = frozen_features(params.model, params.seed, store, device)
     labels = store.labels[store.samples["row"].to_numpy()]
     folds = grouped_folds(labels, store.samples["group"].to_numpy(dtype=str))

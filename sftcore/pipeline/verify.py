@@ -13,8 +13,10 @@ from sftcore.data.store import MANIFEST_FILE, SAMPLES_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json, write_json
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.yaml_files import read_yaml
+from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.settings.tree import Params, load_params
+from sftcore.tasks.registry import TASKS
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")
@@ -80,11 +82,13 @@ def _own_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
 
 
 def _source_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
-    """The hashes of the source pictures, which the table of samples keeps."""
-    data = load_params().data
+    """The hashes of the source's files, which the table of samples keeps."""
+    params = load_params()
+    data = params.data
     if data.source.startswith("torchvision:") or not (PREPARED / SAMPLES_FILE).is_file():
         return
-    if open_source(data.source, Path(data.path), data.table).ids_are_files:
+    sought = examples_of(TASKS[params.task], data).sought
+    if open_source(data.source, Path(data.path), data.table, sought).ids_are_files:
         for sample in pd.read_csv(PREPARED / SAMPLES_FILE, dtype=str, na_filter=False).itertuples():
             yield Path(data.path) / str(sample.id), ("sha256", str(sample.sha256))
 

@@ -41,7 +41,7 @@ class Params(Settings):
     @model_validator(mode="after")
     def _fits_the_task(self) -> "Params":
         task = TASKS[self.task]
-        refuse_settings(task, flatten(self.model_dump(include={"model", "train"})))
+        refuse_settings(task, flatten(self.model_dump(include={"data", "model", "train"})))
         scores = task.scores
         wanted = {"train.selection.metric": "val_", "ablation.metric": ""}
         given = (self.train.selection.metric, self.ablation.metric)
@@ -62,9 +62,8 @@ def refuse_settings(task: type[Task], given: Mapping[str, Any]) -> None:
     Raises:
         ValueError: one message that lists them all.
     """
-    defined = flatten(
-        {"model": ModelSettings().model_dump(), "train": TrainSettings().model_dump()}
-    )
+    groups = {"data": DataSettings(), "model": ModelSettings(), "train": TrainSettings()}
+    defined = flatten({name: group.model_dump() for name, group in groups.items()})
     faults = [
         f"{name} means nothing for {task.name}: {reason}"
         for refused, reason in task.refuses.items()

@@ -170,7 +170,7 @@ def test_limits_stop_the_run_and_keep_the_earlier_output(tmp_path: Path, prepare
         (source / "circle" / f"{seed:03d}.png").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"4 of 18 pictures \(22%\) were refused"):
         prepare(**PREPARE, path=source, output=output)
-    limits = {"max_refused_fraction": 0.5, "min_pictures_per_class": 4}
+    limits = {"max_refused_fraction": 0.5, "min_per_class": 4}
     with pytest.raises(DataError, match=r"circle \(2\)"):
         prepare(**PREPARE | limits, path=source, output=output)
     assert digest(output) == before

@@ -156,6 +156,8 @@ def test_what_is_rare_or_never_changes_stops_the_run() -> None:
         check("labels", sets, ["a", "b", "c"])
     with pytest.raises(DataError, match="every text has the label a"):
         check("labels", [("a", "b"), ("a",), ("a", "b")], ["a", "b"])
+    with pytest.raises(DataError, match=r"1 label that fewer than .* 2 usable texts lack: a \(1\)"):
+        check("labels", [("a", "b"), ("a",), ("a",), ("b",)], ["a", "b"])
     with pytest.raises(DataError, match="no text has a label"):
         check("labels", [(), ()], [])
     check("numbers", [(1.0, 2.0), (2.0, 1.0)], ["x", "y"])

@@ -2,7 +2,12 @@
 
 import pandas as pd
 
-from sftcore.inspection.choice import choose_groups, choose_of_classes, refused_to_show
+from sftcore.inspection.choice import (
+    choose_along,
+    choose_groups,
+    choose_of_classes,
+    refused_to_show,
+)
 
 
 def samples(num_classes: int = 4, per_class: int = 30) -> pd.DataFrame:
@@ -35,6 +40,21 @@ def test_a_thousand_classes_show_as_many_as_stated() -> None:
     assert names == sorted(names)
     assert names[0] < "c0200" < "c0800" < names[-1], "from all over the alphabet"
     assert {len(of.rows) for of in shown} == {3}
+
+
+def test_pictures_along_a_number_are_at_even_ranks() -> None:
+    table = samples(2, 21).assign(place=[(7 * n) % 42 / 2 for n in range(42)])
+    shown = choose_along(table, "place", 5)
+    values = sorted(table["place"])
+    assert [float(note) for note in shown.notes] == [values[i] for i in (0, 10, 21, 31, 41)]
+    by_row = table.set_index("row")["place"]
+    assert [by_row[row] for row in shown.rows] == [float(note) for note in shown.notes]
+    assert choose_along(table.sample(frac=1, random_state=0), "place", 5) == shown
+    assert len(set(choose_along(table, "place", 100).rows)) == 42
+    same = table.assign(place=1.0)
+    assert choose_along(same.sample(frac=1, random_state=1), "place", 5) == choose_along(
+        same, "place", 5
+    )
 
 
 def test_groups_come_with_the_largest_first() -> None:

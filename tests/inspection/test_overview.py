@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from sftcore.inspection.overview import class_table, overview_sentences, table_lines
+from sftcore.data.pictures.names import PICTURE_NAMES
+from sftcore.data.texts.names import TEXT_NAMES
+from sftcore.inspection.overview import count_lines, count_table, overview_sentences
 
 
 def summary(classes: dict[str, tuple[int, int, int]], **more: Any) -> dict[str, Any]:
@@ -20,6 +22,12 @@ def summary(classes: dict[str, tuple[int, int, int]], **more: Any) -> dict[str, 
         "classes": {name: dict(zip(names, c, strict=True)) for name, c in classes.items()},
         "near_duplicates": {"num_groups": 0, "num_pictures": 0, "largest_group": 1},
     } | more
+
+
+def table_lines(summary: dict[str, Any]) -> list[str]:
+    table = count_table(summary["classes"], "class")
+    total = f"all {len(table)} classes"
+    return count_lines(table, summary["splits"], PICTURE_NAMES, "classes", total)
 
 
 def columns(line: str) -> int:
@@ -78,6 +86,19 @@ def test_reasons_and_groups_are_counted() -> None:
 def test_nothing_refused_and_nothing_alike_is_said_too() -> None:
     sentences = overview_sentences(summary({"a": (3, 1, 1), "b": (3, 1, 1)}))
     assert sentences == ["Refused: no picture.", "Near-duplicates: none found."]
+    assert overview_sentences(summary({"a": (3, 1, 1)}), TEXT_NAMES)[0] == "Refused: no text."
+
+
+def test_many_labels_are_called_labels() -> None:
+    counts = {f"label {n:02d}": {"train": n + 1, "val": 1, "test": 1} for n in range(12)}
+    table = count_table(counts, "label")
+    lines = count_lines(table, {"train": 7, "val": 2, "test": 2}, TEXT_NAMES, "labels", "all texts")
+    assert lines[0].split()[0] == "label"
+    assert lines[4].strip(" .") == "6 labels between, 6 to 11 texts each"
+    assert lines[-1].split() == ["all", "texts", "7", "2", "2", "11"]
+    same = count_table({name: {"train": 3, "val": 1, "test": 1} for name in counts}, "label")
+    lines = count_lines(same, {"train": 7, "val": 2, "test": 2}, TEXT_NAMES, "labels", "all texts")
+    assert lines[4].strip(" .") == "6 labels between, 5 texts each"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +120,7 @@ def test_what_keeps_pictures_together_is_called_what_it_is(
 
 
 def test_the_smallest_class_comes_first_and_equals_by_name() -> None:
-    table = class_table(summary({"b": (3, 1, 1), "a": (3, 1, 1), "c": (2, 1, 1)}))
+    found = summary({"b": (3, 1, 1), "a": (3, 1, 1), "c": (2, 1, 1)})
+    table = count_table(found["classes"], "class")
     assert table["class"].tolist() == ["c", "a", "b"]
     assert table["all"].tolist() == [4, 5, 5]

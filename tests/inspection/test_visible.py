@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from sftcore.inspection.visible import (
+    Comparison,
     SplitSize,
+    size_sentences,
     visible_figure,
     visible_sentences,
     visible_table,
@@ -35,6 +37,24 @@ def test_few_pictures_show_nothing_and_none_say_so() -> None:
     assert "none at 10%, none at 20%" in text
     assert visible_sentences(SplitSize.of_groups([])) == [
         "Test split: no picture, so nothing can be shown with it."
+    ]
+
+
+def test_other_examples_and_scores_are_called_by_their_names() -> None:
+    split = SplitSize.of_groups([1] * 80 + [2] * 10)
+    plain = " ".join(visible_sentences(split))
+    texts = " ".join(visible_sentences(split, Comparison("exact match", "right in all", "text")))
+    words = (("accuracy", "exact match"), ("is right", "is right in all"), ("picture", "text"))
+    for old, new in words:
+        plain = plain.replace(old, new)
+    assert texts == plain
+    first, second = size_sentences(split, "text")
+    assert (
+        first == "Test split: 100 texts, worth at least 83 independent ones, as groups go together."
+    )
+    assert "nobody knows" in second
+    assert size_sentences(SplitSize.of_groups([]), "text") == [
+        "Test split: no text, so nothing can be shown with it."
     ]
 
 

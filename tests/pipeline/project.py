@@ -17,8 +17,8 @@ from tests.pictures import write_folders
 OUTPUTS = ("data/prepared", "models", "reports")
 SMALL: dict[str, Any] = {
     "data.path": "data/mine",
-    "data.image_size": 32,
-    "data.min_pictures_per_class": 3,
+    "data.pictures.image_size": 32,
+    "data.min_per_class": 3,
     "data.split_seed": 0,
     "model.backbone": "timm/test_efficientnet",
     "model.weights": "none",

@@ -13,11 +13,13 @@ from sftcore.data.prepare import prepare
 from sftcore.data.store import SAMPLES_FILE, write_manifest
 from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.pipeline.labels import audit_labels
+from sftcore.pipeline.prepare import prepare_and_show
 from sftcore.reporting.parts import read_parts
 from sftcore.settings.tree import Params, load_params
 from tests.conftest import PREPARE
 from tests.import_closure import ROOT
 from tests.pictures import CLASSES, draw, encode
+from tests.pipeline.kinds import params_of, task_of, write_kind
 from tests.pipeline.project import SMALL, make_project, run_stage, set_params
 
 REPORT = Path("reports/labels")
@@ -128,3 +130,26 @@ def test_without_prepared_data_it_says_what_to_do(tmp_path: Path) -> None:
     done = run_stage(make_project(tmp_path), "labels")
     assert done.returncode == 2
     assert "run `dvc repro prepare`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "reason"),
+    [
+        ("pictures", "labels", "any number of labels"),
+        ("pictures", "numbers", "not right or wrong but more or less far off"),
+        ("texts", "class", "a network of pictures"),
+    ],
+)
+def test_what_is_not_looked_through_says_why(
+    kind: str, target: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    params: Params,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    write_kind(tmp_path / "set", kind)
+    prepare_and_show(params_of(task_of(kind, target, monkeypatch), "set"))
+    (sentence,) = audit_labels(params)
+    assert sentence.startswith("Labels that may be wrong: not looked for")
+    assert reason in sentence
+    assert [path.name for path in REPORT.iterdir()] == ["parts.json"]
+    (part,) = read_parts(REPORT)
+    assert part.text == (sentence,)

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sftcore.data.pictures.settings import PictureSettings
 from sftcore.data.settings import DataSettings
 from sftcore.foundations.artifacts import sha256_file
-from sftcore.inspection import data_report
+from sftcore.inspection.examples import pictures as sheets_of_pictures
 from sftcore.inspection.sheets import Cell
-from sftcore.pipeline.prepare import prepare_and_show
+from sftcore.pipeline.prepare import PrepareParams, prepare_and_show
 from sftcore.reporting.parts import read_parts
 from tests.conftest import DECODING, PREPARE
 from tests.pictures import draw, encode, write_folders
@@ -23,10 +24,11 @@ REPORT = Path("reports/prepare")
 CLASS_NAMES = ("=1+1|кошки", "日本語<b>", "a$b\u202e")
 
 
-def settings(**changes: Any) -> DataSettings:
-    decoding = {**vars(DECODING), "background": list(DECODING.background)}
+def settings(image_size: int = DECODING.image_size, **changes: Any) -> PrepareParams:
+    pictures = {**vars(DECODING), "background": list(DECODING.background), "image_size": image_size}
     fields = {name: value for name, value in PREPARE.items() if name != "kind"}
-    return DataSettings(**fields | decoding | {"path": "pictures"} | changes)
+    data = fields | {"path": "pictures", "pictures": PictureSettings(**pictures)} | changes
+    return PrepareParams(data=DataSettings(**data))
 
 
 @pytest.fixture
@@ -48,13 +50,13 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     """Collects every picture that is put on a sheet."""
     seen: list[Cell] = []
-    real = data_report.draw_sheet
+    real = sheets_of_pictures.draw_sheet
 
     def spy(rows: Any, layout: Any) -> bytes:
         seen.extend(cell for row in rows for cell in row.cells if cell is not None)
         return real(rows, layout)
 
-    monkeypatch.setattr(data_report, "draw_sheet", spy)
+    monkeypatch.setattr(sheets_of_pictures, "draw_sheet", spy)
     return seen
 
 

@@ -114,9 +114,7 @@ def test_a_name_tells_what_differs_from_the_commit(
     git("init", "-q")
     git("add", "params.yaml")
     git("commit", "-qm", "first")
-    assert changes_since(now) == {"train.l1": (0.0, 0.1)}, (
-        "a study's settings make no training"
-    )
+    assert changes_since(now) == {"train.l1": (0.0, 0.1)}, "a study's settings make no training"
     assert changes_since(now | {"model": {"x": 1}})["model.x"] == (None, 1)
     assert training_name("timm/net", changes_since(now)) == "l1=0.1 (net)"
     assert training_name("timm/net", {}, "puffy-name") == "puffy-name"

@@ -10,7 +10,7 @@ from sftcore.data.sources import (
     webdataset,
 )
 from sftcore.data.sources.items import Item, reading_order
-from sftcore.data.sources.opening import Contents, open_source, others_line, read_source
+from sftcore.data.sources.opening import Contents, check_fit, open_source, others_line, read_source
 from sftcore.data.sources.registry import SOURCES, register_source
 from sftcore.data.sources.sought import KIND_NAMES, PICTURES_WITH_CLASSES, Sought
 
@@ -21,6 +21,7 @@ __all__ = [
     "Contents",
     "Item",
     "Sought",
+    "check_fit",
     "class_folders",
     "huggingface",
     "open_source",

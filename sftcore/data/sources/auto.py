@@ -62,7 +62,8 @@ def _why_nothing(tree: Tree) -> str:
         return (
             f"{tree.shown()} holds no table with a column {sought.names.columns[0]} and "
             f"{sought.target.kind}. Class folders say one class for each {sought.noun}; "
-            f"{sought.target.kind} stand in columns, named in data.columns{faults_of_tables(tree)}"
+            f"{sought.target.kind} stand in columns, named in "
+            f"data.targets.columns{faults_of_tables(tree)}"
         )
     wanted = (
         f"Layout: {tree.shown(f'<class>/<{sought.noun}>')} or "

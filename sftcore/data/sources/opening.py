@@ -79,7 +79,7 @@ def open_source(
     tree = open_tree(path, is_searching=name == "auto", sought=sought)
     if name == "auto":
         name, tree, detail = choose(tree, table)
-    _check_fit(name, sought)
+    check_fit(name, sought)
     layout = SOURCES[name].read(tree, detail or table)
     _check_items(layout, path, tree)
     layout = _complete_splits(layout, path, sought)
@@ -111,8 +111,12 @@ def _counts(layout: Layout, sought: Sought) -> str:
     return f"{what}, {counted(len(layout.items), sought.noun)}"
 
 
-def _check_fit(name: str, sought: Sought) -> None:
+def check_fit(name: str, sought: Sought) -> None:
     """Refuse a kind of source that cannot hold what is looked for.
+
+    Args:
+        name: of the kind, without what follows the colon.
+        sought: which kind of examples, with which targets.
 
     Raises:
         DataError: names those that can.

@@ -36,18 +36,18 @@ def target_columns(target: Target, names: Sequence[str], place: str) -> dict[str
     if not target.columns and len(wanted) > 1:
         raise DataError(
             f"{place}: the columns {', '.join(wanted)} could each be the {target.kind}. Name the "
-            "one that is meant in data.columns"
+            "one that is meant in data.targets.columns"
         )
     missing = [n for n in wanted if n not in names and n.strip().lower() not in there]
     if missing or not wanted:
         lacking = ", ".join(missing) or f"{' or '.join(usual)} for the {target.kind}"
         raise MissingColumn(
             f"{place} lacks the column{'s' * (len(missing) > 1)} {lacking}; it has "
-            f"{', '.join(names)}. Name those that are meant in data.columns"
+            f"{', '.join(names)}. Name those that are meant in data.targets.columns"
         )
     lower = [name.strip().lower() for name in wanted]
     if len(set(lower)) < len(lower):
-        raise DataError(f"data.columns: {', '.join(wanted)} names a column twice")
+        raise DataError(f"data.targets.columns: {', '.join(wanted)} names a column twice")
     taken = [name for name in wanted if name.strip().lower() in RESERVED]
     if target.kind == "numbers" and taken:
         raise DataError(

@@ -19,14 +19,15 @@ def check_targets(
     least: int,
     names: Names,
 ) -> None:
-    """Stop where a class or label is too rare, or where a label or number never changes.
+    """Stop where a class or label is too rare, or a label or number never or hardly changes.
 
     Args:
         kind: of the target.
         values: of the examples that are used.
         wanted: names of the classes, labels or numbers that the source has.
         refusals: of the other examples, for the message.
-        least: examples that a class or label must have (``data.min_pictures_per_class``).
+        least: examples that a class must have, or that must have a label and lack it
+            (``data.min_per_class``).
         names: of the kind of examples.
 
     Raises:
@@ -45,16 +46,12 @@ def check_targets(
     if small:
         raise DataError(
             f"{len(small)} {what}{ending * (len(small) > 1)} with fewer than "
-            f"data.min_pictures_per_class {least} usable {names.plural}: "
+            f"data.min_per_class {least} usable {names.plural}: "
             + ", ".join(f"{name} ({count})" for name, count in small.items())
             + f". Add {names.plural}, remove the {what}, or lower the limit{listing(refusals)}"
         )
-    constant = [name for name in sorted(wanted) if found[name] == len(values)]
-    if kind == "labels" and constant:
-        raise DataError(
-            f"every {names.noun} has the label{'s' * (len(constant) > 1)} {', '.join(constant)}: "
-            "nothing can be learnt of what never changes. Remove it, or add examples without it"
-        )
+    if kind == "labels":
+        _check_absence(found, len(values), sorted(wanted), least, names)
 
 
 def _count(values: Sequence[Value]) -> Counter[str]:
@@ -63,10 +60,30 @@ def _count(values: Sequence[Value]) -> Counter[str]:
     return Counter(name for names in lists for name in names)
 
 
+def _check_absence(
+    found: Counter[str], num_all: int, wanted: Sequence[str], least: int, names: Names
+) -> None:
+    """A label that nearly all have cannot be told from its absence."""
+    constant = [name for name in wanted if found[name] == num_all]
+    if constant:
+        raise DataError(
+            f"every {names.noun} has the label{'s' * (len(constant) > 1)} {', '.join(constant)}: "
+            "nothing can be learnt of what never changes. Remove it, or add examples without it"
+        )
+    common = {name: num_all - found[name] for name in wanted if num_all - found[name] < least}
+    if common:
+        raise DataError(
+            f"{len(common)} label{'s' * (len(common) > 1)} that fewer than data.min_per_class "
+            f"{least} usable {names.plural} lack: "
+            + ", ".join(f"{name} ({count})" for name, count in common.items())
+            + f". Add {names.plural} without it, remove the label, or lower the limit"
+        )
+
+
 def _check_numbers(values: Sequence[Value], wanted: Sequence[str], names: Names) -> None:
     for place, name in enumerate(wanted):
         if all(first[place] == second[place] for first, second in pairwise(values)):
             raise DataError(
                 f"{name} is {values[0][place]} for every {names.noun}: nothing can be learnt of a "
-                "number that never changes. Take it out of data.columns"
+                "number that never changes. Take it out of data.targets.columns"
             )

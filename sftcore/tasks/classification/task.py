@@ -58,6 +58,7 @@ class ClassificationTask(Task):
     """Targets are class indices [N]; mixed ones are probabilities [N, C]."""
 
     name = "classification"
+    target = "class"
     outputs = "classes"
     scores = ("accuracy", "balanced_accuracy", "macro_f1")
     in_steps = frozenset(scores)  # see sftcore.metrics.classification.resolution
@@ -74,6 +75,7 @@ class ClassificationTask(Task):
     simpler_words = "nearest neighbours and the most frequent class"
     probe_words = "logistic regression"
     refuses: ClassVar[Mapping[str, str]] = {
+        "data.targets": "a class is the name of a folder, or stands in the column label",
         "train.error": "classes have no distance, so there is no error to weigh",
     }
 

@@ -47,6 +47,7 @@ class MultilabelTask(Task):
     """Targets are 0 or 1 [N, K], or between them where examples are mixed."""
 
     name = "multilabel"
+    target = "labels"
     outputs = "labels"
     scores = ("mean_average_precision", "macro_f1", "micro_f1", "exact_match")
     in_steps = frozenset({"exact_match"})
@@ -64,6 +65,8 @@ class MultilabelTask(Task):
     simpler_words = "nearest neighbours and the labels' frequencies"
     probe_words = "logistic regression"
     refuses: ClassVar[Mapping[str, str]] = {
+        "data.targets.low": "labels are present or absent, so there is no range of them",
+        "data.targets.high": "labels are present or absent, so there is no range of them",
         "train.error": "labels are present or absent, so there is no error to weigh",
         "train.features.co_tuning": "it maps one class of the source to one class",
         "train.imbalance.balanced_sampling": "a picture of several labels has no size of its class",

@@ -1,0 +1,25 @@
+"""Where labels and numbers stand, and which numbers are taken."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from sftcore.foundations.settings import Settings, setting
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class TargetSettings(Settings):
+    """Where labels and numbers stand, and which numbers are taken."""
+
+    columns: list[Annotated[str, Field(min_length=1)]] = setting(
+        [], "of the table: one that lists labels, one for each label, or numbers; [] finds them"
+    )
+    low: Number | None = setting(None, "least number; null is no limit")
+    high: Number | None = setting(None, "largest number; null is no limit")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "TargetSettings":
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low should be less than high; given {self.low:g} and {self.high:g}")
+        return self

@@ -1,0 +1,1 @@
+"""How a report shows each kind of examples."""

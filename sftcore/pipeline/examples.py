@@ -1,0 +1,66 @@
+"""What a task and the section data of params.yaml say of the examples that are looked for."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sftcore.data.kinds import Kind
+from sftcore.data.pictures.decode import Decoding
+from sftcore.data.pictures.kind import PictureKind
+from sftcore.data.settings import DataSettings
+from sftcore.data.sources import Sought
+from sftcore.data.targets.settings import TargetSettings
+from sftcore.data.targets.target import Target, TargetKind
+from sftcore.data.texts.kind import TextKind
+from sftcore.tasks.contract import Task
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Which examples a task learns from.
+
+    Attributes:
+        kind: of them, with its limits.
+        target: what is to be predicted of each.
+    """
+
+    kind: Kind
+    target: Target
+
+    @property
+    def sought(self) -> Sought:
+        """What a source is asked for."""
+        return Sought(self.kind.names, self.target)
+
+
+def examples_of(task: type[Task], data: DataSettings) -> Examples:
+    """The kind and the targets of a task's examples, as the settings have them.
+
+    Args:
+        task: whose ``kind`` and ``target`` are meant.
+        data: the section of params.yaml.
+    """
+    return Examples(_KINDS[task.kind](data), _target(task.target, data.targets))
+
+
+def _pictures(data: DataSettings) -> PictureKind:
+    red, green, blue = data.pictures.background
+    return PictureKind(
+        Decoding(data.pictures.image_size, data.pictures.max_pixels, (red, green, blue))
+    )
+
+
+def _texts(data: DataSettings) -> TextKind:
+    return TextKind(data.texts.max_characters)
+
+
+_KINDS: Mapping[str, Callable[[DataSettings], Kind]] = {"pictures": _pictures, "texts": _texts}
+
+
+def _target(kind: TargetKind, targets: TargetSettings) -> Target:
+    return Target(
+        kind,
+        tuple(targets.columns),
+        -math.inf if targets.low is None else targets.low,
+        math.inf if targets.high is None else targets.high,
+    )
