@@ -23,12 +23,11 @@ from sftcore.pipeline.paths import (
     PREPARED,
     REPORT,
 )
+from sftcore.pipeline.results import answer_text, headline_metrics
 from sftcore.pipeline.telling import (
     STUDY_LENGTH,
-    answer_text,
     cell_lines,
     files_text,
-    headline_metrics,
     recipe_key,
     study_text,
     training_text,

@@ -11,12 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from sftcore.evaluation.predict import predictions_table
 from sftcore.metrics.paired_test import smallest_difference
 from sftcore.metrics.rows_to_beat import NEIGHBOURS, nearest_rows
 from sftcore.optimization.linear_head import STRENGTHS
-from sftcore.pipeline.evaluate import first_answer
-from sftcore.pipeline.telling import headline_metrics
+from sftcore.pipeline.results import first_answer, headline_metrics
 from sftcore.tasks.classification.baselines import (
     Baseline,
     logistic_regression,
@@ -25,6 +23,7 @@ from sftcore.tasks.classification.baselines import (
     rows_to_beat,
     votes,
 )
+from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
 
 C = 4

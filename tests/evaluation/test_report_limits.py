@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sftcore.evaluation.predict import predictions_table
 from sftcore.foundations.errors import DataError
+from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
 
 CLASSES = ["rare", "common", "never"]

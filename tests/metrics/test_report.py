@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from sftcore.evaluation.history_figure import history_figure
-from sftcore.evaluation.predict import predictions_table
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.tables import safe_cells
+from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
 
 CLASSES = ["=cmd|' /C calc'!A0", "a $very$ long_name with <b>tags</b> and more", "日本", "plain"]

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from sftcore.metrics.classification import Metrics, classification_metrics
-from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
+from sftcore.metrics.intervals import grouped_bootstrap_weights
 from sftcore.metrics.paired_test import paired_test
 from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, Baseline
+from sftcore.tasks.report_numbers import FINE_TUNED, with_interval
 
-FINE_TUNED = "fine_tuned"
 COMPARED = ("nll", "accuracy", "balanced_accuracy", "macro_f1")
 _LESS_IS_BETTER = ("nll", "brier")
 
@@ -70,15 +70,6 @@ def resample(
         name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(itself)
     }
     return Resampled(itself, Metrics(**joined))
-
-
-def with_interval(
-    name: str, value: np.ndarray, many: np.ndarray, confidence: float
-) -> dict[str, float]:
-    """A number under its name, with its percentile interval as ``_low`` and ``_high``."""
-    low, high = percentile_interval(many, confidence)
-    numbers = {name: float(value[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
-    return {key: round(number, 6) for key, number in numbers.items()}
 
 
 def compare(

@@ -30,12 +30,10 @@ from sftcore.tasks.classification.comparison import (
     compare,
     paired_counts,
     resample,
-    with_interval,
 )
 from sftcore.tasks.classification.results_parts import results_parts
-
-HEADLINE_FILE = "test.json"
-SPLITS = ("train", "val", "test")
+from sftcore.tasks.report_contract import SPLITS
+from sftcore.tasks.report_numbers import HEADLINE_FILE, with_interval
 
 
 def write_report(
