@@ -76,11 +76,11 @@ class FineTunedModel(PythonModel):
                 "digits may differ from those of evaluate", mode,
             )  # fmt: skip
         from sftcore.evaluation.predict import load_model
-        from sftcore.tasks.reports import report_for
+        from sftcore.tasks.answers import answers_of
 
         self.network, self.record = load_model(folder)
         record = self.record
-        self.report = report_for(record.task, record.names, record.facts)
+        self.answers = answers_of(record.task, record.facts)
         self.decoding = Decoding(record.image_size, MAX_PIXELS, record.background)
         self.lock = threading.Lock()  # decoding and the number of threads are the process's
 
@@ -105,7 +105,7 @@ class FineTunedModel(PythonModel):
                 images,
                 mean=self.record.mean,
                 std=self.record.std,
-                answers=self.report.answers,
+                answers=self.answers,
             ).answers
         names = self.record.names
         columns = dict(zip(answer_columns(self.record.task, names), said.T, strict=True))

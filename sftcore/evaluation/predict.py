@@ -1,6 +1,6 @@
 """A fine-tuned model as files, and its predictions as a table."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
 from sftcore.models.weights import read_state
 from sftcore.stability.precision import FULL
+from sftcore.tasks.answers import Answers
 from sftcore.tasks.classification.loss import probabilities
 from sftcore.tasks.facts import CLASSES
 
@@ -136,7 +137,7 @@ class Seen:
     Attributes:
         features: before the head, float32 [N, D], on the network's device.
         answers: what its outputs mean [N, K], see
-            :meth:`sftcore.tasks.report_contract.TaskReport.answers`.
+            :func:`sftcore.tasks.answers.answers_of`.
     """
 
     features: torch.Tensor
@@ -151,7 +152,7 @@ def look_at(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     device: str = "cpu",
-    answers: Callable[[torch.Tensor], torch.Tensor] = probabilities,
+    answers: Answers = probabilities,
 ) -> Seen:
     """Features and answers of pictures.
 

@@ -36,7 +36,8 @@ def training_parts(
         f"Epochs of the head alone: {num_head}; of the trained blocks with it: "
         f"{len(history) - num_head}. Validation chose: {chosen} (the best epoch was {best_epoch}). "
         f"After the last epoch the loss is {last['train_loss']:.3f} on training pictures and "
-        f"{last['val_loss']:.3f} on validation pictures, as {LOSS_WORDS[task.name]} of plain pictures.",
+        f"{last['val_loss']:.3f} on validation pictures, as "
+        f"{LOSS_WORDS[task.name]} of plain pictures.",
         f"The guard answered {len(incidents)} incidents."
         if len(incidents)
         else "The guard saw nothing to answer.",
@@ -47,8 +48,8 @@ def training_parts(
         (
             Figure(
                 "history.png",
-                f"By epoch: loss, {headline}, learning rate with gradient norm, and the norm of the "
-                "parameters and of their distance from the pretrained ones.",
+                f"By epoch: loss, {headline}, learning rate with gradient norm, and the norm of "
+                "the parameters and of their distance from the pretrained ones.",
                 "history.csv",
             ),
         ),

@@ -18,8 +18,7 @@ from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.models.network import Network
 from sftcore.pipeline.paths import DECISION, MODEL
-from sftcore.tasks.report_contract import TaskReport
-from sftcore.tasks.reports import report_for
+from sftcore.tasks.answers import Answers, answers_of
 from sftcore.use.contract import REASON, Usage
 from sftcore.use.decision import load_decision
 from sftcore.use.decoding import Opened, open_all
@@ -76,7 +75,7 @@ def predict(options: PredictOptions) -> Iterator[str]:
     device = str(set_up(options.device, 1))
     network, record = load_model(options.model, device)
     set_up(options.device, record.num_threads)
-    report = report_for(record.task, record.names, record.facts)
+    answers = answers_of(record.task, record.facts)
     usage = USAGES[record.task](record.names)
     decision, note = _find_decision(options, record, usage, torch.device(device))
     if note:
@@ -91,7 +90,7 @@ def predict(options: PredictOptions) -> Iterator[str]:
         with show_progress("predict", len(left), "files") as progress:
             opened = open_all(left, decoding, options.num_workers)
             for batch in _batches(opened):
-                seen = _see(batch, network, record, device, report)
+                seen = _see(batch, network, record, device, answers)
                 journal.add([of.named for of in batch], maker.lines(batch, seen))
                 progress.advance(len(batch))
         journal.finish(maker.header)
@@ -160,7 +159,7 @@ def _see(
     network: Network,
     record: ModelRecord,
     device: str,
-    report: TaskReport,
+    answers: Answers,
 ) -> Seen | None:
     """What the network says of the pictures among some files; None without any."""
     images = [of.pixels for of in batch if of.pixels is not None]
@@ -168,7 +167,7 @@ def _see(
         return None
     return look_at(
         network, np.stack(images), mean=record.mean, std=record.std, device=device,
-        answers=report.answers,
+        answers=answers,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from sftcore.foundations.errors import DataError
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.reporting.parts import Part
+from sftcore.tasks.answers import answers_of
 
 SPLITS = ("train", "val", "test")
 AddParts = Callable[[Path], Sequence[Part]]
@@ -31,7 +32,7 @@ class Finished:
     """What a finished model says of a data set, beside what is true.
 
     Attributes:
-        answers: of every picture [N, K], see :meth:`TaskReport.answers`.
+        answers: of every picture [N, K], see :func:`sftcore.tasks.answers.answers_of`.
         targets: of every picture [N, ...], as the store has them.
         ids: names of the pictures [N].
         splits: names of their splits [N].
@@ -108,17 +109,21 @@ Known = tuple[Tensor, np.ndarray]  # frozen features [N, D] and targets as the s
 
 
 class TaskReport(ABC):
-    """What a finished model's outputs mean, and what is told of them.
+    """What is told of a finished model.
 
     Args:
         names: of the outputs.
         facts: of the model's record.
+
+    Raises:
+        WeightsError: the facts are damaged.
 
     Attributes:
         name: of the task, in :data:`sftcore.tasks.registry.TASKS`.
         number: the headline's name in ``metrics.json``, under ``test``.
         words: the headline, as sentences have it.
         probe: the row that fine-tuning has to be worth something over, in ``metrics.json``.
+        answers: what outputs [B, K] of the network say, [B, K]: probabilities, or numbers.
         headline: where each number of MLflow's list stands in ``metrics.json``.
     """
 
@@ -130,11 +135,7 @@ class TaskReport(ABC):
 
     def __init__(self, names: Sequence[str], facts: Mapping[str, Any]) -> None:
         self.names = list(names)
-        self.facts = facts
-
-    @abstractmethod
-    def answers(self, output: Tensor) -> Tensor:
-        """What outputs [B, K] of the network say, [B, K]: probabilities, or numbers."""
+        self.answers = answers_of(self.name, facts)
 
     @abstractmethod
     def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sftcore.foundations.errors import DataError, WeightsError
+from sftcore.foundations.errors import WeightsError
 from sftcore.tasks.classification.task_report import ClassificationReport
 from sftcore.tasks.multilabel.task_report import MultilabelReport
 from sftcore.tasks.regression.task_report import RegressionReport
@@ -40,9 +40,4 @@ def report_for(task: str, names: Sequence[str], facts: Mapping[str, Any]) -> Tas
         raise WeightsError(
             f"the model is of the task {task!r}, which has no report; known: {', '.join(REPORTS)}"
         )
-    try:
-        return REPORTS[task](names, facts)
-    except (DataError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"the model's record of its task is damaged ({error}): run `dvc repro finetune`"
-        ) from error
+    return REPORTS[task](names, facts)

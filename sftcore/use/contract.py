@@ -24,7 +24,7 @@ class ToJudge:
 
     Attributes:
         features: [N, D].
-        answers: [N, K], see :meth:`sftcore.tasks.report_contract.TaskReport.answers`.
+        answers: [N, K], see :func:`sftcore.tasks.answers.answers_of`.
         targets: as the store has them [N, ...].
         groups: name of each picture's group of near-duplicates [N].
         rows: of the splits train, val and test.

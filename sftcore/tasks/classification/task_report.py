@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, rows_to_beat
-from sftcore.tasks.classification.loss import probabilities
 from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
 from sftcore.tasks.report_contract import (
@@ -43,10 +42,6 @@ class ClassificationReport(TaskReport):
         "test/accuracy_gap": ("gap", "train_minus_test_accuracy"),
         "val/final_accuracy": ("val", "accuracy"),
     }
-
-    def answers(self, output: Tensor) -> Tensor:
-        """Softmax."""
-        return probabilities(output)
 
     def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
         """Most frequent class, nearest neighbours, logistic regression."""

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION, rows_to_beat
-from sftcore.tasks.multilabel.loss import probabilities
 from sftcore.tasks.multilabel.report import write_report
 from sftcore.tasks.report_contract import (
     AddParts,
@@ -42,10 +41,6 @@ class MultilabelReport(TaskReport):
         "test/mean_average_precision_gap": ("gap", "train_minus_test_mean_average_precision"),
         "val/final_mean_average_precision": ("val", "mean_average_precision"),
     }
-
-    def answers(self, output: Tensor) -> Tensor:
-        """Sigmoid, in float64."""
-        return probabilities(output)
 
     def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
         """Label frequencies, nearest neighbours, logistic regression."""

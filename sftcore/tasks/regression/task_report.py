@@ -51,14 +51,6 @@ class RegressionReport(TaskReport):
         super().__init__(names, facts)
         self.scale = TargetScale.from_record(facts["scale"])
 
-    def answers(self, output: Tensor) -> Tensor:
-        """The numbers in their units, float64."""
-        mean, std = (
-            torch.tensor(values, dtype=torch.float64, device=output.device)
-            for values in (self.scale.mean, self.scale.std)
-        )
-        return output.double() * std + mean
-
     def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
         """The mean, nearest neighbours, ridge regression; all by the squared error."""
         own, choosing = (
