@@ -199,8 +199,8 @@ def try_family(backbone: str, image_size: int, **changes: Any) -> Tried:
         "families",
     )  # fmt: skip
     trained = train(
-        noise(image_size), params.model, params.train, seed=0, device=set_up("cpu", 1),
-        cache=FeatureCache(1 << 28), on_epoch=lambda record: None,
+        noise(image_size), params.model, params.train, task=params.task,
+        seed=0, device=set_up("cpu", 1), cache=FeatureCache(1 << 28), on_epoch=lambda record: None,
     )  # fmt: skip
     return Tried(trained, time.perf_counter() - began)
 

@@ -73,7 +73,7 @@ def _train(
     params: Params, store: Store, seed: int, cache: FeatureCache, device: torch.device
 ) -> FitResult:
     return train(
-        store, params.model, params.train, seed=seed, device=device, cache=cache,
+        store, params.model, params.train, task=params.task, seed=seed, device=device, cache=cache,
         on_epoch=lambda record: None,
     ).result  # fmt: skip
 

@@ -59,7 +59,7 @@ class Bench:
         """One training from the base."""
         params = override(self.base, changes, "row")
         return train(
-            self.store, params.model, params.train, seed=seed, device=self.device,
+            self.store, params.model, params.train, task=params.task, seed=seed, device=self.device,
             cache=self.cache, on_epoch=lambda record: None,
         ).result  # fmt: skip
 

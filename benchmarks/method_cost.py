@@ -53,7 +53,7 @@ def seconds(params: Params) -> float:
     device = set_up(params.runtime.device, 1)
     began = time.perf_counter()
     train(
-        store, params.model, params.train, seed=0, device=device,
+        store, params.model, params.train, task=params.task, seed=0, device=device,
         cache=FeatureCache(FEATURE_BUDGET_BYTES), on_epoch=lambda record: None,
     )  # fmt: skip
     return time.perf_counter() - began

@@ -121,8 +121,8 @@ def compare(params: Params, store: Store, num: int, device: torch.device) -> Com
         for place, each in enumerate(both):
             began = time.perf_counter()
             result = train(
-                store, each.model, each.train, seed=seed, device=device, cache=cache,
-                on_epoch=lambda record: None, portion=portion,
+                store, each.model, each.train, task="classification", seed=seed,
+                device=device, cache=cache, on_epoch=lambda record: None, portion=portion,
             ).result  # fmt: skip
             seconds[number, place] = time.perf_counter() - began
             assert result.judge_logits is not None

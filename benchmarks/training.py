@@ -47,7 +47,7 @@ def train_and_test(
 ) -> Measured:
     """Train once; the epoch is chosen on validation, and the test split is only measured."""
     trained = train(
-        store, params.model, params.train, seed=seed, device=device, cache=cache,
+        store, params.model, params.train, task=params.task, seed=seed, device=device, cache=cache,
         on_epoch=lambda record: None, portion=portion,
     )  # fmt: skip
     network, record = trained.start.network, trained.start.record

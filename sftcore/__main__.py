@@ -22,6 +22,9 @@ def main() -> int:
     advice.add_argument("--experiment", action="store_true", help="and run it as an experiment")
     undo = commands.add_parser("undo-advice", help="put the earlier values back")
     undo.add_argument("--force", action="store_true", help="also where a value was set since")
+    commands.add_parser(
+        "params", help="write params.yaml anew: its values, every setting's meaning"
+    )
     add_predict(commands)
     options = parser.parse_args()
     command = options.command
@@ -36,6 +39,11 @@ def main() -> int:
             lines = run_experiment() if options.experiment else take_advice()
         for line in lines:
             print(line, flush=True)
+        return 0
+    if command == "params":
+        from sftcore.settings.writing import rewrite_params
+
+        print(rewrite_params())
         return 0
     if command == "ui":
         from sftcore.pipeline.ui import ui

@@ -12,7 +12,7 @@ from sftcore.foundations.yaml_files import flatten
 from sftcore.settings.moved import MOVED
 from sftcore.settings.studies import load_with_study
 from sftcore.settings.tree import Params, check_params, load_params, override
-from sftcore.settings.writing import params_text
+from sftcore.settings.writing import LEFT_OUT, params_text, rewrite_params
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,8 +45,22 @@ def test_shipped_parameters_are_valid() -> None:
 
 
 def test_the_shipped_file_is_written_from_the_definitions() -> None:
-    written = params_text(load_params(ROOT / "params.yaml"), frozenset({"ablation.grid"}))
+    written = params_text(load_params(ROOT / "params.yaml"), LEFT_OUT)
     assert (ROOT / "params.yaml").read_text() == written, "write it: python -m sftcore params"
+
+
+def test_params_yaml_is_written_anew_with_its_own_values(own: Path) -> None:
+    file = own / "params.yaml"
+    assert "is as" in rewrite_params(file)
+    file.write_text("train:\n  epochs: 3   # mine\n  penalties: {l2: 1e-4}\n")
+    before = load_params(file)
+    assert rewrite_params(file).startswith("wrote")
+    assert load_params(file) == before
+    assert "    l2: 0.0001 " in file.read_text()
+    file.write_text("train: {epochs: -1}")
+    with pytest.raises(ParamsError):
+        rewrite_params(file)
+    assert file.read_text() == "train: {epochs: -1}"
 
 
 def test_every_setting_is_defined_with_its_meaning() -> None:

@@ -19,7 +19,7 @@ from sftcore.training.recipe import Trained, train
 from sftcore.training.records import Candidate, EpochRecord
 
 # What a cell's result depends on besides the training: part of its key.
-CELL_CODE = ("ablation/cells.py", "metrics")
+CELL_CODE = ("ablation/cells.py",)
 _MEASURE_EVERY = 4  # epochs between looks at the training pictures, a fifth of a cell's time
 CELL_THREADS = 1  # one-thread cells side by side are faster than one cell with all threads
 

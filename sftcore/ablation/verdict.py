@@ -200,8 +200,8 @@ def _advice(settings: dict[str, Any]) -> str:
     if not settings:
         return "Nothing was confirmed that would be a reason to change a setting."
     listing = ", ".join(f"{name} {value}" for name, value in settings.items())
-    text = f"Advice: {listing}; `make advice` takes it."
-    return text if len(text) < LINE else "Advice: see the report; `make advice` takes it."
+    text = f"Advice: {listing} (`make advice`)."
+    return text if len(text) < LINE else "Advice: see the report (`make advice`)."
 
 
 def _line(table: pd.DataFrame, row: str, metric: str) -> pd.Series:

@@ -2,18 +2,22 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from sftcore.foundations.artifacts import write_text
 from sftcore.foundations.settings import Known, Settings
+from sftcore.foundations.yaml_files import PARAMS_FILE
 
 HEADER = """\
 # Every number that changes a result. A misspelt name or a value out of range is refused, with what
 # is allowed. Change one here, or for one experiment: dvc exp run -S train.weight_decay=1e-3
 """
+LEFT_OUT = frozenset({"ablation.grid"})  # it has files of its own
 _WIDTH = 100
 _COLUMN = 34  # where comments begin, if the value leaves room
 
@@ -34,6 +38,26 @@ def params_text(params: Settings, leave_out: frozenset[str] = frozenset()) -> st
         else:
             lines += _leaf(name, value, info, 0)
     return "\n".join(lines) + "\n"
+
+
+def rewrite_params(path: Path = PARAMS_FILE) -> str:
+    """Write params.yaml anew: the values that it holds, each with its meaning.
+
+    Comments that are not those of the definitions are lost.
+
+    Returns:
+        A line that says what was done.
+
+    Raises:
+        ParamsError: the file has faults; it stays as it is.
+    """
+    from sftcore.settings.tree import load_params
+
+    text = params_text(load_params(path), LEFT_OUT)
+    if path.read_text(encoding="utf-8") == text:
+        return f"{path} is as the definitions have it"
+    write_text(path, text)
+    return f"wrote {path}"
 
 
 def _group(

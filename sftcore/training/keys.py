@@ -8,26 +8,17 @@ import torch
 
 from sftcore.data.portions import WHOLE, Portion
 from sftcore.foundations.artifacts import sha256_file, sha256_json
+from sftcore.foundations.source_files import import_closure
 from sftcore.models.settings import ModelSettings
 from sftcore.stability.precision import FULL
 from sftcore.training.settings import TrainSettings
 
 PACKAGE = Path(__file__).parent.parent
-# What a training's numbers depend on: a change in these files makes another training. It is all
-# that the engine imports: a file too many costs a training, one too few gives a wrong number.
-_CODE = (
-    "__init__.py",
-    "foundations/__init__.py", "foundations/artifacts.py", "foundations/errors.py",
-    "foundations/instruction_set.py", "foundations/interruption.py", "foundations/randomness.py",
-    "foundations/runtime.py", "foundations/settings.py", "foundations/tables.py",
-    "data/__init__.py", "data/kinds.py", "data/loader.py", "data/pictures/__init__.py",
-    "data/pictures/augment.py", "data/pictures/stored.py", "data/portions.py", "data/splits.py",
-    "data/store.py", "data/targets/__init__.py", "data/targets/strata.py",
-    "data/targets/target.py", "data/texts/__init__.py", "data/texts/stored.py",
-    "metrics", "models", "optimization", "regularization", "stability", "training",
-    "tasks/__init__.py", "tasks/contract.py", "tasks/registry.py",
-    "tasks/classification/__init__.py", "tasks/classification/baselines.py",
-    "tasks/classification/loss.py", "tasks/classification/task.py",
+# What trains, and what chooses the kernels and the threads that it computes with. A training's
+# numbers depend on these files and on all that they import: a change there makes another training.
+_ROOTS = (
+    "training/recipe.py", "training/keys.py", "foundations/runtime.py",
+    "foundations/instruction_set.py",
 )  # fmt: skip
 
 
@@ -60,8 +51,8 @@ def training_key(
         environment: lock file of the installed packages.
         portion: of the data.
         precision: of the updates.
-        extra_code: files and folders of the package that, besides the training's, decide what is
-            kept under the key.
+        extra_code: files of the package that, besides the training's, decide what is kept under
+            the key.
     """
     file = Path(model.weights)
     beside = file.with_suffix(".json")  # its mean and standard deviation
@@ -88,16 +79,12 @@ def code_files(package: Path, extra: tuple[str, ...] = ()) -> list[Path]:
 
     Args:
         package: folder of ``sftcore``, or of a copy.
-        extra: files and folders in it that are to be there too.
+        extra: files in it that count too, without what they import.
 
     Raises:
         FileNotFoundError: one of them is not there.
     """
-    found: list[Path] = []
-    for name in (*_CODE, *extra):
-        path = package / name
-        files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-        if not files:
-            raise FileNotFoundError(f"{path}: no source file")
-        found += files
-    return found
+    for name in extra:
+        if not (package / name).is_file():
+            raise FileNotFoundError(f"{package / name}: no source file")
+    return sorted({*import_closure(package, _ROOTS), *(package / name for name in extra)})

@@ -115,7 +115,9 @@ def test_a_schedule_that_does_not_fit_is_refused_by_row_and_family(
     ]  # fmt: skip
     check_cells(plan_cells(rows, params), store)
     number = next(n for n, row in enumerate(rows) if row.family == family and not row.is_probe)
-    warm = rows[number].train.model_copy(update={"warmup": "9 epochs"})
+    own = rows[number].train
+    long = own.schedule.model_copy(update={"warmup": "9 epochs"})
+    warm = own.model_copy(update={"schedule": long})
     rows[number] = replace(rows[number], train=warm)
     with pytest.raises(
         ParamsError, match=rf"row {rows[number].name} of the {family}: .*warmup is 9 epochs"

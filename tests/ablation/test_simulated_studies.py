@@ -71,9 +71,7 @@ def test_a_planted_effect_is_found_in_every_study() -> None:
 
 
 def test_fine_tuning_that_is_worse_than_frozen_features_is_told_so() -> None:
-    study = conduct(
-        params_with(**QUICK), simulated(lambda row: -0.5 if row.is_probe else 0.0, 0), 30
-    )
+    study = conduct(params_with(**QUICK), simulated(lambda row: -0.5 if row.is_probe else 0.0, 0))
     worth = study.findings.worth.query("metric == 'loss'").set_index("row")
     assert worth.loc["none", "verdict"] == WORSE
     assert study.verdict["settings"]["train.epochs"] == 0

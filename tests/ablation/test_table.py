@@ -35,7 +35,7 @@ def test_a_line_is_of_the_pictures_that_had_no_say(cell: Cell) -> None:
     assert line["loss_rise"] == pytest.approx(0.2)
     best = made.best
     assert best is not None
-    assert line["gap"] == pytest.approx(best.train_accuracy - line["accuracy"])
+    assert line["gap"] == pytest.approx(best.scores["train_accuracy"] - line["accuracy"])
     assert (line["num_train"], line["num_judge"]) == (300, 90)
     assert (line["best_epoch"], line["last_epoch"], line["ends_on_last"]) == (0, 1, False)
     assert not [name for name in line if name.startswith("val_")]

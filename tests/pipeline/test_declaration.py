@@ -1,7 +1,6 @@
 """dvc.yaml against the code: exactly what a stage imports, and exactly the parameters it reads."""
 
 import ast
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,8 +152,3 @@ def test_the_lock_carries_hashes_and_no_addresses() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert any("--hash=sha256:" in line for line in lines)
     assert not [line for line in lines if "://" in line or line.startswith("--index")]
-
-
-def test_engine_files_are_short() -> None:
-    sizes = {p: len(p.read_text().splitlines()) for p in Path(ROOT / "sftcore").rglob("*.py")}
-    assert {path.name for path, size in sizes.items() if size > 330} == set()

@@ -246,9 +246,9 @@ def poison_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """One batch of the third epoch holds pictures that are not numbers."""
     calls = iter(range(10**6))
 
-    def change(original: Any, objective: Any, network: Any, inputs: Any, targets: Any) -> Any:
+    def change(original: Any, objective: Any, network: Any, inputs: Any, *others: Any) -> Any:
         bad = next(calls) == 7
-        return original(objective, network, inputs * (math.nan if bad else 1.0), targets)
+        return original(objective, network, inputs * (math.nan if bad else 1.0), *others)
 
     wrap_loss(monkeypatch, change)
 
@@ -256,8 +256,8 @@ def poison_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 def put_inf_into_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(10**6))
 
-    def change(original: Any, objective: Any, network: Any, inputs: Any, targets: Any) -> Any:
-        loss = original(objective, network, inputs, targets)
+    def change(original: Any, *others: Any) -> Any:
+        loss = original(*others)
         if next(calls) == 9:
             loss.register_hook(lambda gradient: gradient * math.inf)
         return loss
@@ -269,10 +269,10 @@ def poison_a_label_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     """The weight of one picture's label is NaN, in every epoch."""
     original = epoch_module._targets
 
-    def targets(batch: np.ndarray, view: Any, rows: Any) -> torch.Tensor:
-        own = original(batch, view, rows)
-        probabilities = torch.nn.functional.one_hot(own, rows.num_classes).float()
-        probabilities[torch.from_numpy(batch == rows.train[0])] = math.nan
+    def targets(batch: np.ndarray, view: Any, task: Any) -> torch.Tensor:
+        own = original(batch, view, task)
+        probabilities = torch.nn.functional.one_hot(own, task.num_outputs).float()
+        probabilities[torch.from_numpy(batch == task.train_rows[0])] = math.nan
         return probabilities
 
     monkeypatch.setattr(epoch_module, "_targets", targets)
@@ -527,7 +527,7 @@ def test_a_rollback_over_the_end_of_an_epoch_tells_its_record_once(
     params = small(**TRAINING | {"train__guard__answers": "rollback"})  # back to the beginning
     told: list[Any] = []
     result = train(
-        store, params.model, params.train, seed=0, device=set_up("cpu", 1),
+        store, params.model, params.train, task=params.task, seed=0, device=set_up("cpu", 1),
         cache=FeatureCache(1 << 28), on_epoch=told.append,
     ).result  # fmt: skip
     assert result.incidents[0].epoch == 2

@@ -103,8 +103,8 @@ def test_the_median_is_near_hubers_best() -> None:
 
 
 def test_what_is_no_loss_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown loss 'hinge': one of squared, absolute, huber"):
+    with pytest.raises(ValueError, match="should be 'squared', 'absolute' or 'huber'"):
         ErrorSettings(kind="hinge")
     for delta in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="above 0"):
+        with pytest.raises(ValueError, match=r"greater than 0|finite"):
             ErrorSettings(kind="huber", delta=delta)

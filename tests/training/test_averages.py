@@ -46,7 +46,7 @@ def test_swa_is_the_mean_over_its_epochs(store: Store) -> None:
     for num_epochs in (2, 3, 4):
         params = small(train__schedule__name="constant", train__epochs=num_epochs)
         trained = train(
-            store, params.model, params.train, seed=0, device=torch.device("cpu"),
+            store, params.model, params.train, task=params.task, seed=0, device=torch.device("cpu"),
             cache=FeatureCache(0), on_epoch=lambda record: None,
         )  # fmt: skip
         states.append(trained.start.network.state_dict())
@@ -66,7 +66,7 @@ def test_swa_is_the_mean_over_its_epochs(store: Store) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "choose_parameters", spy)
         train(
-            store, params.model, params.train, seed=0, device=torch.device("cpu"),
+            store, params.model, params.train, task=params.task, seed=0, device=torch.device("cpu"),
             cache=FeatureCache(0), on_epoch=lambda record: None,
         )  # fmt: skip
     for name, tensor in captured.items():
@@ -155,7 +155,7 @@ def test_blocks_thaw_one_after_the_other(store: Store, monkeypatch: pytest.Monke
 def test_rates_fall_from_the_head_to_the_first_block(store: Store) -> None:
     params = small(train__layer_rate_decay=0.5, train__epochs=1)
     trained = train(
-        store, params.model, params.train, seed=0, device=torch.device("cpu"),
+        store, params.model, params.train, task=params.task, seed=0, device=torch.device("cpu"),
         cache=FeatureCache(0), on_epoch=lambda record: None,
     )  # fmt: skip
     rates = [float(line.split()[-1]) for line in trained.claims.splitlines()[1:]]

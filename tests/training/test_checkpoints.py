@@ -64,6 +64,7 @@ def run(
         store,
         params.model,
         params.train,
+        task=params.task,
         seed=0,
         device=torch.device("cpu"),
         cache=FeatureCache(FEATURE_BUDGET_BYTES),

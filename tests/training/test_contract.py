@@ -295,6 +295,7 @@ def run(store: Store, changes: dict[str, Any], checkpoints: Checkpoints | None =
         store,
         params.model,
         params.train,
+        task=params.task,
         seed=0,
         device=torch.device("cpu"),
         cache=FeatureCache(1 << 28),

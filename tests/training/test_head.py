@@ -50,8 +50,8 @@ def run(
 ) -> Trained:
     params = small(**{"model__weights": weights, "train__head__method": "solve"} | changes)
     return train(
-        store, params.model, params.train, seed=seed, device=CPU, checkpoints=checkpoints,
-        cache=cache or FeatureCache(1 << 28), on_epoch=lambda record: None,
+        store, params.model, params.train, task=params.task, seed=seed, device=CPU,
+        checkpoints=checkpoints, cache=cache or FeatureCache(1 << 28), on_epoch=lambda record: None,
     )  # fmt: skip
 
 

@@ -57,6 +57,7 @@ def run(
         store,
         params.model,
         params.train,
+        task=params.task,
         seed=seed,
         device=set_up("cpu", 1),
         cache=cache or FeatureCache(1 << 28),
@@ -132,6 +133,7 @@ def test_frozen_blocks_stay_as_they_were(store: Store) -> None:
         store,
         params.model,
         params.train,
+        task=params.task,
         seed=0,
         device=set_up("cpu", 1),
         cache=FeatureCache(0),
@@ -246,9 +248,9 @@ def test_the_chosen_epoch_has_the_most_of_what_selects(name: str, store: Store) 
         train__batch_norm="train",
         train__selection__metric=name,
     )
-    values = [getattr(record, name) for record in result.history]
+    values = [record.scores[name] for record in result.history]
     assert values[result.best_epoch] == max(values)
-    assert getattr(result.candidates[0], name) == max(values)
+    assert result.candidates[0].scores[name] == max(values)
     assert all(0 <= value <= 1 for value in values)
 
 

@@ -79,6 +79,7 @@ def test_training_pictures_that_are_not_measured_change_nothing(store: Store) ->
             store,
             params.model,
             params.train,
+            task=params.task,
             seed=0,
             device=set_up("cpu", 1),
             cache=FeatureCache(1 << 28),
