@@ -37,10 +37,10 @@ from mlflow.types import ColSpec, Schema
 from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.instruction_set import choose_for_torch
+from sftcore.tasks.names import CLASSES, NUMBERS
 
 _REQUIRED = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow", "safetensors")
 LABEL = "label"
-CLASSES, NUMBERS = "classification", "regression"  # no import: see load_context
 
 
 class BadInput(MlflowException):

@@ -20,9 +20,8 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
 from sftcore.models.weights import read_state
 from sftcore.stability.precision import FULL
-from sftcore.tasks.answers import Answers
-from sftcore.tasks.classification.loss import probabilities
-from sftcore.tasks.facts import CLASSES
+from sftcore.tasks.answers import Answers, class_probabilities
+from sftcore.tasks.names import CLASSES
 
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"
@@ -152,7 +151,7 @@ def look_at(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     device: str = "cpu",
-    answers: Answers = probabilities,
+    answers: Answers = class_probabilities,
 ) -> Seen:
     """Features and answers of pictures.
 

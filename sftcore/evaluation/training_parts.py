@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sftcore.reporting.parts import Figure, Part, Table
-from sftcore.tasks.classification.task import ClassificationTask
 from sftcore.tasks.contract import Task
 from sftcore.tasks.facts import LOSS_WORDS
 
@@ -18,7 +17,7 @@ def training_parts(
     chosen: str,
     best_epoch: int,
     figures: Sequence[str],
-    task: type[Task] = ClassificationTask,
+    task: type[Task],
 ) -> list[Part]:
     """The parts of ``reports/finetune``.
 

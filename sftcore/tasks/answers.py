@@ -7,12 +7,10 @@ import torch
 from torch import Tensor
 
 from sftcore.foundations.errors import DataError, WeightsError
-from sftcore.tasks.classification.loss import probabilities
-from sftcore.tasks.classification.task import ClassificationTask
+from sftcore.tasks.classification.loss import probabilities as class_probabilities
 from sftcore.tasks.multilabel.loss import probabilities as label_probabilities
-from sftcore.tasks.multilabel.task import MultilabelTask
+from sftcore.tasks.names import CLASSES, LABELS, NUMBERS
 from sftcore.tasks.regression.targets import TargetScale
-from sftcore.tasks.regression.task import RegressionTask
 
 Answers = Callable[[Tensor], Tensor]
 
@@ -55,7 +53,7 @@ def _numbers(facts: Mapping[str, Any]) -> Answers:
 
 
 _ANSWERS: dict[str, Callable[[Mapping[str, Any]], Answers]] = {
-    ClassificationTask.name: lambda facts: probabilities,
-    MultilabelTask.name: lambda facts: label_probabilities,
-    RegressionTask.name: _numbers,
+    CLASSES: lambda facts: class_probabilities,
+    LABELS: lambda facts: label_probabilities,
+    NUMBERS: _numbers,
 }

@@ -7,7 +7,6 @@ from sftcore.tasks.contract import Task
 from sftcore.tasks.multilabel.task import MultilabelTask
 from sftcore.tasks.regression.task import RegressionTask
 
-CLASSES = ClassificationTask.name
 LOSS_WORDS = {
     ClassificationTask.name: "plain cross-entropy",
     MultilabelTask.name: "plain binary cross-entropy per label",

@@ -12,6 +12,7 @@ from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, rows_to_beat
 from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
+from sftcore.tasks.names import CLASSES
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
@@ -26,7 +27,7 @@ from sftcore.tasks.report_words import paired_line
 class ClassificationReport(TaskReport):
     """Answers are probabilities of C classes that sum to one."""
 
-    name = "classification"
+    name = CLASSES
     number = "accuracy"
     words = "accuracy"
     probe = LOGISTIC_REGRESSION

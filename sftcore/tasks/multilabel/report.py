@@ -23,6 +23,7 @@ from sftcore.tasks.multilabel import figures
 from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION
 from sftcore.tasks.multilabel.predictions import predictions_table
 from sftcore.tasks.multilabel.results_parts import results_parts
+from sftcore.tasks.names import LABELS
 from sftcore.tasks.report_contract import SPLITS, AddParts, Finished, Measuring, no_parts
 from sftcore.tasks.report_numbers import (
     FINE_TUNED,
@@ -33,7 +34,6 @@ from sftcore.tasks.report_numbers import (
     resample,
 )
 
-TASK = "multilabel"
 # What is compared with the rows to beat, and whether less is better.
 _COMPARED = {
     "mean_average_precision": False,
@@ -139,7 +139,7 @@ def _summary(
     The calibration error has no interval: each of its resamples holds luck on top of luck.
     """
     confidence = measuring.confidence
-    summary: dict[str, Any] = {"task": TASK, "interval": {"confidence": confidence}}
+    summary: dict[str, Any] = {"task": LABELS, "interval": {"confidence": confidence}}
     for split, of in found.items():
         numbers: dict[str, float] = {"num_pictures": len(splits[split].ids)}
         for name in SCALARS:

@@ -10,6 +10,7 @@ from torch import Tensor
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION, rows_to_beat
 from sftcore.tasks.multilabel.report import write_report
+from sftcore.tasks.names import LABELS
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
@@ -24,7 +25,7 @@ from sftcore.tasks.report_words import paired_line
 class MultilabelReport(TaskReport):
     """Answers are probabilities of K labels, each by itself."""
 
-    name = "multilabel"
+    name = LABELS
     number = "mean_average_precision"
     words = "mean average precision"
     probe = LOGISTIC_REGRESSION

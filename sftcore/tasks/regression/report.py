@@ -19,6 +19,7 @@ from sftcore.metrics.regression_tables import (
 )
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.reporting.parts import write_parts
+from sftcore.tasks.names import NUMBERS
 from sftcore.tasks.regression import figures
 from sftcore.tasks.regression.baselines import RIDGE_REGRESSION
 from sftcore.tasks.regression.predictions import predictions_table
@@ -34,7 +35,6 @@ from sftcore.tasks.report_numbers import (
     resample,
 )
 
-TASK = "regression"
 # What is compared with the rows to beat, and whether less is better.
 _COMPARED = {
     "mean_r2": False,
@@ -149,7 +149,7 @@ def _summary(
 ) -> dict[str, Any]:
     """Numbers with intervals per split, and the gaps between splits."""
     confidence = measuring.confidence
-    summary: dict[str, Any] = {"task": TASK, "interval": {"confidence": confidence}}
+    summary: dict[str, Any] = {"task": NUMBERS, "interval": {"confidence": confidence}}
     for split, of in found.items():
         summary[split] = {"num_pictures": len(splits[split].ids)}
         for name in SCALARS:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.regularization.error_loss import ErrorSettings
+from sftcore.tasks.names import NUMBERS
 from sftcore.tasks.regression.baselines import RIDGE_REGRESSION, rows_to_beat
 from sftcore.tasks.regression.report import write_report
 from sftcore.tasks.regression.targets import TargetScale
@@ -32,7 +33,7 @@ class RegressionReport(TaskReport):
         scale: from standardised numbers to those of the data.
     """
 
-    name = "regression"
+    name = NUMBERS
     number = "mean_r2"
     words = "R²"
     probe = RIDGE_REGRESSION
