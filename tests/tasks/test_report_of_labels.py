@@ -9,6 +9,7 @@ import pytest
 from sklearn import metrics as theirs
 
 from sftcore.metrics.intervals import grouped_bootstrap_weights
+from sftcore.metrics.multilabel_thresholds import choose_thresholds
 from sftcore.reporting.parts import read_parts
 from sftcore.tasks.reports import report_for
 from tests.tasks.finished import MEASURING, NAMES, PLACES, made
@@ -49,6 +50,17 @@ def expected(
         "hamming_loss": theirs.hamming_loss(labels, said, **weighed),
         "nll": float(np.mean(losses)),
     }
+
+
+def free_of_thresholds(
+    labels: np.ndarray, p: np.ndarray, weights: np.ndarray
+) -> tuple[float, float]:
+    """Mean average precision and loss, of which no threshold is asked."""
+    rows = np.repeat(np.arange(len(labels)), weights.astype(int))
+    labels, p = labels[rows], p[rows]
+    occurs = np.flatnonzero(labels.any(axis=0))
+    ranked = [theirs.average_precision_score(labels[:, k], p[:, k]) for k in occurs]
+    return float(np.mean(ranked)), float(-np.log(np.where(labels, p, 1 - p)).mean())
 
 
 def test_thresholds_are_those_of_the_greatest_f1_on_validation(
@@ -95,34 +107,20 @@ def test_rows_to_beat_have_their_own_thresholds_and_differences_are_paired(
     report: tuple[Path, dict[str, Any]],
 ) -> None:
     metrics = report[1]
-    own = np.array(metrics["thresholds"])
     groups = [FINISHED.groups[row] for row in PLACES["test"]]
     (draws,) = grouped_bootstrap_weights(groups, 200, 3, "test")
     for row in rows_to_beat(report_for("multilabel", NAMES, FACTS), FINISHED, FEATURES):
-        thresholds = np.array(
-            [
-                max(
-                    [0.5, *np.unique(row.val[:, k])],
-                    key=lambda cut, k=k: theirs.f1_score(
-                        LABELS["val"][:, k], row.val[:, k] >= cut, zero_division=0
-                    ),
-                )
-                for k in range(3)
-            ]
-        )
-        free = expected(LABELS["test"], row.test, thresholds)  # of these no threshold is asked
-        for name in ("mean_average_precision", "nll"):
+        cuts = choose_thresholds(LABELS["val"], row.val)  # tested against brute force elsewhere
+        for name, value in expected(LABELS["test"], row.test, cuts).items():
             found = metrics["baselines"][row.name][f"test_{name}"]
-            assert found == pytest.approx(free[name], abs=2e-6)
+            assert found == pytest.approx(value, abs=2e-6)
         if row.name != "logistic_regression":
             continue
-        for name, sign in (("mean_average_precision", 1), ("nll", -1)):
-            many = [
-                sign * (expected(LABELS["test"], P["test"], own, weights)[name]
-                        - expected(LABELS["test"], row.test, thresholds, weights)[name])
-                for weights in draws
-            ]  # fmt: skip
-            low, high = np.quantile(many, [0.05, 0.95])
+        both = LABELS["test"], P["test"], row.test
+        many = [[free_of_thresholds(both[0], p, weights) for weights in draws] for p in both[1:]]
+        for place, (name, sign) in enumerate((("mean_average_precision", 1), ("nll", -1))):
+            gains = [sign * (mine[place] - other[place]) for mine, other in zip(*many, strict=True)]
+            low, high = np.quantile(gains, [0.05, 0.95])
             assert metrics["worth"][f"test_{name}_low"] == pytest.approx(low, abs=3e-6)
             assert metrics["worth"][f"test_{name}_high"] == pytest.approx(high, abs=3e-6)
 

@@ -135,9 +135,13 @@ def test_intervals_are_fixed_on_validation_and_measured_on_test(
 
 def test_the_most_wrong_have_the_greatest_errors(report: tuple[Path, dict[str, Any]]) -> None:
     wrong = pd.read_csv(report[0] / "most_wrong.csv")
-    errors = (np.abs(Y["test"] - SAID["test"]) / STD).mean(axis=1)
+    each = np.abs(Y["test"] - SAID["test"]) / STD
+    errors, worst = each.mean(axis=1), int(each.mean(axis=1).argmax())
     np.testing.assert_allclose(wrong["error"], np.sort(errors)[::-1][:5], rtol=1e-7)
-    assert wrong["actual_0"][0] == pytest.approx(Y["test"][errors.argmax(), 0])
+    k = int(each[worst].argmax())
+    assert wrong["number"][0].lstrip("'") == NAMES[k]
+    assert wrong["actual"][0] == pytest.approx(Y["test"][worst, k])
+    assert wrong["predicted"][0] == pytest.approx(SAID["test"][worst, k])
 
 
 def test_too_few_validation_pictures_are_said_and_numbers_that_do_not_vary_too(

@@ -22,7 +22,7 @@ from sftcore.tasks.report_figures import Panel
 
 MOST_SHOWN = 6  # numbers that are drawn; the tables hold all of them
 _COLUMNS = 3
-_PANELS = (Panel("mean_r2", "R²"), Panel("mean_mae", "mean absolute error (standard deviations)"))
+_PANELS = (Panel("mean_r2", "R²"), Panel("mean_mae", "mean absolute error (std)"))
 
 
 @own_style()
@@ -119,20 +119,16 @@ def baselines_figure(table: pd.DataFrame) -> bytes:
     return report_figures.baselines_figure(table, _PANELS)
 
 
-def most_wrong_figure(
-    actual: np.ndarray, predicted: np.ndarray, names: Sequence[str], images: np.ndarray
-) -> bytes:
-    """The test pictures with the greatest error; of several numbers the first.
+def most_wrong_figure(wrong: pd.DataFrame, images: np.ndarray) -> bytes:
+    """The test pictures with the greatest error, with the number that is farthest off.
 
     Args:
-        actual: [M, K].
-        predicted: [M, K].
-        names: of the numbers, K.
-        images: uint8 [M, S, S, 3], in the same order.
+        wrong: columns number, actual and predicted.
+        images: uint8 [M, S, S, 3], in the order of the table.
     """
     titles = [
-        f"{plain_label(names[0])}\n{true[0]:.4g} → {said[0]:.4g}"
-        for true, said in zip(actual, predicted, strict=True)
+        f"{plain_label(row.number)}\n{row.actual:.4g} → {row.predicted:.4g}"
+        for row in wrong.itertuples()
     ]
     title = "Most wrong on the test split: actual → predicted"
     return report_figures.pictures_figure(titles, images, title)

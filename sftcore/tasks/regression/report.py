@@ -22,7 +22,7 @@ from sftcore.reporting.parts import write_parts
 from sftcore.tasks.names import NUMBERS
 from sftcore.tasks.regression import figures
 from sftcore.tasks.regression.baselines import RIDGE_REGRESSION
-from sftcore.tasks.regression.predictions import predictions_table
+from sftcore.tasks.regression.predictions import most_wrong_table, predictions_table
 from sftcore.tasks.regression.results_parts import results_parts
 from sftcore.tasks.regression.targets import TargetScale
 from sftcore.tasks.report_contract import SPLITS, AddParts, Finished, Measuring, no_parts
@@ -122,13 +122,10 @@ def _tables(
     measuring: Measuring,
 ) -> dict[str, pd.DataFrame]:
     val, test = splits["val"], splits["test"]
-    predictions = predictions_table(finished, scale)
-    of_test = predictions[predictions["split"] == "test"]
-    worst = of_test.sort_values(["error", "id"], ascending=[False, True])
     levels = sorted({*LEVELS, measuring.coverage})
     return {
-        "predictions": predictions,
-        "most_wrong": worst.head(measuring.num_most_wrong).drop(columns="split"),
+        "predictions": predictions_table(finished, scale),
+        "most_wrong": most_wrong_table(finished, scale, names, measuring.num_most_wrong),
         "per_number": per_number_table(
             names, np.array(scale.std), found.itself, found.many, measuring.confidence
         ),
@@ -201,16 +198,14 @@ def _draw(
     tables: Mapping[str, pd.DataFrame],
     wanted: float,
 ) -> dict[str, bytes]:
-    intervals, wrong = tables["intervals"], tables["most_wrong"].index.to_numpy()
+    intervals, wrong = tables["intervals"], tables["most_wrong"]
     radius = intervals["radius"][intervals["level"] == wanted].to_numpy()
     drawn = {
         "predicted": figures.predicted_figure(test.targets, test.answers, radius, names),
         "residuals": figures.residuals_figure(tables["residuals"], names),
         "intervals": figures.intervals_figure(intervals, names, wanted),
         "generalization_gap": figures.gap_figure(tables["generalization_gap"]),
-        "most_wrong": figures.most_wrong_figure(
-            finished.targets[wrong], finished.answers[wrong], names, finished.images[wrong]
-        ),
+        "most_wrong": figures.most_wrong_figure(wrong, finished.images[wrong.index.to_numpy()]),
     }
     if "baselines" in tables:
         drawn["baselines"] = figures.baselines_figure(tables["baselines"])

@@ -192,7 +192,7 @@ def _most_wrong() -> Part:
         figures=(
             Figure(
                 "most_wrong.png",
-                "Test pictures with the greatest error; of several numbers the first is named.",
+                "Test pictures with the greatest error, each with the number that is farthest off.",
                 "most_wrong.csv",
             ),
         ),
@@ -202,10 +202,10 @@ def _most_wrong() -> Part:
                 "A wrong number is as likely a cause as a hard picture: look. The error is a mean "
                 "over the numbers, in standard deviations.",
                 {
-                    "id": "picture", "error": "error", "actual_0": "actual",
-                    "predicted_0": "predicted",
+                    "id": "picture", "error": "error", "number": "number", "actual": "actual",
+                    "predicted": "predicted",
                 },
-                own_digits=("actual_0", "predicted_0"),
+                own_digits=("actual", "predicted"),
             ),
         ),
         is_folded=True,
