@@ -19,9 +19,12 @@ from sftcore.pipeline.evaluate import EvaluateParams, evaluate
 from sftcore.pipeline.finetune import finetune
 from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.predict import PredictOptions, predict
+from sftcore.pipeline.sync import epochs_of
 from sftcore.pyfunc_model import save_model
 from sftcore.reporting.parts import read_parts
+from sftcore.tasks.registry import TASKS
 from sftcore.tasks.reports import report_of
+from sftcore.training.measure import epoch_metrics
 from tests.pictures import CLASSES, draw
 from tests.training.test_loop import ROOT, small
 
@@ -88,6 +91,8 @@ def test_the_record_says_what_the_outputs_are(task: str) -> None:
     assert content["facts"]["names"] == NAMES[task]
     assert "classes" not in content
     assert load_model(MODEL)[1].names == NAMES[task]
+    epochs = epochs_of(pd.read_csv(FINETUNE_REPORT / "history.csv"))
+    assert {f"val/{score}" for score in TASKS[task].scores} <= set(epoch_metrics(epochs[-1]))
     assert {part.title for part in read_parts(FINETUNE_REPORT)} >= {"The course of the training"}
 
 
