@@ -85,24 +85,33 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Measuring:
-    """How a report is made.
+class Resampling:
+    """How intervals are made.
 
     Attributes:
         num_resamples: of the bootstrap.
         confidence: of the intervals.
         num_bins: of the calibration error.
-        num_most_wrong: pictures shown.
-        coverage: wanted of intervals around numbers.
         seed: of the bootstrap.
     """
 
     num_resamples: int
     confidence: float
     num_bins: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Measuring(Resampling):
+    """How a report is made.
+
+    Attributes:
+        num_most_wrong: pictures shown.
+        coverage: wanted of intervals around numbers.
+    """
+
     num_most_wrong: int
     coverage: float
-    seed: int
 
 
 Known = tuple[Tensor, np.ndarray]  # frozen features [N, D] and targets as the store has them

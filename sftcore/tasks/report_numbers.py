@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
+from sftcore.metrics.paired_test import paired_test
 from sftcore.metrics.weighted import measure_resamples
-from sftcore.tasks.report_contract import Measuring
+from sftcore.tasks.report_contract import Resampling
 
 HEADLINE_FILE = "test.json"
 FINE_TUNED = "fine_tuned"
@@ -47,17 +48,20 @@ class Resampled(Generic[M]):
 
 
 def resample(
-    measure: Callable[[np.ndarray], M], groups: Sequence[str], measuring: Measuring, split: str
+    measure: Callable[[np.ndarray], M],
+    groups: Sequence[str] | np.ndarray,
+    resampling: Resampling,
+    split: str,
 ) -> Resampled[M]:
     """Measure a model on a split and on its resamples, which are a function of groups and split.
 
     Args:
         measure: metrics under weights [W, N].
         groups: name of each picture's group of near-duplicates [N], drawn together.
-        measuring: how often, and the seed.
+        resampling: how often, and the seed.
         split: its name, which names the random stream.
     """
-    draws = grouped_bootstrap_weights(groups, measuring.num_resamples, measuring.seed, split)
+    draws = grouped_bootstrap_weights(groups, resampling.num_resamples, resampling.seed, split)
     return Resampled(measure(np.ones((1, len(groups)))), measure_resamples(measure, draws))
 
 
@@ -83,7 +87,7 @@ def compare(
         models: the fine-tuned one, named :data:`FINE_TUNED`, and the rows to beat, on val and test.
         settings: what validation chose for each row to beat.
         metrics: which are compared, and whether less of one is better.
-        probe: name of the row that the worth is over.
+        probe: name of the row that the worth is over; without it there is none.
         confidence: of the intervals.
 
     Returns:
@@ -99,8 +103,8 @@ def compare(
                 numbers = found.number(metric, confidence)
                 rows[name] |= {f"{split}_{key}": value for key, value in numbers.items()}
     worth: dict[str, float] = {}
-    own, other = models[FINE_TUNED]["test"], models[probe]["test"]
-    for metric, less_is_better in metrics.items():
+    for metric, less_is_better in metrics.items() if probe in models else ():
+        own, other = models[FINE_TUNED]["test"], models[probe]["test"]
         pair = (other, own) if less_is_better else (own, other)
         worth |= difference(f"test_{metric}", *pair, metric, confidence)
     table = pd.DataFrame([{"row": name, **numbers} for name, numbers in rows.items()])
@@ -126,6 +130,22 @@ def gaps(
         key = f"{more}_minus_{less}_{name}"
         found |= difference(key, splits[more], splits[less], name, confidence)
     return found
+
+
+def paired_numbers(is_right: np.ndarray, other_is_right: np.ndarray) -> dict[str, float]:
+    """On how many pictures exactly one of two models is right.
+
+    Args:
+        is_right: of the first model, on N pictures.
+        other_is_right: of the second one, on the same pictures.
+
+    Returns:
+        ``num_pictures``, ``num_better``, ``num_worse`` and the ``p_value`` of
+        :func:`sftcore.metrics.paired_test.paired_test`.
+    """
+    test = paired_test(is_right, other_is_right)
+    names = ("num_pictures", "num_better", "num_worse", "p_value")
+    return {name: round(float(getattr(test, name)), 6) for name in names}
 
 
 def _defined(name: str, value: np.ndarray, many: np.ndarray, confidence: float) -> dict[str, float]:

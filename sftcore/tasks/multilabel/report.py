@@ -16,7 +16,6 @@ from sftcore.metrics.calibration import PerfectCalibration, perfect_calibration
 from sftcore.metrics.multilabel import SCALARS, MultilabelMetrics, multilabel_metrics
 from sftcore.metrics.multilabel_tables import per_label_table, pooled_reliability_table
 from sftcore.metrics.multilabel_thresholds import choose_thresholds
-from sftcore.metrics.paired_test import paired_test
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.reporting.parts import write_parts
 from sftcore.tasks.multilabel import figures
@@ -31,6 +30,7 @@ from sftcore.tasks.report_numbers import (
     Resampled,
     compare,
     gaps,
+    paired_numbers,
     resample,
 )
 
@@ -189,20 +189,14 @@ def _compare(
             split: _resampled(other, split, splits[split], measuring) for split in ("val", "test")
         }
         if row.name == LOGISTIC_REGRESSION:
-            beside["paired"] = _paired(model, other, splits["test"].targets)
+            labels = splits["test"].targets
+            is_right = [(of.predicted("test") == labels).all(axis=1) for of in (model, other)]
+            beside["paired"] = paired_numbers(*is_right)
     settings = {row.name: row.settings for row in baselines}
     numbers, table = compare(
         resampled, settings, _COMPARED, LOGISTIC_REGRESSION, measuring.confidence
     )
     return beside | numbers, table
-
-
-def _paired(model: _Model, other: _Model, labels: np.ndarray) -> dict[str, float]:
-    """On how many test pictures exactly one of two models has every label right."""
-    is_right = [(of.predicted("test") == labels).all(axis=1) for of in (model, other)]
-    test = paired_test(*is_right)
-    names = ("num_pictures", "num_better", "num_worse", "p_value")
-    return {name: round(float(getattr(test, name)), 6) for name in names}
 
 
 def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
