@@ -14,6 +14,7 @@ from PIL import Image
 
 from sftcore.data.store import NAMES_FILE, SAMPLES_FILE, TARGETS_FILE, write_manifest
 from sftcore.evaluation.predict import load_model
+from sftcore.evaluation.settings import EvaluateSettings
 from sftcore.foundations.artifacts import read_json, write_csv, write_json
 from sftcore.pipeline.evaluate import EvaluateParams, evaluate
 from sftcore.pipeline.finetune import finetune
@@ -22,6 +23,7 @@ from sftcore.pipeline.predict import PredictOptions, predict
 from sftcore.pipeline.sync import epochs_of
 from sftcore.pyfunc_model import save_model
 from sftcore.reporting.parts import read_parts
+from sftcore.settings.tracking import TrackingSettings
 from sftcore.tasks.registry import TASKS
 from sftcore.tasks.reports import report_of
 from sftcore.training.measure import epoch_metrics
@@ -73,10 +75,21 @@ def task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         for name in ("params.yaml", "requirements.lock", "dvc.yaml"):
             Path(name).write_bytes((ROOT / name).read_bytes())
         write_prepared(request.param)
-        params = small(tracking__enabled=False, runtime__device="cpu", evaluate__num_bootstrap=100)
-        finetune(params.model_copy(update={"task": request.param}))
-        fields = {name: getattr(params, name) for name in EvaluateParams.model_fields}
-        evaluate(EvaluateParams(**fields))
+        shipped = small(train__epochs=1)
+        params = shipped.model_copy(
+            update={
+                "task": request.param,  # which params.yaml does not let through by itself
+                "tracking": TrackingSettings(enabled=False),
+                "runtime": shipped.runtime.model_copy(update={"device": "cpu", "num_threads": 1}),
+                "evaluate": EvaluateSettings(num_bootstrap=100),
+            }
+        )
+        finetune(params)
+        evaluate(
+            EvaluateParams.model_construct(
+                **{name: getattr(params, name) for name in EvaluateParams.model_fields}
+            )
+        )
         yield request.param
 
 
