@@ -1,5 +1,6 @@
 """From prepared labels and numbers to a model, a report, rules and predictions for files."""
 
+import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,19 @@ from sftcore.evaluation.settings import EvaluateSettings
 from sftcore.foundations.artifacts import read_json, write_csv, write_json
 from sftcore.pipeline.evaluate import EvaluateParams, evaluate
 from sftcore.pipeline.finetune import finetune
-from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, FINETUNE_REPORT, MODEL, PREPARED
+from sftcore.pipeline.paths import (
+    ABLATION_REPORT,
+    DECISION,
+    EVALUATE_REPORT,
+    FINETUNE_REPORT,
+    MODEL,
+    PREPARED,
+    REPORT,
+)
 from sftcore.pipeline.predict import PredictOptions, predict
+from sftcore.pipeline.report import ReportParams, write_page
 from sftcore.pipeline.sync import epochs_of
+from sftcore.pipeline.telling import ANSWERS
 from sftcore.pyfunc_model import save_model
 from sftcore.reporting.parts import read_parts
 from sftcore.settings.tracking import TrackingSettings
@@ -162,3 +173,31 @@ def test_the_logged_model_says_the_same(task: str, tmp_path: Path) -> None:
     expected = pd.read_csv(EVALUATE_REPORT / "predictions.csv")
     wanted = answers(task, expected, "predicted")
     np.testing.assert_allclose(found.to_numpy(), wanted, rtol=1e-7)
+
+
+def test_the_page_is_of_the_task(task: str) -> None:
+    counts = {"num_pictures": COUNT, "num_labels": 3, "num_numbers": 2}
+    splits = {"train": 30, "val": 15, "test": 15}
+    write_json(PREPARED / "summary.json", counts | {"splits": splits})
+    ABLATION_REPORT.mkdir(parents=True, exist_ok=True)
+    nothing = dict.fromkeys(ANSWERS, "") | {"settings": []}
+    write_json(ABLATION_REPORT / "verdict.json", nothing)
+    write_page(ReportParams(tracking=TrackingSettings(enabled=False)))
+    page = html.unescape(REPORT.read_text())
+    metrics = read_json(EVALUATE_REPORT / "metrics.json")
+    report = report_of(metrics)
+    assert {"multilabel": "60 pictures with 3 labels", "regression": "60 pictures with 2 numbers"}[
+        task
+    ] in page
+    for words in (report.closing(metrics), report.worth_on_test(metrics)):
+        assert words in page
+    for part in (*read_parts(EVALUATE_REPORT), *read_parts(FINETUNE_REPORT)):
+        assert part.title in page
+        for table in part.tables:
+            columns = pd.read_csv(table_folder(table.file) / table.file).columns
+            assert set(table.columns) <= set(columns), table.file
+
+
+def table_folder(file: str) -> Path:
+    """Of the two stages that wrote it."""
+    return EVALUATE_REPORT if (EVALUATE_REPORT / file).exists() else FINETUNE_REPORT
