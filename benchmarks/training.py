@@ -56,7 +56,7 @@ def train_and_test(
     test = store.split("test")
     probability = look_at(
         network.eval(), store.images[test], mean=record.mean, std=record.std, device=str(device)
-    ).probability
+    ).answers
     right = float((probability.argmax(axis=1) == store.labels[test]).mean())
     return Measured(trained.result, probability, right)
 

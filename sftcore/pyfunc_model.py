@@ -2,11 +2,13 @@
 
 MLflow runs this file when it loads the model. Input: N pictures, as uint8 pixels [N, S, S, 3] laid
 on the background as the prepare stage does it, or as encoded files (``bytes``, or base64 text as
-JSON needs it), which are decoded as there. Output: a table with the column ``label`` and a column
-``p_<class>`` of probabilities for each class, as trained.
+JSON needs it), which are decoded as there. Output: a table, as trained. Of classes it has the
+column ``label`` and a column ``p_<class>`` of probabilities for each class; of labels a column
+``p_<label>`` for each; of numbers a column ``y_<number>`` for each, in its unit.
 
-It does not know the rules that evaluate fixes later (calibration, sets of labels, abstention, what
-is unlike the training pictures): ``python -m sftcore predict`` applies those.
+It does not know the rules that evaluate fixes later (calibration, sets of labels, thresholds,
+intervals, abstention, what is unlike the training pictures): ``python -m sftcore predict`` applies
+those.
 """
 
 import json
@@ -35,6 +37,7 @@ from mlflow.types import ColSpec, Schema
 from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.instruction_set import choose_for_torch
+from sftcore.tasks.names import CLASSES, NUMBERS
 
 _REQUIRED = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow", "safetensors")
 LABEL = "label"
@@ -60,8 +63,8 @@ class BadInput(MlflowException):
         """MLflow writes its longer text here before it answers; the reason stays as it is."""
 
 
-class ClassifierModel(PythonModel):
-    """Loads ``model.safetensors`` and answers with labels and probabilities."""
+class FineTunedModel(PythonModel):
+    """Loads ``model.safetensors`` and answers with what its task's outputs mean."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the model's files; torch gets the kernels that the record names, if it can."""
@@ -73,16 +76,18 @@ class ClassifierModel(PythonModel):
                 "digits may differ from those of evaluate", mode,
             )  # fmt: skip
         from sftcore.evaluation.predict import load_model
+        from sftcore.tasks.answers import answers_of
 
         self.network, self.record = load_model(folder)
         record = self.record
+        self.answers = answers_of(record.task, record.facts)
         self.decoding = Decoding(record.image_size, MAX_PIXELS, record.background)
         self.lock = threading.Lock()  # decoding and the number of threads are the process's
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: Any = None
     ) -> pd.DataFrame:
-        """Label and probabilities of N pictures, a row each.
+        """What the model says of N pictures, a row each.
 
         The hint of the input is one that MLflow makes no schema of; what else is taken stands at
         the top of this file.
@@ -95,18 +100,24 @@ class ClassifierModel(PythonModel):
                 images = read_request(model_input, self.decoding)
             except DataError as error:
                 raise BadInput(str(error)) from error
-            probability = look_at(
-                self.network, images, mean=self.record.mean, std=self.record.std
-            ).probability
-        classes = self.record.classes
-        labels = {LABEL: [classes[k] for k in probability.argmax(axis=1)]}
-        columns = dict(zip(probability_columns(classes), probability.T, strict=True))
-        return pd.DataFrame(labels | columns)
+            said = look_at(
+                self.network,
+                images,
+                mean=self.record.mean,
+                std=self.record.std,
+                answers=self.answers,
+            ).answers
+        names = self.record.names
+        columns = dict(zip(answer_columns(self.record.task, names), said.T, strict=True))
+        if self.record.task != CLASSES:
+            return pd.DataFrame(columns)
+        return pd.DataFrame({LABEL: [names[k] for k in said.argmax(axis=1)]} | columns)
 
 
-def probability_columns(classes: Sequence[str]) -> list[str]:
-    """A column for each class; with ``p_`` before its name none can be called ``label``."""
-    return [f"p_{name}" for name in classes]
+def answer_columns(task: str, names: Sequence[str]) -> list[str]:
+    """A column for each output: with a prefix none can be called ``label``."""
+    prefix = "y" if task == NUMBERS else "p"
+    return [f"{prefix}_{name}" for name in names]
 
 
 @contextmanager
@@ -155,9 +166,13 @@ def save_model(target: Path, folder: Path, description: Model) -> None:
         description: holds the ids under which MLflow knows the model.
     """
     # No schema of MLflow lets pixels and encoded files through: the model checks its input itself.
-    classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
-    answer = [ColSpec("string", LABEL)]
-    answer += [ColSpec("float", name) for name in probability_columns(classes)]
+    record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    task, answer = record.get("task", CLASSES), []  # a model of classes names no task
+    if task == CLASSES:
+        names, answer, kind = record["classes"], [ColSpec("string", LABEL)], "float"
+    else:
+        names, kind = record["facts"]["names"], "double"
+    answer += [ColSpec(kind, name) for name in answer_columns(task, names)]
     package = Path(__file__).parent
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
         # An example would be a picture of somebody's data.
@@ -175,4 +190,4 @@ def save_model(target: Path, folder: Path, description: Model) -> None:
         )
 
 
-set_model(ClassifierModel())
+set_model(FineTunedModel())

@@ -11,7 +11,8 @@ from sftcore.settings.early import choose_kernels
 def main() -> None:
     """Run the stage."""
     choose_kernels()
-    from sftcore.pipeline.evaluate import EvaluateParams, evaluate, first_answer
+    from sftcore.pipeline.evaluate import EvaluateParams, evaluate
+    from sftcore.pipeline.results import first_answer
     from sftcore.settings.reading import load_sections
 
     print("\n".join(first_answer(evaluate(load_sections(EvaluateParams)))))

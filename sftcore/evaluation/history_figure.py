@@ -14,10 +14,15 @@ from sftcore.reporting.drawing import (
     to_png,
 )
 
+Score = tuple[str, str]  # a score's name in the tables, and as figures have it
+ACCURACY: Score = ("accuracy", "accuracy")
+
 
 @own_style()
-def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
-    """Loss, accuracy, rate with gradient, and weight norms by epoch, as PNG.
+def history_figure(
+    history: pd.DataFrame, best_epoch: int, score: Score = ACCURACY, loss_unit: str = "nats"
+) -> bytes:
+    """Loss, score, rate with gradient, and weight norms by epoch, as PNG.
 
     Where validation loss has risen by the end, the stretch from the best epoch on is marked: that
     is what keeping the last parameters costs on the choosing pictures, where they are few mostly by
@@ -26,14 +31,16 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
     Args:
         history: columns of :class:`sftcore.training.records.EpochRecord`.
         best_epoch: marked by a line.
+        score: the headline of the task.
+        loss_unit: of the loss.
     """
     figure, axes = new_figure(8.4, 6, 2, 2)
-    loss, accuracy, rate, weights = axes.flat
+    loss, headline, rate, weights = axes.flat
     epoch = history["epoch"]
-    for axis, name in ((loss, "loss"), (accuracy, "accuracy")):
+    for axis, (name, title) in ((loss, ("loss", f"loss ({loss_unit})")), (headline, score)):
         axis.plot(epoch, history[f"train_{name}"], color=BLUE, label="train")
         axis.plot(epoch, history[f"val_{name}"], color=ORANGE, label="validation")
-        axis.set_title(f"{name} (nats)" if name == "loss" else name, loc="left")
+        axis.set_title(title, loc="left")
     losses = history["val_loss"]
     rise = losses.iloc[-1] - losses.iloc[best_epoch]
     if rise > 0:
@@ -69,17 +76,18 @@ def history_figure(history: pd.DataFrame, best_epoch: int) -> bytes:
 
 
 @own_style()
-def wise_ft_figure(line: pd.DataFrame) -> bytes:
-    """Loss and accuracy along the line from the trained head to the trained network, as PNG.
+def wise_ft_figure(line: pd.DataFrame, score: Score = ACCURACY) -> bytes:
+    """Loss and score along the line from the trained head to the trained network, as PNG.
 
     Args:
-        line: columns alpha, and train_ and val_ with loss and accuracy.
+        line: columns alpha, and train_ and val_ with loss and score.
+        score: the headline of the task.
     """
     figure, axes = new_figure(7.5, 3.4, 1, 2)
-    for axis, name in zip(axes.flat, ("loss", "accuracy"), strict=True):
+    for axis, (name, title) in zip(axes.flat, (("loss", "loss"), score), strict=True):
         axis.plot(line["alpha"], line[f"train_{name}"], "o-", color=BLUE, label="train")
         axis.plot(line["alpha"], line[f"val_{name}"], "o-", color=ORANGE, label="validation")
-        axis.set(xlabel="α: 0 trained head, 1 fine-tuned", title=name)
+        axis.set(xlabel="α: 0 trained head, 1 fine-tuned", title=title)
     axes[0, 0].legend(frameon=False, fontsize=9)
     figure.suptitle("WiSE-FT: between the trained head and the fine-tuned network")
     return to_png(figure)

@@ -1,7 +1,7 @@
 """A fine-tuned model as files, and its predictions as a table."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
 from sftcore.models.weights import read_state
 from sftcore.stability.precision import FULL
-from sftcore.tasks.classification.loss import probabilities
+from sftcore.tasks.answers import Answers, class_probabilities
+from sftcore.tasks.names import CLASSES
 
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"
@@ -37,7 +38,7 @@ class ModelRecord:
     Attributes:
         backbone: ``torchvision/<model>`` or ``timm/<model>``.
         dropout: before the head.
-        classes: names in the order of the outputs.
+        classes: names in the order of the outputs, where these are classes.
         image_size: side of the pictures in pixels.
         mean: per channel, of pictures in [0, 1].
         std: per channel, likewise.
@@ -45,13 +46,15 @@ class ModelRecord:
         pretrained: record of the weights that training began with.
         num_threads: of one CPU operation, which belongs to the numbers.
         mode: ``portable`` or ``native`` kernels, likewise.
-        precision: of the updates, written only where it is not ``fp32``.
         model_sha256: of the tensors' file.
+        precision: of the updates, written only where it is not ``fp32``.
+        task: whose outputs these are, written only where it is not classification; ``classes`` are
+            written only where it is.
+        facts: what such outputs cannot be read without, see :func:`sftcore.tasks.facts.record_of`.
     """
 
     backbone: str
     dropout: float
-    classes: list[str]
     image_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -61,6 +64,14 @@ class ModelRecord:
     mode: str
     model_sha256: str
     precision: str = FULL
+    classes: list[str] = field(default_factory=list)
+    task: str = CLASSES
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the outputs, in their order."""
+        return self.classes or list(self.facts["names"])
 
 
 def save_model(folder: Path, state: Mapping[str, torch.Tensor], record: dict[str, Any]) -> None:
@@ -78,8 +89,10 @@ def save_model(folder: Path, state: Mapping[str, torch.Tensor], record: dict[str
         write_tensors(temporary / WEIGHTS_FILE, state)
         digest = sha256_file(temporary / WEIGHTS_FILE)
         content = asdict(ModelRecord(**record, model_sha256=digest))
-        if content["precision"] == FULL:
-            del content["precision"]
+        for name, usual in (("precision", FULL), ("classes", []), ("facts", {}),
+                            ("task", CLASSES)):  # fmt: skip
+            if content[name] == usual:
+                del content[name]
         write_json(temporary / RECORD_FILE, content)
 
 
@@ -95,6 +108,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]
         fields = read_json(folder / RECORD_FILE)
         fields |= {key: tuple(fields[key]) for key in ("mean", "std", "background")}
         record = ModelRecord(**fields)
+        num_outputs = len(record.names)
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{folder / RECORD_FILE} is damaged or of another version of this code ({error}): run "
@@ -105,7 +119,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]
     start = build_start(
         backbone=record.backbone,
         weights="none",
-        num_classes=len(record.classes),
+        num_classes=num_outputs,
         image_size=record.image_size,
         dropout=record.dropout,
         seed=0,
@@ -121,11 +135,12 @@ class Seen:
 
     Attributes:
         features: before the head, float32 [N, D], on the network's device.
-        probability: float32 [N, C]; each row sums to 1.
+        answers: what its outputs mean [N, K], see
+            :func:`sftcore.tasks.answers.answers_of`.
     """
 
     features: torch.Tensor
-    probability: np.ndarray
+    answers: np.ndarray
 
 
 @torch.no_grad()
@@ -136,8 +151,9 @@ def look_at(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     device: str = "cpu",
+    answers: Answers = class_probabilities,
 ) -> Seen:
-    """Features and class probabilities of pictures.
+    """Features and answers of pictures.
 
     A picture gets the same bits whatever is predicted beside it and in whatever number, since every
     batch has the same shape: the last one is filled up.
@@ -148,16 +164,17 @@ def look_at(
         mean: per channel, of the model's record.
         std: per channel, of the model's record.
         device: where the network is.
+        answers: of outputs [B, K]; probabilities of classes without one.
     """
     parts = []
     for count, batch in _equal_batches(images):
         pictures = normalize(to_unit_range(batch, torch.device(device)), mean, std)
         features = network.run_blocks(pictures, 0, len(network.blocks))
-        probability = probabilities(network.head(features))
-        parts.append((features[:count], probability[:count].cpu().numpy()))
+        said = answers(network.head(features))
+        parts.append((features[:count], said[:count].cpu().numpy()))
     return Seen(
         torch.cat([features for features, _ in parts]),
-        np.concatenate([probability for _, probability in parts]),
+        np.concatenate([said for _, said in parts]),
     )
 
 

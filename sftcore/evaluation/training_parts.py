@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sftcore.reporting.parts import Figure, Part, Table
+from sftcore.tasks.contract import Task
+from sftcore.tasks.facts import LOSS_WORDS
 
 _UPDATES = "A line per update that led to the last parameters, with the guard's limits."
 
@@ -15,6 +17,7 @@ def training_parts(
     chosen: str,
     best_epoch: int,
     figures: Sequence[str],
+    task: type[Task],
 ) -> list[Part]:
     """The parts of ``reports/finetune``.
 
@@ -24,13 +27,16 @@ def training_parts(
         chosen: the parameters that validation chose, in words.
         best_epoch: of least validation loss, or most of another metric.
         figures: names of the PNG files that were drawn.
+        task: that was trained.
     """
+    headline = task.words[task.scores[0]]
     last, num_head = history.iloc[-1], int((history["phase"] == "head").sum())
     words = (
         f"Epochs of the head alone: {num_head}; of the trained blocks with it: "
         f"{len(history) - num_head}. Validation chose: {chosen} (the best epoch was {best_epoch}). "
         f"After the last epoch the loss is {last['train_loss']:.3f} on training pictures and "
-        f"{last['val_loss']:.3f} on validation pictures, as plain cross-entropy of plain pictures.",
+        f"{last['val_loss']:.3f} on validation pictures, as "
+        f"{LOSS_WORDS[task.name]} of plain pictures.",
         f"The guard answered {len(incidents)} incidents."
         if len(incidents)
         else "The guard saw nothing to answer.",
@@ -41,16 +47,16 @@ def training_parts(
         (
             Figure(
                 "history.png",
-                "By epoch: loss, accuracy, learning rate with gradient norm, and the norm of the "
-                "parameters and of their distance from the pretrained ones.",
+                f"By epoch: loss, {headline}, learning rate with gradient norm, and the norm of "
+                "the parameters and of their distance from the pretrained ones.",
                 "history.csv",
             ),
         ),
     )
-    return [course, _candidates(figures), *_stability(incidents, figures)]
+    return [course, _candidates(figures, task), *_stability(incidents, figures)]
 
 
-def _candidates(figures: Sequence[str]) -> Part:
+def _candidates(figures: Sequence[str], task: type[Task]) -> Part:
     line = Figure("wise_ft.png", "From the trained head to the trained network.", "candidates.csv")
     return Part(
         "What it could have ended with",
@@ -61,7 +67,8 @@ def _candidates(figures: Sequence[str]) -> Part:
                 "A line per candidate; the choosing pictures decide.",
                 {
                     "name": "candidate", "epochs": "epochs", "alpha": "alpha",
-                    "val_loss": "validation loss", "val_accuracy": "validation accuracy",
+                    "val_loss": "validation loss",
+                    f"val_{task.scores[0]}": f"validation {task.words[task.scores[0]]}",
                     "train_loss": "training loss", "is_chosen": "chosen",
                 },
             ),

@@ -163,7 +163,7 @@ def run_study(params: Params) -> Study:
         study,
         params.ablation,
         num_pool=len(store.samples),
-        num_outputs=len(store.classes),
+        num_outputs=len(store.names),
         precision=precision,
         recipe=recipe_digest(params),
         output=ABLATION_REPORT,

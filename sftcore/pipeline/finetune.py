@@ -30,6 +30,8 @@ from sftcore.pipeline.telling import files_text, recipe_key, training_text
 from sftcore.reporting.parts import write_parts
 from sftcore.settings.tree import Params
 from sftcore.stability.guard import GuardSettings, Incident
+from sftcore.tasks.contract import Task
+from sftcore.tasks.facts import record_of
 from sftcore.tasks.registry import TASKS
 from sftcore.tracking import (
     FILES,
@@ -106,7 +108,7 @@ def finetune(params: Params) -> Trained:
         run.log_dataset(store.samples, name="prepared", digest=store.digest, context="training")
         trained = _train(params, store, device, precision, key, run, checkpoints)
         write_model(trained, store, params, precision)
-        write_history(trained, _ids(store), params.train.guard)
+        write_history(trained, _ids(store), params.train.guard, TASKS[params.task])
         run.log_artifacts(FINETUNE_REPORT, "finetune")
         run.log_model(MODEL)
         model_sha256 = sha256_file(MODEL / WEIGHTS_FILE)
@@ -117,7 +119,14 @@ def finetune(params: Params) -> Trained:
 
 def _description(params: Params, store: Store, changes: Mapping[str, tuple[Any, Any]]) -> str:
     counts = {name: len(store.split(name)) for name in store.splits}
-    return training_text(params.model.backbone, store.classes, store.image_size, counts, changes)
+    return training_text(
+        params.model.backbone,
+        store.names,
+        store.image_size,
+        counts,
+        changes,
+        TASKS[params.task].outputs,
+    )
 
 
 def _train(
@@ -194,7 +203,6 @@ def write_model(trained: Trained, store: Store, params: Params, precision: str) 
     record: dict[str, Any] = {
         "backbone": params.model.backbone,
         "dropout": params.model.dropout,
-        "classes": store.classes,
         "image_size": store.image_size,
         "mean": trained.start.record.mean,
         "std": trained.start.record.std,
@@ -204,22 +212,25 @@ def write_model(trained: Trained, store: Store, params: Params, precision: str) 
         "mode": params.runtime.mode,
         "precision": precision,
     }
-    save_model(MODEL, trained.result.chosen_state, record)
+    save_model(MODEL, trained.result.chosen_state, record | record_of(trained.plan.task))
 
 
-def write_history(trained: Trained, ids: Mapping[int, str], guard: GuardSettings) -> None:
+def write_history(
+    trained: Trained, ids: Mapping[int, str], guard: GuardSettings, task: type[Task]
+) -> None:
     """Write the history, what could have been chosen, who was trained, and how stable it was.
 
     Args:
         trained: the training.
         ids: names of the store's rows by their numbers.
         guard: whose limits are drawn, whether or not it answers.
+        task: that was trained.
     """
     result = trained.result
     history, updates = history_table(result), updates_table(result, guard)
     candidates, incidents = candidates_table(result), incidents_table(result, ids)
     best, chosen = columns_of(result.best), result.candidates[result.chosen]
-    headline = next(name for name in chosen.scores if name.startswith("val_"))
+    headline, score = f"val_{task.scores[0]}", (task.scores[0], task.words[task.scores[0]])
     summary = {f"best_{name}": best[name] for name in best} | {
         "chosen": chosen.name,
         "chosen_val_loss": chosen.val_loss,
@@ -230,14 +241,17 @@ def write_history(trained: Trained, ids: Mapping[int, str], guard: GuardSettings
     line = candidates[candidates["name"] == "wise_ft"]
     with output_folder(FINETUNE_REPORT) as temporary:
         write_csv(temporary / "history.csv", history)
-        write_bytes(temporary / "history.png", history_figure(history, result.best_epoch))
+        write_bytes(
+            temporary / "history.png",
+            history_figure(history, result.best_epoch, score, task.loss_unit),
+        )
         write_csv(temporary / "updates.csv", updates)
         write_bytes(temporary / "updates.png", updates_figure(updates, incidents))
         write_csv(temporary / "incidents.csv", safe_cells(incidents))
         write_csv(temporary / "candidates.csv", candidates)
         write_text(temporary / "parameters.txt", trained.claims + "\n")
         if len(line):
-            write_bytes(temporary / "wise_ft.png", wise_ft_figure(line))
+            write_bytes(temporary / "wise_ft.png", wise_ft_figure(line, score))
         if result.range_tests:
             tests, suggestions = range_test_tables(result)
             write_csv(temporary / "range_test.csv", tests)
@@ -247,4 +261,6 @@ def write_history(trained: Trained, ids: Mapping[int, str], guard: GuardSettings
         write_json(temporary / "val.json", {"val_loss": round(chosen.val_loss, 4)})
         drawn = [file.name for file in temporary.glob("*.png")]
         words = f"{chosen.name} {', '.join(map(str, chosen.epochs))}"
-        write_parts(temporary, training_parts(history, incidents, words, result.best_epoch, drawn))
+        write_parts(
+            temporary, training_parts(history, incidents, words, result.best_epoch, drawn, task)
+        )

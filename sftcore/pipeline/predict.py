@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,14 @@ from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.models.network import Network
 from sftcore.pipeline.paths import DECISION, MODEL
-from sftcore.use.decision import Decision, load_decision
+from sftcore.tasks.answers import Answers, answers_of
+from sftcore.use.contract import REASON, Usage
+from sftcore.use.decision import load_decision
 from sftcore.use.decoding import Opened, open_all
 from sftcore.use.inputs import find_pictures
 from sftcore.use.journal import Journal
-from sftcore.use.rows import DECIDED, RowMaker
+from sftcore.use.rows import RowMaker
+from sftcore.use.usages import USAGES
 
 WITHOUT = "none"  # instead of a folder of rules
 
@@ -71,10 +75,12 @@ def predict(options: PredictOptions) -> Iterator[str]:
     device = str(set_up(options.device, 1))
     network, record = load_model(options.model, device)
     set_up(options.device, record.num_threads)
-    decision, note = _find_decision(options, record, torch.device(device))
+    answers = answers_of(record.task, record.facts)
+    usage = USAGES[record.task](record.names)
+    decision, note = _find_decision(options, record, usage, torch.device(device))
     if note:
         yield note
-    maker = RowMaker(record.classes, decision, options.with_probabilities)
+    maker = RowMaker(usage, decision, options.with_probabilities)
     journal = Journal(options.out, _key(options, record, decision, device), pictures)
     with closing(journal):
         if journal.num_done:
@@ -84,18 +90,18 @@ def predict(options: PredictOptions) -> Iterator[str]:
         with show_progress("predict", len(left), "files") as progress:
             opened = open_all(left, decoding, options.num_workers)
             for batch in _batches(opened):
-                seen = _see(batch, network, record, device)
+                seen = _see(batch, network, record, device, answers)
                 journal.add([of.named for of in batch], maker.lines(batch, seen))
                 progress.advance(len(batch))
         journal.finish(maker.header)
-    yield from _summary(options.out, decision[0] if decision else None)
+    yield from _summary(options.out, usage, decision[0] if decision else None)
 
 
 def _find_decision(
-    options: PredictOptions, record: ModelRecord, device: torch.device
-) -> tuple[tuple[Decision, torch.Tensor] | None, str]:
+    options: PredictOptions, record: ModelRecord, usage: Usage[Any, Any], device: torch.device
+) -> tuple[tuple[Any, torch.Tensor] | None, str]:
     """The rules, or what is missing without them."""
-    missing = f"the columns {', '.join(DECIDED)} are missing"
+    missing = f"the columns {', '.join(usage.decided)} are missing"
     if options.decision == WITHOUT:
         return None, f"without rules, as asked: {missing}"
     beside = options.model.parent / DECISION.name
@@ -104,7 +110,7 @@ def _find_decision(
         return None, (
             f"{folder} is not there: {missing}; `dvc repro evaluate` writes it for models/finetuned"
         )
-    decision, directions = load_decision(folder, record.model_sha256)
+    decision, directions = load_decision(folder, record.model_sha256, usage.read)
     note = ""
     if decision.device != device.type:
         note = (
@@ -117,7 +123,7 @@ def _find_decision(
 def _key(
     options: PredictOptions,
     record: ModelRecord,
-    decision: tuple[Decision, torch.Tensor] | None,
+    decision: tuple[Any, torch.Tensor] | None,
     device: str,
 ) -> str:
     """Of all that a row depends on besides its picture."""
@@ -149,44 +155,34 @@ def _batches(opened: Iterator[Opened]) -> Iterator[list[Opened]]:
 
 
 def _see(
-    batch: Sequence[Opened], network: Network, record: ModelRecord, device: str
+    batch: Sequence[Opened],
+    network: Network,
+    record: ModelRecord,
+    device: str,
+    answers: Answers,
 ) -> Seen | None:
     """What the network says of the pictures among some files; None without any."""
     images = [of.pixels for of in batch if of.pixels is not None]
     if not images:
         return None
-    return look_at(network, np.stack(images), mean=record.mean, std=record.std, device=device)
+    return look_at(
+        network, np.stack(images), mean=record.mean, std=record.std, device=device,
+        answers=answers,
+    )  # fmt: skip
 
 
-def _summary(out: Path, decision: Decision | None) -> Iterator[str]:
+def _summary(out: Path, usage: Usage[Any, Any], decision: Any) -> Iterator[str]:
     """What was written, and what the columns can be trusted for."""
-    wanted = {"reason", *(("abstain", "unlike") if decision else ())}
+    wanted = {REASON, *(usage.flags if decision else ())}
     num_files, counts = 0, Counter[str]()
     for part in pd.read_csv(
         out, usecols=lambda name: name in wanted, dtype=str, chunksize=10_000, keep_default_na=False
     ):
         num_files += len(part)
-        counts["reason"] += int((part["reason"] != "").sum())
-        for name in wanted - {"reason"}:
+        counts[REASON] += int((part[REASON] != "").sum())
+        for name in wanted - {REASON}:
             counts[name] += int((part[name] == "True").sum())
-    num_pictures = num_files - counts["reason"]
-    yield f"wrote {out}: {num_files} files, {counts['reason']} without an answer (column reason)"
-    if decision is None:
-        return
-    rule = decision.abstention
-    yield (
-        f"labels: sets wanted to hold the right one in {decision.coverage.wanted:g} of the cases; "
-        f"on test in {decision.coverage.test}"
-    )
-    if rule.least_probability is None:
-        yield f"abstain: all; no threshold made answers right in {rule.wanted:g} on validation"
-    else:
-        yield (
-            f"abstain: {counts['abstain']} of {num_pictures}; on test the answered were "
-            f"{rule.test_answered}, right in {rule.test_accuracy}"
-        )
-    yield (
-        f"unlike: {counts['unlike']} of {num_pictures} farther from the training pictures than "
-        f"{decision.unlike.wanted:.0%} of validation; of test, {decision.unlike.test_passed} "
-        "were not"
-    )
+    num_pictures = num_files - counts[REASON]
+    yield f"wrote {out}: {num_files} files, {counts[REASON]} without an answer (column reason)"
+    if decision is not None:
+        yield from usage.told(decision, counts, num_pictures)

@@ -8,7 +8,9 @@ DESCRIPTION = """\
 Writes a row for every file: the label with its confidence as trained (as in
 reports/evaluate/predictions.csv) and its calibrated probability; the set of labels for the
 coverage that params.yaml wants; whether it abstains; the distance to the training pictures and
-whether it is unlike them; and the reason where a file has no answer. A killed run goes on."""
+whether it is unlike them; and the reason where a file has no answer. Of a model of labels: those
+from their thresholds on. Of numbers: y_<k> with the interval low_<k> to high_<k>. A killed run
+goes on."""
 
 
 def add_predict(commands: Any) -> None:

@@ -17,6 +17,7 @@ from sftcore.reporting.page import Article, Chapter, render_page
 from sftcore.reporting.parts import Figure, read_parts
 from sftcore.settings.reading import Sections
 from sftcore.settings.tracking import TrackingSettings
+from sftcore.tasks.reports import report_of
 from sftcore.tracking import MODEL_TAG, open_run
 
 _TEST = "The test split"
@@ -76,7 +77,7 @@ def _article() -> Article:
         "baselines.csv",
     )
     return Article(
-        title=f"Fine-tuning on {data['num_pictures']} pictures of {data['num_classes']} classes",
+        title=report_of(model).title(data),
         question=(
             f"{question} Trained on {splits['train']}, chosen on {splits['val']} and tested on "
             f"{splits['test']} pictures."

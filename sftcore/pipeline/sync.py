@@ -3,7 +3,7 @@
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,19 @@ from sftcore.pipeline.paths import (
     PREPARED,
     REPORT,
 )
+from sftcore.pipeline.results import answer_text, headline_metrics
 from sftcore.pipeline.telling import (
     STUDY_LENGTH,
-    answer_text,
     cell_lines,
     files_text,
-    headline_metrics,
     recipe_key,
     study_text,
     training_text,
 )
 from sftcore.settings.tree import check_params
 from sftcore.stability.precision import FULL
+from sftcore.tasks.registry import TASKS
+from sftcore.tasks.reports import report_of
 from sftcore.tracking import (
     ABLATION_TAG,
     EXPERIMENT_TAG,
@@ -170,14 +171,18 @@ def _backfill_model(version: Version, tree: dict[str, Any]) -> Iterator[str]:
     history = pd.read_csv(version.folder / FINETUNE_REPORT / "history.csv")
     metrics = read_json(version.folder / EVALUATE_REPORT / "metrics.json")
     options = _options(version, tree, (MODEL_TAG, record["model_sha256"]))
-    if {"train/loss", "test/accuracy", "finetune/", "evaluate/", "model"} <= contents_of(**options):
+    report = report_of(record)
+    told = {"train/loss", next(iter(report.headline)), "finetune/", "evaluate/", "model"}
+    if told <= contents_of(**options):
         return
     settings = {name: tree[name] for name in ("seed", "model", "train")}
-    epochs = [EpochRecord(**row) for row in history.to_dict("records")]
+    epochs = epochs_of(history)
     changes = changes_since(tree, version.baseline)
     name = training_name(record["backbone"], changes, version.experiment)
     counts = {split: int(metrics[split]["num_pictures"]) for split in ("train", "val")}
-    about = (record["backbone"], record["classes"], record["image_size"], counts, changes)
+    names = record["classes"] if "classes" in record else record["facts"]["names"]
+    outputs = TASKS[report.name].outputs
+    about = (record["backbone"], names, record["image_size"], counts, changes, outputs)
     with open_run(enabled=True, name=name, **options) as run:
         num_threads, precision = tree["runtime"]["num_threads"], record.get("precision", FULL)
         settings |= {"runtime.num_threads": num_threads, "runtime.precision": precision}
@@ -194,6 +199,16 @@ def _backfill_model(version: Version, tree: dict[str, Any]) -> Iterator[str]:
         run.log_model(version.folder / MODEL)
         run.link()
     yield f"{version.title}: told MLflow of the model {record['model_sha256'][:12]}"
+
+
+def epochs_of(history: pd.DataFrame) -> list[EpochRecord]:
+    """The epochs of a ``history.csv``: what is not of every training is a score of its task."""
+    common = {field.name for field in fields(EpochRecord)} - {"scores"}
+    epochs = []
+    for row in history.to_dict("records"):
+        scores = {name: value for name, value in row.items() if name not in common}
+        epochs.append(EpochRecord(**{name: row[name] for name in common}, scores=scores))
+    return epochs
 
 
 def _backfill_study(version: Version, tree: dict[str, Any]) -> Iterator[str]:

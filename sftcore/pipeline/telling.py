@@ -8,21 +8,9 @@ import pandas as pd
 
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.settings.tree import Params, recipe_digest
-from sftcore.tracking import HEADLINE, LINE_LENGTH, commit_of_run, experiment_name, plain
+from sftcore.tracking import LINE_LENGTH, commit_of_run, experiment_name, plain
 
-_SOURCES = (
-    ("test", "accuracy"),
-    ("test", "accuracy_low"),
-    ("test", "accuracy_high"),
-    ("test", "balanced_accuracy"),
-    ("test", "macro_f1"),
-    ("test", "nll"),
-    ("test", "ece"),
-    ("worth", "test_accuracy"),
-    ("gap", "train_minus_test_accuracy"),
-    ("val", "accuracy"),
-)  # of sftcore.tracking.HEADLINE in metrics.json
-_MOST_CLASSES, _MOST_CHANGES = 20, 10
+_MOST_NAMES, _MOST_CHANGES = 20, 10
 STUDY_LENGTH = 12  # characters of a digest that name a study in the tags of its cells
 _NAMES = ("family", "setting")  # of a line of cells.csv; what else it holds is the cell's content
 ANSWERS = ("worth", "overfitting", "helped", "advice", "more_data", "stable", "failures")
@@ -38,46 +26,32 @@ def recipe_key(params: Params, digest: str) -> str:
     return sha256_json([recipe_digest(params), params.seed, digest])
 
 
-def headline_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of an evaluation that MLflow's list shows; ``metrics.json`` holds them all.
-
-    Args:
-        metrics: see :func:`sftcore.pipeline.evaluate.evaluate`.
-
-    Returns:
-        By :data:`sftcore.tracking.HEADLINE`. ``test/accuracy_gain`` is over logistic regression on
-        the features as they were, ``test/accuracy_gap`` is what training accuracy is above it.
-    """
-    return {
-        name: float(metrics[group][number])
-        for name, (group, number) in zip(HEADLINE, _SOURCES, strict=True)
-    }
-
-
 def training_text(
     backbone: str,
-    classes: Sequence[str],
+    names: Sequence[str],
     image_size: int,
     num_pictures: Mapping[str, int],
     changes: Mapping[str, tuple[Any, Any]],
+    outputs: str = "classes",
 ) -> str:
     """What was trained on what.
 
     Args:
         backbone: its name.
-        classes: their names.
+        names: of the outputs.
         image_size: side of the pictures in pixels.
         num_pictures: by split.
         changes: parameters that differ from the commit it began from, as (there, here).
+        outputs: what these are called.
     """
     counts = ", ".join(f"{number} in {split}" for split, number in num_pictures.items())
-    names = ", ".join(plain(name) for name in classes[:_MOST_CLASSES])
-    if len(classes) > _MOST_CLASSES:
-        names += f" and {len(classes) - _MOST_CLASSES} more"
+    shown_names = ", ".join(plain(name) for name in names[:_MOST_NAMES])
+    if len(names) > _MOST_NAMES:
+        shown_names += f" and {len(names) - _MOST_NAMES} more"
     lines = [
-        f"{plain(backbone)}, fine-tuned on {len(classes)} classes of pictures, "
+        f"{plain(backbone)}, fine-tuned on {len(names)} {outputs} of pictures, "
         f"{image_size} × {image_size} pixels{counts and ': '}{counts}.",
-        f"Classes: {names}.",
+        f"{outputs.capitalize()}: {shown_names}.",
     ]
     if changes:
         shown = [
@@ -88,28 +62,6 @@ def training_text(
             shown.append(f"and {len(changes) - _MOST_CHANGES} more")
         lines.append("Changed since the commit it began from: " + "; ".join(shown) + ".")
     return "\n\n".join(lines)
-
-
-def answer_text(metrics: Mapping[str, Any]) -> str:
-    """The test accuracy and those of the rows to beat, with their intervals, as a table.
-
-    Args:
-        metrics: see :func:`sftcore.pipeline.evaluate.evaluate`.
-    """
-    test, confidence = metrics["test"], metrics["interval"]["confidence"]
-    rows = [("**fine-tuned**", test, "accuracy")]
-    rows += [
-        (name.replace("_", " "), of, "test_accuracy") for name, of in metrics["baselines"].items()
-    ]
-    lines = [
-        f"| on {test['num_pictures']} test pictures | accuracy | {confidence:.0%} interval |",
-        "|---|---|---|",
-        *(
-            f"| {title} | {of[name]:.3f} | {of[f'{name}_low']:.3f} to {of[f'{name}_high']:.3f} |"
-            for title, of, name in rows
-        ),
-    ]
-    return "\n".join(lines)
 
 
 def study_text(verdict: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """What to make of a model's probabilities: rules fixed on validation and measured on test."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -104,9 +105,32 @@ class UnlikeRule:
     test_passed: Share
 
 
+class AnyDecision(Protocol):
+    """What the rules of every task have."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the model's tensors."""
+
+    @property
+    def device(self) -> str:
+        """Kind of device that computed them; another kind gives other last digits."""
+
+    @property
+    def unlike(self) -> UnlikeRule:
+        """The threshold on the distance."""
+
+    @property
+    def reference_sha256(self) -> str:
+        """Of the tensors' file beside it."""
+
+
+D = TypeVar("D", bound=AnyDecision)
+
+
 @dataclass(frozen=True)
 class Decision:
-    """The rules of one model.
+    """The rules of one model of classes.
 
     Attributes:
         model_sha256: of the model's tensors.
@@ -175,12 +199,13 @@ def decide(
     )
 
 
-def save_decision(folder: Path, decision: Decision, directions: Tensor) -> None:
+def save_decision(folder: Path, decision: Any, directions: Tensor) -> None:
     """Write the rules and what the distance is measured to.
 
     Args:
         folder: to write.
-        decision: the rules; the reference's sha256 is filled in.
+        decision: the rules, a dataclass like :class:`Decision`; the reference's sha256 is filled
+            in.
         directions: see :func:`decide`.
 
     Raises:
@@ -192,12 +217,44 @@ def save_decision(folder: Path, decision: Decision, directions: Tensor) -> None:
         write_json(temporary / DECISION_FILE, {**asdict(decision), "reference_sha256": digest})
 
 
-def load_decision(folder: Path, model_sha256: str) -> tuple[Decision, Tensor]:
+def read_classes(fields: Mapping[str, Any]) -> Decision:
+    """The rules of a model of classes, of the content of their file.
+
+    Raises:
+        TypeError, KeyError: it is not complete, or has something else.
+    """
+    coverage, abstention = (with_shares(fields[name]) for name in ("coverage", "abstention"))
+    rules = {
+        "coverage": CoverageRule(**coverage),
+        "abstention": AbstentionRule(**abstention),
+        "unlike": UnlikeRule(**with_shares(fields["unlike"])),
+    }
+    return Decision(**{**fields, **rules})
+
+
+def with_shares(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a rule, with its proportions as such."""
+    return {
+        name: read_share(value) if isinstance(value, Mapping) else value
+        for name, value in rule.items()
+    }
+
+
+def read_share(fields: Mapping[str, Any]) -> Share:
+    """A proportion of the content of a file; of no picture it is null there."""
+    value = float("nan") if fields["value"] is None else fields["value"]
+    return Share(**{**fields, "value": value})
+
+
+def load_decision(
+    folder: Path, model_sha256: str, read: Callable[[Mapping[str, Any]], D]
+) -> tuple[D, Tensor]:
     """Read the rules of a model.
 
     Args:
         folder: of the rules.
         model_sha256: of the model that they must belong to.
+        read: the rules of the content of their file, such as :func:`read_classes`.
 
     Raises:
         WeightsError: a file is missing, damaged, or of another model.
@@ -206,7 +263,7 @@ def load_decision(folder: Path, model_sha256: str) -> tuple[Decision, Tensor]:
 
     advice = "run `dvc repro evaluate`"
     try:
-        decision = _from_json(read_json(folder / DECISION_FILE))
+        decision = read(read_json(folder / DECISION_FILE))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(f"{folder} holds no complete decision ({error}): {advice}") from error
     if decision.model_sha256 != model_sha256:
@@ -218,22 +275,3 @@ def load_decision(folder: Path, model_sha256: str) -> tuple[Decision, Tensor]:
     if not file.is_file() or sha256_file(file) != decision.reference_sha256:
         raise WeightsError(f"{file} is missing or damaged: {advice}")
     return decision, load_file(file)["directions"]
-
-
-def _from_json(fields: dict[str, Any]) -> Decision:
-    coverage, abstention, unlike = (
-        dict(fields[name]) for name in ("coverage", "abstention", "unlike")
-    )
-    for rule in (coverage, abstention, unlike):
-        rule |= {name: _share(rule[name]) for name in rule if isinstance(rule[name], dict)}
-    rules = {
-        "coverage": CoverageRule(**coverage),
-        "abstention": AbstentionRule(**abstention),
-        "unlike": UnlikeRule(**unlike),
-    }
-    return Decision(**{**fields, **rules})
-
-
-def _share(fields: dict[str, Any]) -> Share:
-    value = float("nan") if fields["value"] is None else fields["value"]
-    return Share(**{**fields, "value": value})

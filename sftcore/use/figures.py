@@ -76,7 +76,7 @@ def unlike_figure(table: pd.DataFrame, most_distance: float) -> bytes:
     """Share of pictures up to each distance from the training pictures.
 
     Args:
-        table: see :func:`sftcore.use.parts.unlike_table`.
+        table: see :func:`sftcore.use.unlike_part.unlike_table`.
         most_distance: the threshold.
     """
     figure, axes = new_figure(6.5, 3.6)

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from sftcore.foundations.artifacts import write_bytes, write_csv
-from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.selective import conformal_threshold, label_sets, risk_coverage
 from sftcore.reporting.parts import Figure, Part
-from sftcore.use.figures import abstention_figure, coverage_figure, unlike_figure
+from sftcore.use.figures import abstention_figure, coverage_figure
 from sftcore.use.rules import Fixed, Judged, share
+from sftcore.use.unlike_part import unlike_part
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
 
@@ -30,15 +30,16 @@ def use_parts(fixed: Fixed, ids: dict[str, Sequence[str]], folder: Path) -> list
     decision = fixed.decision
     coverage = coverage_table(fixed.val, fixed.test, decision.coverage.wanted, decision.confidence)
     abstention = abstention_table({"val": fixed.val, "test": fixed.test})
-    unlike = unlike_table({"val": fixed.val, "test": fixed.test}, ids,
-                          decision.unlike.most_distance)  # fmt: skip
     write_csv(folder / "coverage.csv", coverage)
     write_csv(folder / "abstention.csv", abstention)
-    write_csv(folder / "unlike.csv", safe_cells(unlike))
     write_bytes(folder / "coverage.png", coverage_figure(coverage, decision.coverage.wanted))
     write_bytes(folder / "abstention.png", abstention_figure(abstention, decision.abstention))
-    write_bytes(folder / "unlike.png", unlike_figure(unlike, decision.unlike.most_distance))
-    return [_coverage_part(fixed), _abstention_part(fixed), _unlike_part(fixed)]
+    distances = {"val": fixed.val.distance, "test": fixed.test.distance}
+    return [
+        _coverage_part(fixed),
+        _abstention_part(fixed),
+        unlike_part(distances, ids, decision.unlike, folder),
+    ]
 
 
 def coverage_table(val: Judged, test: Judged, wanted: float, confidence: float) -> pd.DataFrame:
@@ -79,25 +80,6 @@ def abstention_table(judged: dict[str, Judged]) -> pd.DataFrame:
         curve.insert(0, "split", split)
         parts.append(curve)
     return pd.concat(parts, ignore_index=True)
-
-
-def unlike_table(
-    judged: dict[str, Judged], ids: dict[str, Sequence[str]], most_distance: float
-) -> pd.DataFrame:
-    """Distance of each picture to the training pictures, the farthest first."""
-    parts = [
-        pd.DataFrame(
-            {
-                "id": list(ids[split]),
-                "split": split,
-                "distance": of.distance.astype(float),
-                "is_unlike": of.distance > most_distance,
-            }
-        )
-        for split, of in judged.items()
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    return table.sort_values(["distance", "id"], ascending=[False, True], ignore_index=True)
 
 
 def _coverage_part(fixed: Fixed) -> Part:
@@ -159,26 +141,4 @@ def _abstention_part(fixed: Fixed) -> Part:
                 "abstention.csv",
             ),
         ),
-    )
-
-
-def _unlike_part(fixed: Fixed) -> Part:
-    rule = fixed.decision.unlike
-    return Part(
-        title="Pictures unlike the training pictures",
-        text=(
-            f"Distance: by the cosine, of a picture's features to its {rule.num_neighbours} nearest"
-            " training pictures (the farthest of them). `predict` calls a picture unlike that is "
-            f"farther than {rule.most_distance:.4f}, as at most {1 - rule.wanted:.0%} of the "
-            f"validation pictures are. Of the test pictures, {rule.test_passed} are not.",
-            "This says nothing of how well other pictures are told apart: that depends on them.",
-        ),
-        figures=(
-            Figure(
-                "unlike.png",
-                "Share of pictures up to each distance; the line is the threshold.",
-                "unlike.csv",
-            ),
-        ),
-        is_folded=True,
     )

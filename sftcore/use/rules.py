@@ -142,7 +142,7 @@ def fix_rules(
         num_val_groups=len(set(val.groups.tolist())),
         coverage=_coverage_rule(val, test, wanted),
         abstention=_abstention_rule(val, test, wanted),
-        unlike=_unlike_rule(val, test, wanted),
+        unlike=unlike_rule(val.distance, test.distance, test.groups, wanted),
     )
     return Fixed(decision, directions, val, test)
 
@@ -187,8 +187,18 @@ def _abstention_rule(val: Judged, test: Judged, wanted: Wanted) -> AbstentionRul
     return AbstentionRule(wanted.answer_accuracy, least, **shares)
 
 
-def _unlike_rule(val: Judged, test: Judged, wanted: Wanted) -> UnlikeRule:
+def unlike_rule(
+    val: np.ndarray, test: np.ndarray, test_groups: np.ndarray, wanted: Wanted
+) -> UnlikeRule:
+    """The threshold on the distance to the training pictures.
+
+    Args:
+        val: distances of the pictures that choose it [V].
+        test: of those that judge it [T].
+        test_groups: name of each test picture's group [T].
+        wanted: what to reach.
+    """
     # At least the wanted share passes, whatever ties there are.
-    most = float(np.quantile(val.distance, wanted.known_fraction, method="higher"))
-    passed = share(test.distance <= most, test.groups, wanted.confidence)
+    most = float(np.quantile(val, wanted.known_fraction, method="higher"))
+    passed = share(test <= most, test_groups, wanted.confidence)
     return UnlikeRule(wanted.known_fraction, NUM_NEIGHBOURS, most, passed)

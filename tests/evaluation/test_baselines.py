@@ -14,8 +14,7 @@ from torch import Tensor
 from sftcore.metrics.paired_test import smallest_difference
 from sftcore.metrics.rows_to_beat import NEIGHBOURS, nearest_rows
 from sftcore.optimization.linear_head import STRENGTHS
-from sftcore.pipeline.evaluate import first_answer
-from sftcore.pipeline.telling import headline_metrics
+from sftcore.pipeline.results import first_answer, headline_metrics
 from sftcore.tasks.classification.baselines import (
     Baseline,
     logistic_regression,

@@ -10,6 +10,7 @@ import torch
 from sftcore.evaluation.training_parts import training_parts
 from sftcore.reporting.parts import Part, read_parts
 from sftcore.tasks.classification.baselines import rows_to_beat
+from sftcore.tasks.classification.task import ClassificationTask
 from tests.evaluation.test_baselines import TEST, TRAIN, VAL, C, report
 
 
@@ -25,7 +26,9 @@ def history(num_head: int, num_full: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("num_head", "num_full"), [(1, 16), (1, 0), (5, 3), (0, 4)])
 def test_epochs_are_counted_by_phase(num_head: int, num_full: int) -> None:
-    found = training_parts(history(num_head, num_full), pd.DataFrame(), "last epoch", 0, [])
+    found = training_parts(
+        history(num_head, num_full), pd.DataFrame(), "last epoch", 0, [], ClassificationTask
+    )
     text = found[0].text[0]
     assert f"head alone: {num_head}; of the trained blocks with it: {num_full}." in text
     if num_head + num_full > 1:
@@ -35,7 +38,10 @@ def test_epochs_are_counted_by_phase(num_head: int, num_full: int) -> None:
 def test_what_was_not_drawn_is_not_shown_and_incidents_open_their_part() -> None:
     def parts(num_incidents: int, *figures: str) -> dict[str, Part]:
         incidents = pd.DataFrame({"epoch": range(num_incidents)})
-        return {p.title: p for p in training_parts(history(1, 3), incidents, "x", 1, figures)}
+        return {
+            p.title: p
+            for p in training_parts(history(1, 3), incidents, "x", 1, figures, ClassificationTask)
+        }
 
     calm = parts(0)
     assert "nothing to answer" in calm["The course of the training"].text[1]

@@ -6,11 +6,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from sftcore.pipeline.results import answer_text, headline_metrics
 from sftcore.pipeline.telling import (
-    answer_text,
     cell_lines,
     files_text,
-    headline_metrics,
     study_text,
     training_text,
 )

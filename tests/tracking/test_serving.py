@@ -98,7 +98,7 @@ def expected(folder: Path, count: int = len(FILES)) -> np.ndarray:
     squares = [
         decode_square(file, Decoding(32, 10**6, (255, 255, 255))).pixels for file in FILES[:count]
     ]
-    return look_at(network, np.stack(squares), mean=record.mean, std=record.std).probability
+    return look_at(network, np.stack(squares), mean=record.mean, std=record.std).answers
 
 
 def floats(rows: list[dict[str, Any]]) -> np.ndarray:
@@ -156,7 +156,7 @@ def test_bytes_and_pixels_in_a_notebook(model: Path) -> None:
     np.testing.assert_array_equal(found.filter(like="p_").to_numpy(), expected(model))
     pixels = np.stack([np.full((32, 32, 3), value, dtype=np.uint8) for value in (0, 255)])
     network, record = load_model(model / "finetuned")
-    direct = look_at(network, pixels, mean=record.mean, std=record.std).probability
+    direct = look_at(network, pixels, mean=record.mean, std=record.std).answers
     for given in (pixels, pixels.astype(np.int64), pixels.tolist()):
         np.testing.assert_array_equal(loaded.predict(given).filter(like="p_").to_numpy(), direct)
     with pytest.raises(mlflow.MlflowException, match="0 to 255"):

@@ -362,5 +362,5 @@ def test_the_model_loads_elsewhere_without_pickle_and_answers_the_same(root: Pat
     )
     assert Path(done.stdout.split()[-1]).parts[-3:] == ("code", "sftcore", "__init__.py")
     network, record = load_model(root / "finetuned")
-    expected = look_at(network, images, mean=record.mean, std=record.std).probability
+    expected = look_at(network, images, mean=record.mean, std=record.std).answers
     np.testing.assert_array_equal(np.load(root / "answer.npy"), expected)

@@ -23,12 +23,12 @@ def test_bits_are_those_of_the_picture_alone(
     everything = look_at(network, images, **look)
     order = np.random.default_rng(1).permutation(count)
     mixed = look_at(network, images[order], **look)
-    np.testing.assert_array_equal(mixed.probability, everything.probability[order])
+    np.testing.assert_array_equal(mixed.answers, everything.answers[order])
     np.testing.assert_array_equal(mixed.features, everything.features[order])
     for few in (1, 2, 31, 33):
-        found = look_at(network, images[:few], **look).probability
-        np.testing.assert_array_equal(found, everything.probability[:few])
+        found = look_at(network, images[:few], **look).answers
+        np.testing.assert_array_equal(found, everything.answers[:few])
     # The test would catch it: another shape of the batch does give other digits.
     monkeypatch.setattr(predict, "PREDICT_BATCH_SIZE", 1)
-    other = look_at(network, images, **look).probability
-    assert (other != everything.probability).any()
+    other = look_at(network, images, **look).answers
+    assert (other != everything.answers).any()

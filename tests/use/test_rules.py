@@ -8,7 +8,7 @@ import torch
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.reporting.parts import write_parts
-from sftcore.use.decision import decide, load_decision, save_decision
+from sftcore.use.decision import decide, load_decision, read_classes, save_decision
 from sftcore.use.parts import use_parts
 from sftcore.use.rules import Fixed, Wanted, fix_rules
 
@@ -49,7 +49,7 @@ def texts(fixed: Fixed, folder: Path) -> str:
 def test_rules_are_kept_and_applied_as_they_were_measured(tmp_path: Path) -> None:
     fixed, features, probability = make(90, 4)
     save_decision(tmp_path / "decision", fixed.decision, fixed.directions)
-    decision, directions = load_decision(tmp_path / "decision", "m")
+    decision, directions = load_decision(tmp_path / "decision", "m", read_classes)
     assert decision.reference_sha256
     assert decision.coverage == fixed.decision.coverage
     assert decision.abstention == fixed.decision.abstention
@@ -62,7 +62,7 @@ def test_rules_are_kept_and_applied_as_they_were_measured(tmp_path: Path) -> Non
     val_passed = (fixed.val.distance <= decision.unlike.most_distance).mean()
     assert 0.9 <= val_passed < 0.93
     with pytest.raises(WeightsError, match="another model"):
-        load_decision(tmp_path / "decision", "n")
+        load_decision(tmp_path / "decision", "n", read_classes)
     assert "Validation chose to answer" in texts(fixed, tmp_path / "report")
 
 
@@ -73,7 +73,10 @@ def test_a_model_that_knows_nothing_abstains_and_says_so(tmp_path: Path) -> None
     said = texts(fixed, tmp_path / "report")
     assert "marks every picture `abstain`" in said
     save_decision(tmp_path / "decision", fixed.decision, fixed.directions)
-    assert load_decision(tmp_path / "decision", "m")[0].abstention.least_probability is None
+    assert (
+        load_decision(tmp_path / "decision", "m", read_classes)[0].abstention.least_probability
+        is None
+    )
 
 
 def test_too_few_validation_pictures_give_whole_sets_and_say_so(tmp_path: Path) -> None:

@@ -1,49 +1,21 @@
 """A fine-tuned model beside the rows to beat, on the same pictures and in the same resamples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sftcore.metrics.classification import Metrics, classification_metrics
-from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
-from sftcore.metrics.paired_test import paired_test
-from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, Baseline
+from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.tasks import report_numbers
+from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION
+from sftcore.tasks.report_contract import Resampling
+from sftcore.tasks.report_numbers import FINE_TUNED, Resampled
 
-FINE_TUNED = "fine_tuned"
-COMPARED = ("nll", "accuracy", "balanced_accuracy", "macro_f1")
-_LESS_IS_BETTER = ("nll", "brier")
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How intervals are made.
-
-    Attributes:
-        num_resamples: of the bootstrap.
-        confidence: of the intervals.
-        num_bins: of the calibration error.
-        seed: of the bootstrap.
-    """
-
-    num_resamples: int
-    confidence: float
-    num_bins: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """Metrics of one model on one split: themselves, and of every resample.
-
-    Two models on one split have the same resamples in the same order, so that differences of
-    ``many`` are differences on the same pictures.
-    """
-
-    itself: Metrics
-    many: Metrics
+# What is compared, and whether less is better.
+COMPARED = {"nll": True, "accuracy": False, "balanced_accuracy": False, "macro_f1": False}
 
 
 def resample(
@@ -52,7 +24,7 @@ def resample(
     groups: np.ndarray,
     resampling: Resampling,
     split: str,
-) -> Resampled:
+) -> Resampled[Metrics]:
     """Measure a model on a split and on its resamples, which are a function of groups and split.
 
     Args:
@@ -62,27 +34,12 @@ def resample(
         resampling: how often, and the seed.
         split: its name, which names the random stream.
     """
-    num_bins = resampling.num_bins
-    itself = classification_metrics(labels, probability, np.ones((1, len(labels))), num_bins)
-    draws = grouped_bootstrap_weights(groups, resampling.num_resamples, resampling.seed, split)
-    pieces = [classification_metrics(labels, probability, weights, num_bins) for weights in draws]
-    joined = {
-        name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(itself)
-    }
-    return Resampled(itself, Metrics(**joined))
-
-
-def with_interval(
-    name: str, value: np.ndarray, many: np.ndarray, confidence: float
-) -> dict[str, float]:
-    """A number under its name, with its percentile interval as ``_low`` and ``_high``."""
-    low, high = percentile_interval(many, confidence)
-    numbers = {name: float(value[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
-    return {key: round(number, 6) for key, number in numbers.items()}
+    measure = partial(classification_metrics, labels, probability, num_bins=resampling.num_bins)
+    return report_numbers.resample(measure, groups, resampling, split)
 
 
 def compare(
-    fine_tuned: Mapping[str, Resampled],
+    fine_tuned: Mapping[str, Resampled[Metrics]],
     baselines: Sequence[Baseline],
     labels: Mapping[str, np.ndarray],
     groups: Mapping[str, np.ndarray],
@@ -98,25 +55,18 @@ def compare(
         resampling: that ``fine_tuned`` was measured with.
 
     Returns:
-        ``baselines`` by row and ``worth``, as ``metrics.json`` holds them; and a table with a row
-        per model, the fine-tuned one first. ``worth`` is the fine-tuned model minus logistic
-        regression on the test pictures, for a loss the other way round: more is always better.
+        See :func:`sftcore.tasks.report_numbers.compare`.
     """
-    own = {split: fine_tuned[split] for split in ("val", "test")}
-    rows = {FINE_TUNED: _numbers(own, resampling.confidence)}
-    worth: dict[str, float] = {}
-    for baseline in baselines:
-        probability = {"val": baseline.val, "test": baseline.test}
-        found = {
-            split: resample(labels[split], probability[split], groups[split], resampling, split)
-            for split in own
+    models = {FINE_TUNED: {split: fine_tuned[split] for split in ("val", "test")}}
+    for row in baselines:
+        models[row.name] = {
+            split: resample(labels[split], probability, groups[split], resampling, split)
+            for split, probability in (("val", row.val), ("test", row.test))
         }
-        rows[baseline.name] = baseline.settings | _numbers(found, resampling.confidence)
-        if baseline.name == LOGISTIC_REGRESSION:
-            worth = _worth(own["test"], found["test"], resampling.confidence)
-    table = pd.DataFrame([{"row": name, **numbers} for name, numbers in rows.items()])
-    del rows[FINE_TUNED]
-    return {"baselines": rows, "worth": worth}, table
+    settings = {row.name: row.settings for row in baselines}
+    return report_numbers.compare(
+        models, settings, COMPARED, LOGISTIC_REGRESSION, resampling.confidence
+    )
 
 
 def paired_counts(
@@ -130,34 +80,10 @@ def paired_counts(
         baselines: the rows to beat; without logistic regression there is nothing to say.
 
     Returns:
-        ``num_pictures``, ``num_better``, ``num_worse`` and the ``p_value`` of
-        :func:`sftcore.metrics.paired_test.paired_test`, or nothing.
+        See :func:`sftcore.tasks.report_numbers.paired_numbers`; or nothing.
     """
     for baseline in baselines:
         if baseline.name == LOGISTIC_REGRESSION:
             is_right = probability.argmax(axis=1) == labels
-            test = paired_test(is_right, baseline.test.argmax(axis=1) == labels)
-            names = ("num_pictures", "num_better", "num_worse", "p_value")
-            return {name: round(float(getattr(test, name)), 6) for name in names}
+            return report_numbers.paired_numbers(is_right, baseline.test.argmax(axis=1) == labels)
     return {}
-
-
-def _numbers(found: Mapping[str, Resampled], confidence: float) -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for split, of in found.items():
-        for name in COMPARED:
-            value, many = getattr(of.itself, name), getattr(of.many, name)
-            numbers |= with_interval(f"{split}_{name}", value, many, confidence)
-    return numbers
-
-
-def _worth(model: Resampled, baseline: Resampled, confidence: float) -> dict[str, float]:
-    worth: dict[str, float] = {}
-    for name in COMPARED:
-        sign = -1 if name in _LESS_IS_BETTER else 1
-        value, many = (
-            sign * (getattr(mine, name) - getattr(other, name))
-            for mine, other in ((model.itself, baseline.itself), (model.many, baseline.many))
-        )
-        worth |= with_interval(f"test_{name}", value, many, confidence)
-    return worth

@@ -8,17 +8,17 @@ from sftcore.reporting.drawing import (
     BLUE,
     GREY,
     ORANGE,
-    SPLIT_COLOURS,
     new_figure,
     note,
     own_style,
     plain_label,
     to_png,
 )
+from sftcore.tasks import report_figures
+from sftcore.tasks.report_figures import Panel
 
 _MAX_NUMBERED_CLASSES = 30  # more cells than this leave no room for numbers
-_COLUMNS = 4
-_COVERS = "line: interval over new pictures of this split, for this one model"
+_PANELS = (Panel("accuracy", "accuracy", (0, 1)), Panel("nll", "loss (nats)"))
 
 
 @own_style()
@@ -69,7 +69,7 @@ def per_class_figure(per_class: pd.DataFrame) -> bytes:
     axis.set_yticks(place, names, fontsize=9 if len(table) <= 40 else 6)
     axis.set(xlim=(-0.02, 1.02), xlabel="F1 on the test split, with interval")
     axis.set_title("Classes")
-    note(figure, _COVERS)
+    note(figure, report_figures.COVERS)
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     return to_png(figure)
 
@@ -100,37 +100,16 @@ def reliability_figure(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFra
     return to_png(figure)
 
 
-@own_style()
 def gap_figure(gap: pd.DataFrame) -> bytes:
-    """Accuracy and loss on train, val and test with intervals.
-
-    A gap between the splits is what a training that has learnt its pictures shows; whether it did
-    harm is told by the course of the validation loss, and not by the gap.
+    """Accuracy and loss on train, val and test; see :func:`report_figures.gap_figure`.
 
     Args:
         gap: columns split, num_pictures, and accuracy and nll with _low and _high.
     """
-    figure, axes = new_figure(7, 3.6, 1, 2)
-    for axis, name in zip(axes.flat, ("accuracy", "nll"), strict=True):
-        values = gap[name].to_numpy(dtype=float)
-        errors = [values - gap[f"{name}_low"], gap[f"{name}_high"] - values]
-        colours = [SPLIT_COLOURS[split] for split in gap["split"]]
-        axis.bar(gap["split"], values, 0.6, color=colours)
-        axis.errorbar(gap["split"], values, yerr=np.abs(errors), fmt="none", color="black",
-                      capsize=5)  # fmt: skip
-        for place, value in enumerate(values):
-            axis.annotate(f"{value:.3f}", (place + 0.06, value), xytext=(0, 3),
-                          textcoords="offset points", fontweight="bold")  # fmt: skip
-        counts = zip(gap["split"], gap["num_pictures"], strict=True)
-        axis.set_xticks(range(len(gap)), [f"{split}\nn={n}" for split, n in counts])
-        axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")
-    axes[0, 0].set_ylim(0, 1.05)
-    figure.suptitle("Accuracy and loss by split; their difference is the generalisation gap")
-    note(figure, "line: resamples of the split's own pictures; only test speaks of new ones")
-    return to_png(figure)
+    title = "Accuracy and loss by split; their difference is the generalisation gap"
+    return report_figures.gap_figure(gap, _PANELS, title)
 
 
-@own_style()
 def baselines_figure(table: pd.DataFrame) -> bytes:
     """The fine-tuned model and the rows to beat on test: accuracy and loss with intervals.
 
@@ -138,28 +117,9 @@ def baselines_figure(table: pd.DataFrame) -> bytes:
         table: of :func:`sftcore.tasks.classification.comparison.compare`, the fine-tuned model
             first.
     """
-    figure, axes = new_figure(7.5, 1.6 + 0.45 * len(table), 1, 2)
-    place = np.arange(len(table))[::-1]
-    colours = [ORANGE, *[BLUE] * (len(table) - 1)]
-    for axis, name in zip(axes.flat, ("accuracy", "nll"), strict=True):
-        bounds = table[f"test_{name}_low"], table[f"test_{name}_high"]
-        axis.hlines(place, *bounds, color=colours, linewidth=2, alpha=0.5)
-        axis.scatter(table[f"test_{name}"], place, color=colours, s=36, zorder=3)
-        for height, value in zip(place, table[f"test_{name}"], strict=True):
-            axis.annotate(f"{value:.3f}", (value, height), xytext=(0, 7), ha="center",
-                          textcoords="offset points", fontsize=9)  # fmt: skip
-        names = [row.replace("_", " ") for row in table["row"]]
-        axis.set_yticks(place, names if name == "accuracy" else [])
-        axis.set_ylim(-0.6, len(table) - 0.3)
-        axis.set_title("accuracy" if name == "accuracy" else "loss (nats)")
-        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes[0, 0].set_xlim(-0.02, 1.02)
-    figure.suptitle("The rows to beat, on the test split: what needs no fine-tuning")
-    note(figure, _COVERS)
-    return to_png(figure)
+    return report_figures.baselines_figure(table, _PANELS)
 
 
-@own_style()
 def most_wrong_figure(wrong: pd.DataFrame, images: np.ndarray) -> bytes:
     """The test pictures whose true class got the least probability.
 
@@ -167,13 +127,9 @@ def most_wrong_figure(wrong: pd.DataFrame, images: np.ndarray) -> bytes:
         wrong: columns label, predicted, confidence, probability_of_label.
         images: uint8 [K, S, S, 3], in the order of the table.
     """
-    rows = max(1, -(-len(wrong) // _COLUMNS))
-    figure, axes = new_figure(2.3 * _COLUMNS, 2.6 * rows + 0.4, rows, _COLUMNS)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, row, image in zip(axes.flat, wrong.itertuples(), images, strict=False):
-        axis.imshow(image)
-        title = f"{plain_label(row.label)}\n→ {plain_label(row.predicted)} ({row.confidence:.0%})"
-        axis.set_title(title, fontsize=9)
-    figure.suptitle("Most wrong on the test split: true class → prediction (confidence)")
-    return to_png(figure)
+    titles = [
+        f"{plain_label(row.label)}\n→ {plain_label(row.predicted)} ({row.confidence:.0%})"
+        for row in wrong.itertuples()
+    ]
+    title = "Most wrong on the test split: true class → prediction (confidence)"
+    return report_figures.pictures_figure(titles, images, title)

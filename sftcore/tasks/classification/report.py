@@ -21,21 +21,13 @@ from sftcore.metrics.calibration import (
 )
 from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
 from sftcore.metrics.intervals import percentile_interval
+from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.reporting.parts import Part, write_parts
 from sftcore.tasks.classification import figures
-from sftcore.tasks.classification.baselines import Baseline
-from sftcore.tasks.classification.comparison import (
-    Resampled,
-    Resampling,
-    compare,
-    paired_counts,
-    resample,
-    with_interval,
-)
+from sftcore.tasks.classification.comparison import compare, paired_counts, resample
 from sftcore.tasks.classification.results_parts import results_parts
-
-HEADLINE_FILE = "test.json"
-SPLITS = ("train", "val", "test")
+from sftcore.tasks.report_contract import SPLITS, Resampling
+from sftcore.tasks.report_numbers import HEADLINE_FILE, Resampled, with_interval
 
 
 def write_report(
@@ -180,7 +172,7 @@ class _Judged:
     """A split's metrics: themselves, of every resample, and of a perfectly calibrated model."""
 
     num_pictures: int
-    resampled: Resampled
+    resampled: Resampled[Metrics]
     perfect: PerfectCalibration
     squared_calibration_error: float
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sftcore.reporting.parts import Figure, Part, Table
+from sftcore.tasks.report_words import covers, interval, signed
 
 
 def results_parts(metrics: Mapping[str, Any]) -> list[Part]:
@@ -12,28 +13,24 @@ def results_parts(metrics: Mapping[str, Any]) -> list[Part]:
     Args:
         metrics: see :func:`sftcore.tasks.classification.report.write_report`.
     """
-    confidence = metrics["interval"]["confidence"]
-    covers = (
-        f"Intervals ({confidence:.0%}) speak of new test pictures for this one model: a bootstrap "
-        "by groups of near-duplicates."
-    )
-    parts = [_first(metrics, covers), _gap(metrics), _calibration(metrics)]
-    return [*parts, *_classes(covers)]
+    scope = covers(metrics["interval"]["confidence"])
+    parts = [_first(metrics, scope), _gap(metrics), _calibration(metrics)]
+    return [*parts, *_classes(scope)]
 
 
-def _first(metrics: Mapping[str, Any], covers: str) -> Part:
+def _first(metrics: Mapping[str, Any], scope: str) -> Part:
     test = metrics["test"]
     words = [
         f"On {test['num_pictures']} test pictures, which had no say in this model: accuracy "
-        f"{_interval(test, 'accuracy')}, balanced accuracy {_interval(test, 'balanced_accuracy')}, "
-        f"macro F1 {_interval(test, 'macro_f1')}, loss {_interval(test, 'nll')} nats. {covers}"
+        f"{interval(test, 'accuracy')}, balanced accuracy {interval(test, 'balanced_accuracy')}, "
+        f"macro F1 {interval(test, 'macro_f1')}, loss {interval(test, 'nll')} nats. {scope}"
     ]
     if "baselines" not in metrics:
         return Part("The model", tuple(words))
     worth = metrics["worth"]
     words.append(
         "Against logistic regression on the frozen features, picture by picture: accuracy "
-        f"{_signed(worth, 'test_accuracy')}, loss better by {_signed(worth, 'test_nll')} nats."
+        f"{signed(worth, 'test_accuracy')}, loss better by {signed(worth, 'test_nll')} nats."
     )
     shown = {
         "row": "row", "test_accuracy": "accuracy", "test_accuracy_low": "low",
@@ -62,7 +59,7 @@ def _gap(metrics: Mapping[str, Any]) -> Part:
         "From training to test pictures",
         (
             "Accuracy on training pictures minus that on test pictures: "
-            f"{_signed(gap, 'train_minus_test_accuracy')}. A gap shows that the model knows its "
+            f"{signed(gap, 'train_minus_test_accuracy')}. A gap shows that the model knows its "
             "training pictures better than new ones; whether that does harm is told by the course "
             "of the validation loss and by the study.",
         ),
@@ -96,12 +93,12 @@ def _calibration(metrics: Mapping[str, Any]) -> Part:
     )  # fmt: skip
 
 
-def _classes(covers: str) -> list[Part]:
+def _classes(scope: str) -> list[Part]:
     return [
         Part(
             "Class by class",
             figures=(
-                Figure("per_class.png", f"F1 of every class. {covers}", "per_class.csv"),
+                Figure("per_class.png", f"F1 of every class. {scope}", "per_class.csv"),
                 Figure(
                     "confusion.png", "Test pictures by true and predicted class.",
                     "confusion_matrix.csv",
@@ -140,12 +137,3 @@ def _classes(covers: str) -> list[Part]:
             is_folded=True,
         ),
     ]  # fmt: skip
-
-
-def _interval(numbers: Mapping[str, float], name: str) -> str:
-    return f"{numbers[name]:.3f} [{numbers[f'{name}_low']:.3f}, {numbers[f'{name}_high']:.3f}]"
-
-
-def _signed(numbers: Mapping[str, float], name: str) -> str:
-    low, high = numbers[f"{name}_low"], numbers[f"{name}_high"]
-    return f"{numbers[name]:+.3f} [{low:+.3f}, {high:+.3f}]"

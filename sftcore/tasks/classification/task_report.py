@@ -1,0 +1,90 @@
+"""The report of classes, as a task's."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, rows_to_beat
+from sftcore.tasks.classification.predictions import predictions_table
+from sftcore.tasks.classification.report import write_report
+from sftcore.tasks.names import CLASSES
+from sftcore.tasks.report_contract import (
+    AddParts,
+    Finished,
+    Known,
+    Measuring,
+    TaskReport,
+    no_parts,
+)
+from sftcore.tasks.report_words import paired_line
+
+
+class ClassificationReport(TaskReport):
+    """Answers are probabilities of C classes that sum to one."""
+
+    name = CLASSES
+    number = "accuracy"
+    words = "accuracy"
+    probe = LOGISTIC_REGRESSION
+    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "test/accuracy": ("test", "accuracy"),
+        "test/accuracy_low": ("test", "accuracy_low"),
+        "test/accuracy_high": ("test", "accuracy_high"),
+        "test/balanced_accuracy": ("test", "balanced_accuracy"),
+        "test/macro_f1": ("test", "macro_f1"),
+        "test/nll": ("test", "nll"),
+        "test/ece": ("test", "ece"),
+        "test/accuracy_gain": ("worth", "test_accuracy"),
+        "test/accuracy_gap": ("gap", "train_minus_test_accuracy"),
+        "val/final_accuracy": ("val", "accuracy"),
+    }
+
+    def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
+        """Most frequent class, nearest neighbours, logistic regression."""
+        own, choosing = (
+            (features, torch.from_numpy(labels).to(features.device))
+            for features, labels in (train, val)
+        )
+        return rows_to_beat(own, choosing, test, len(self.names))
+
+    def write(
+        self,
+        finished: Finished,
+        measuring: Measuring,
+        output: Path,
+        baselines: Sequence[Baseline] = (),
+        add_parts: AddParts = no_parts,
+    ) -> dict[str, Any]:
+        """See :func:`sftcore.tasks.classification.report.write_report`."""
+        table = predictions_table(
+            finished.answers, finished.targets, self.names, finished.ids, finished.splits
+        )
+        return write_report(
+            table,
+            self.names,
+            np.asarray(finished.images),
+            groups=finished.groups,
+            num_bootstrap=measuring.num_resamples,
+            confidence=measuring.confidence,
+            num_calibration_bins=measuring.num_bins,
+            num_most_wrong=measuring.num_most_wrong,
+            seed=measuring.seed,
+            output=output,
+            baselines=baselines,
+            add_parts=add_parts,
+        )
+
+    @classmethod
+    def title(cls, data: Mapping[str, Any]) -> str:
+        """Pictures and classes."""
+        return f"Fine-tuning on {data['num_pictures']} pictures of {data['num_classes']} classes"
+
+    @classmethod
+    def last_lines(cls, metrics: Mapping[str, Any]) -> list[str]:
+        """Where model and logistic regression differ."""
+        return paired_line(metrics.get("paired", {}))

@@ -1,0 +1,73 @@
+"""The report of labels, as a task's."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION, rows_to_beat
+from sftcore.tasks.multilabel.report import write_report
+from sftcore.tasks.names import LABELS
+from sftcore.tasks.report_contract import (
+    AddParts,
+    Finished,
+    Known,
+    Measuring,
+    TaskReport,
+    no_parts,
+)
+from sftcore.tasks.report_words import paired_line
+
+
+class MultilabelReport(TaskReport):
+    """Answers are probabilities of K labels, each by itself."""
+
+    name = LABELS
+    number = "mean_average_precision"
+    words = "mean average precision"
+    probe = LOGISTIC_REGRESSION
+    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "test/mean_average_precision": ("test", "mean_average_precision"),
+        "test/mean_average_precision_low": ("test", "mean_average_precision_low"),
+        "test/mean_average_precision_high": ("test", "mean_average_precision_high"),
+        "test/macro_f1": ("test", "macro_f1"),
+        "test/micro_f1": ("test", "micro_f1"),
+        "test/exact_match": ("test", "exact_match"),
+        "test/nll": ("test", "nll"),
+        "test/ece": ("test", "ece"),
+        "test/mean_average_precision_gain": ("worth", "test_mean_average_precision"),
+        "test/mean_average_precision_gap": ("gap", "train_minus_test_mean_average_precision"),
+        "val/final_mean_average_precision": ("val", "mean_average_precision"),
+    }
+
+    def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
+        """Label frequencies, nearest neighbours, logistic regression."""
+        own, choosing = (
+            (features, torch.from_numpy(labels).to(features.device))
+            for features, labels in (train, val)
+        )
+        return rows_to_beat(own, choosing, test)
+
+    def write(
+        self,
+        finished: Finished,
+        measuring: Measuring,
+        output: Path,
+        baselines: Sequence[Baseline] = (),
+        add_parts: AddParts = no_parts,
+    ) -> dict[str, Any]:
+        """See :func:`sftcore.tasks.multilabel.report.write_report`."""
+        return write_report(finished, self.names, measuring, output, baselines, add_parts)
+
+    @classmethod
+    def title(cls, data: Mapping[str, Any]) -> str:
+        """Pictures and labels."""
+        return f"Fine-tuning on {data['num_pictures']} pictures with {data['num_labels']} labels"
+
+    @classmethod
+    def last_lines(cls, metrics: Mapping[str, Any]) -> list[str]:
+        """Where model and logistic regression differ in having every label right."""
+        return paired_line(metrics.get("paired", {}), "has all labels right")

@@ -1,0 +1,122 @@
+"""Figures that the reports of all tasks share, as PNG bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sftcore.reporting.drawing import (
+    BLUE,
+    ORANGE,
+    SPLIT_COLOURS,
+    new_figure,
+    note,
+    own_style,
+    to_png,
+)
+
+COVERS = "line: interval over new pictures of this split, for this one model"
+_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A number that a figure shows.
+
+    Attributes:
+        name: of its column.
+        title: above it.
+        limits: of its axis where it is a share; None leaves them to the numbers.
+    """
+
+    name: str
+    title: str
+    limits: tuple[float, float] | None = None
+
+
+@own_style()
+def gap_figure(gap: pd.DataFrame, panels: tuple[Panel, Panel], title: str) -> bytes:
+    """Two numbers on train, val and test with intervals.
+
+    A gap between the splits is what a training that has learnt its pictures shows; whether it did
+    harm is told by the course of the validation loss, and not by the gap.
+
+    Args:
+        gap: columns split, num_pictures, and those of the panels with _low and _high.
+        panels: what is shown; limits without a margin.
+        title: of the figure.
+    """
+    figure, axes = new_figure(7, 3.6, 1, 2)
+    for axis, panel in zip(axes.flat, panels, strict=True):
+        values = gap[panel.name].to_numpy(dtype=float)
+        errors = [values - gap[f"{panel.name}_low"], gap[f"{panel.name}_high"] - values]
+        colours = [SPLIT_COLOURS[split] for split in gap["split"]]
+        axis.bar(gap["split"], values, 0.6, color=colours)
+        axis.errorbar(gap["split"], values, yerr=np.abs(errors), fmt="none", color="black",
+                      capsize=5)  # fmt: skip
+        for place, value in enumerate(values):
+            axis.annotate(f"{value:.3f}", (place + 0.06, value), xytext=(0, 3),
+                          textcoords="offset points", fontweight="bold")  # fmt: skip
+        counts = zip(gap["split"], gap["num_pictures"], strict=True)
+        axis.set_xticks(range(len(gap)), [f"{split}\nn={n}" for split, n in counts])
+        axis.set_title(panel.title)
+        if panel.limits:
+            low, high = panel.limits
+            axis.set_ylim(low, high + 0.05)
+    figure.suptitle(title)
+    note(figure, "line: resamples of the split's own pictures; only test speaks of new ones")
+    return to_png(figure)
+
+
+@own_style()
+def baselines_figure(table: pd.DataFrame, panels: tuple[Panel, Panel]) -> bytes:
+    """The fine-tuned model and the rows to beat on test: two numbers with intervals.
+
+    Args:
+        table: a row per model, the fine-tuned one first: row, and the panels' columns after
+            ``test_`` with _low and _high.
+        panels: what is shown.
+    """
+    figure, axes = new_figure(7.5, 1.6 + 0.45 * len(table), 1, 2)
+    place = np.arange(len(table))[::-1]
+    colours = [ORANGE, *[BLUE] * (len(table) - 1)]
+    for number, (axis, panel) in enumerate(zip(axes.flat, panels, strict=True)):
+        column = f"test_{panel.name}"
+        bounds = table[f"{column}_low"], table[f"{column}_high"]
+        axis.hlines(place, *bounds, color=colours, linewidth=2, alpha=0.5)
+        axis.scatter(table[column], place, color=colours, s=36, zorder=3)
+        for height, value in zip(place, table[column], strict=True):
+            axis.annotate(f"{value:.3f}", (value, height), xytext=(0, 7), ha="center",
+                          textcoords="offset points", fontsize=9)  # fmt: skip
+        names = [row.replace("_", " ") for row in table["row"]]
+        axis.set_yticks(place, [] if number else names)
+        axis.set_ylim(-0.6, len(table) - 0.3)
+        axis.set_title(panel.title)
+        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+        if panel.limits:
+            low, high = panel.limits
+            axis.set_xlim(low - 0.02, high + 0.02)
+    figure.suptitle("The rows to beat, on the test split: what needs no fine-tuning")
+    note(figure, COVERS)
+    return to_png(figure)
+
+
+@own_style()
+def pictures_figure(titles: Sequence[str], images: np.ndarray, title: str) -> bytes:
+    """Pictures with what is said of each.
+
+    Args:
+        titles: above the pictures, drawable.
+        images: uint8 [K, S, S, 3].
+        title: of the figure.
+    """
+    rows = max(1, -(-len(titles) // _COLUMNS))
+    figure, axes = new_figure(2.3 * _COLUMNS, 2.6 * rows + 0.4, rows, _COLUMNS)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, words, image in zip(axes.flat, titles, images, strict=False):
+        axis.imshow(image)
+        axis.set_title(words, fontsize=9)
+    figure.suptitle(title)
+    return to_png(figure)

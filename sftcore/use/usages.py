@@ -1,0 +1,15 @@
+"""What finished models are used for, by the name of their task."""
+
+from typing import Any
+
+from sftcore.tasks.names import CLASSES, LABELS, NUMBERS
+from sftcore.use.classes import ClassUsage
+from sftcore.use.contract import Usage
+from sftcore.use.labels import LabelUsage
+from sftcore.use.numbers import NumberUsage
+
+USAGES: dict[str, type[Usage[Any, Any]]] = {
+    CLASSES: ClassUsage,
+    LABELS: LabelUsage,
+    NUMBERS: NumberUsage,
+}
