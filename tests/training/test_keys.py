@@ -23,7 +23,10 @@ ENGINE = (
 NAMES_CELLS_ALONE = {
     "ablation/__init__.py",
     "ablation/plan.py",
+    "data/pictures/settings.py",
     "data/settings.py",
+    "data/targets/settings.py",
+    "data/texts/settings.py",
     "evaluation/__init__.py",
     "evaluation/settings.py",
     "foundations/runtime_settings.py",
