@@ -50,7 +50,8 @@ class ModelRecord:
         precision: of the updates, written only where it is not ``fp32``.
         task: whose outputs these are, written only where it is not classification; ``classes`` are
             written only where it is.
-        facts: what such outputs cannot be read without, see :func:`sftcore.tasks.facts.record_of`.
+        facts: what such outputs cannot be read without, see
+            :meth:`sftcore.tasks.contract.Task.record`.
     """
 
     backbone: str

@@ -6,7 +6,6 @@ import pandas as pd
 
 from sftcore.reporting.parts import Figure, Part, Table
 from sftcore.tasks.contract import Task
-from sftcore.tasks.facts import LOSS_WORDS
 
 _UPDATES = "A line per update that led to the last parameters, with the guard's limits."
 
@@ -36,7 +35,7 @@ def training_parts(
         f"{len(history) - num_head}. Validation chose: {chosen} (the best epoch was {best_epoch}). "
         f"After the last epoch the loss is {last['train_loss']:.3f} on training pictures and "
         f"{last['val_loss']:.3f} on validation pictures, as "
-        f"{LOSS_WORDS[task.name]} of plain pictures.",
+        f"{task.loss_words} of plain pictures.",
         f"The guard answered {len(incidents)} incidents."
         if len(incidents)
         else "The guard saw nothing to answer.",

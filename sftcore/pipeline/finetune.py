@@ -31,7 +31,6 @@ from sftcore.reporting.parts import write_parts
 from sftcore.settings.tree import Params
 from sftcore.stability.guard import GuardSettings, Incident
 from sftcore.tasks.contract import Task
-from sftcore.tasks.facts import record_of
 from sftcore.tasks.registry import TASKS
 from sftcore.tracking import (
     FILES,
@@ -212,7 +211,7 @@ def write_model(trained: Trained, store: Store, params: Params, precision: str) 
         "mode": params.runtime.mode,
         "precision": precision,
     }
-    save_model(MODEL, trained.result.chosen_state, record | record_of(trained.plan.task))
+    save_model(MODEL, trained.result.chosen_state, record | trained.plan.task.record())
 
 
 def write_history(

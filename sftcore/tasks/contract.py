@@ -6,7 +6,7 @@ data set; rows are rows of the store throughout.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -78,6 +78,7 @@ class Task(ABC):
         in_steps: scores that one example moves by 1/N.
         words: of the loss and the scores, as sentences have them.
         loss_unit: of the loss.
+        loss_words: what the losses of a history are.
         remainder: what is left of the headline to 1, for a learning curve.
         outcomes: what a study measures besides loss and scores, on examples that had no say.
         simpler_rows: rows to beat that are simpler than the probe.
@@ -95,6 +96,7 @@ class Task(ABC):
     in_steps: ClassVar[frozenset[str]] = frozenset()
     words: ClassVar[Mapping[str, str]]
     loss_unit: ClassVar[str]
+    loss_words: ClassVar[str]
     remainder: ClassVar[str]
     outcomes: ClassVar[tuple[str, ...]] = ()
     simpler_rows: ClassVar[tuple[str, ...]]
@@ -111,6 +113,10 @@ class Task(ABC):
     def num_outputs(self) -> int:
         """Outputs of the head."""
         return len(self.names)
+
+    def record(self) -> dict[str, Any]:
+        """Fields of :class:`sftcore.evaluation.predict.ModelRecord` that say what outputs are."""
+        return {"task": self.name, "facts": {"names": list(self.names)}}
 
     @property
     def device(self) -> torch.device:

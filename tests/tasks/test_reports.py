@@ -15,7 +15,6 @@ from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.pipeline.results import answer_text, first_answer, headline_metrics
 from sftcore.reporting.parts import read_parts
-from sftcore.tasks.facts import LOSS_WORDS
 from sftcore.tasks.names import CLASSES, LABELS, NUMBERS
 from sftcore.tasks.registry import TASKS
 from sftcore.tasks.report_contract import Finished, TaskReport
@@ -45,7 +44,7 @@ def written(
 def test_every_task_has_a_report_or_is_said_to_have_none() -> None:
     assert set(TASKS) == set(REPORTS) | set(WITHOUT_REPORT)
     assert not set(REPORTS) & set(WITHOUT_REPORT)
-    assert set(USAGES) == set(REPORTS) == {CLASSES, LABELS, NUMBERS} == set(LOSS_WORDS)
+    assert set(USAGES) == set(REPORTS) == {CLASSES, LABELS, NUMBERS} == set(TASKS)
     for name, report in REPORTS.items():
         assert report.name == name
         assert report.probe.replace("_", " ") == TASKS[name].probe_words

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -69,6 +69,7 @@ class ClassificationTask(Task):
         "macro_f1": "macro F1",
     }
     loss_unit = "nats"
+    loss_words = "plain cross-entropy"
     remainder = "error rate"
     outcomes = ("ece", "temperature", "loss_scaled", "ece_scaled")
     simpler_rows = (NEAREST_NEIGHBOURS, MOST_FREQUENT)
@@ -78,6 +79,10 @@ class ClassificationTask(Task):
         "data.targets": "a class is the name of a folder, or stands in the column label",
         "train.error": "classes have no distance, so there is no error to weigh",
     }
+
+    def record(self) -> dict[str, Any]:
+        """The classes alone: a record that names no task is one of classes."""
+        return {"classes": list(self.names)}
 
     def mixed(self, rows: np.ndarray, draw: MixingDraw) -> Tensor:
         """Probabilities [B, C]."""

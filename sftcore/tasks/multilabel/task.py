@@ -59,6 +59,7 @@ class MultilabelTask(Task):
         "exact_match": "exact match",
     }
     loss_unit = "nats per label"
+    loss_words = "plain binary cross-entropy per label"
     remainder = "1 minus mean average precision"
     outcomes = ("ece",)
     simpler_rows = (NEAREST_NEIGHBOURS, LABEL_FREQUENCIES)

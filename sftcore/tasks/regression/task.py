@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -59,6 +59,7 @@ class RegressionTask(Task):
         "mean_absolute_error": "mean absolute error",
     }
     loss_unit = "squared standard deviations"
+    loss_words = "plain squared error of standardised numbers"
     remainder = "unexplained variance"
     simpler_rows = (NEAREST_NEIGHBOURS, MEAN)
     simpler_words = "nearest neighbours and the mean"
@@ -76,6 +77,11 @@ class RegressionTask(Task):
         self.scale = fit_scale(numbers[train_rows], names)
         standard = torch.from_numpy(self.scale.to_standard(numbers)).float().to(targets.device)
         super().__init__(standard, names, train_rows)
+
+    def record(self) -> dict[str, Any]:
+        """With the scale, which outputs are read by."""
+        facts = {"names": list(self.names), "scale": self.scale.to_record()}
+        return {"task": self.name, "facts": facts}
 
     def mixed(self, rows: np.ndarray, draw: MixingDraw) -> Tensor:
         """Refused; see ``refuses``."""
