@@ -34,7 +34,7 @@ from sftcore.data.settings import DataSettings
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.pipeline.examples import examples_of
 from sftcore.settings.tree import load_params
-from sftcore.tasks.classification.task import ClassificationTask
+from sftcore.tasks.names import CLASSES
 
 NUM_SEEDS = 3
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -215,7 +215,7 @@ def fashion_mnist(folder: Path) -> None:
             source="torchvision:FashionMNIST",
             path=folder,
             table=data.table,
-            kind=examples_of(ClassificationTask, data).kind,
+            kind=examples_of(CLASSES, data).kind,
             max_refused_fraction=data.max_refused_fraction,
             min_per_class=data.min_per_class,
             near_duplicate_distance=data.near_duplicate_distance,

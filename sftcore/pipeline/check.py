@@ -7,7 +7,6 @@ from sftcore.foundations.artifacts import write_json
 from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import CHECK_REPORT
 from sftcore.settings.tree import Params
-from sftcore.tasks.registry import TASKS
 
 
 def check(params: Params) -> None:
@@ -21,7 +20,7 @@ def check(params: Params) -> None:
             hold what the task learns from.
     """
     data = params.data
-    sought = examples_of(TASKS[params.task], data).sought
+    sought = examples_of(params.task, data).sought
     if data.source.startswith("torchvision:"):  # its files may yet have to be downloaded
         check_fit("torchvision", sought)
     else:

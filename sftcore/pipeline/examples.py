@@ -12,7 +12,7 @@ from sftcore.data.sources import Sought
 from sftcore.data.targets.settings import TargetSettings
 from sftcore.data.targets.target import Target, TargetKind
 from sftcore.data.texts.kind import TextKind
-from sftcore.tasks.contract import Task
+from sftcore.tasks.names import LEARNT
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,15 @@ class Examples:
         return Sought(self.kind.names, self.target)
 
 
-def examples_of(task: type[Task], data: DataSettings) -> Examples:
+def examples_of(task: str, data: DataSettings) -> Examples:
     """The kind and the targets of a task's examples, as the settings have them.
 
     Args:
-        task: whose ``kind`` and ``target`` are meant.
+        task: its name.
         data: the section of params.yaml.
     """
-    return Examples(_KINDS[task.kind](data), _target(task.target, data.targets))
+    learnt = LEARNT[task]
+    return Examples(_KINDS[learnt.kind](data), _target(learnt.target, data.targets))
 
 
 def _pictures(data: DataSettings) -> PictureKind:

@@ -23,7 +23,7 @@ from sftcore.inspection.targets.contract import Prepared
 from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import PREPARE_REPORT, PREPARED
 from sftcore.settings.reading import Sections
-from sftcore.tasks.registry import TASKS
+from sftcore.tasks.names import LEARNT
 
 _WIDTH = 96  # columns of a terminal
 
@@ -31,7 +31,7 @@ _WIDTH = 96  # columns of a terminal
 class PrepareParams(Sections):
     """What the stage reads."""
 
-    task: Annotated[str, one_of(lambda: TASKS)] = "classification"
+    task: Annotated[str, one_of(lambda: LEARNT)] = "classification"
     data: DataSettings = DataSettings()
 
 
@@ -49,7 +49,7 @@ def prepare_and_show(params: PrepareParams) -> list[str]:
         OutputError: the output does not fit on the disk.
     """
     data = params.data
-    examples = examples_of(TASKS[params.task], data)
+    examples = examples_of(params.task, data)
     summary = prepare(
         source=data.source,
         path=Path(data.path),

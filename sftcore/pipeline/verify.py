@@ -16,7 +16,6 @@ from sftcore.foundations.yaml_files import read_yaml
 from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.settings.tree import Params, load_params
-from sftcore.tasks.registry import TASKS
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")
@@ -87,7 +86,7 @@ def _source_hashes() -> Iterator[tuple[Path, tuple[str, str]]]:
     data = params.data
     if data.source.startswith("torchvision:") or not (PREPARED / SAMPLES_FILE).is_file():
         return
-    sought = examples_of(TASKS[params.task], data).sought
+    sought = examples_of(params.task, data).sought
     if open_source(data.source, Path(data.path), data.table, sought).ids_are_files:
         for sample in pd.read_csv(PREPARED / SAMPLES_FILE, dtype=str, na_filter=False).itertuples():
             yield Path(data.path) / str(sample.id), ("sha256", str(sample.sha256))

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sftcore.data.targets.target import TargetKind
 from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.regularization.imbalance import ImbalanceSettings
 from sftcore.regularization.mixing import MixingDraw
@@ -69,8 +68,6 @@ class Task(ABC):
 
     Attributes:
         name: in :data:`sftcore.tasks.registry.TASKS`.
-        kind: of its examples, as prepared data name it: ``pictures`` or ``texts``.
-        target: of each example, as prepared data name it: ``class``, ``labels`` or ``numbers``.
         examples: what examples are called.
         outputs: what the outputs are called.
         scores: what is measured besides the loss, the headline first; more is better, but for those
@@ -88,8 +85,6 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
-    kind: ClassVar[str] = "pictures"
-    target: ClassVar[TargetKind]
     examples: ClassVar[str] = "pictures"
     outputs: ClassVar[str]
     scores: ClassVar[tuple[str, ...]]

@@ -1,3 +1,27 @@
-"""Names of tasks, for what must not import all that a task trains with."""
+"""Names of tasks and what they learn from, for what must not import all that a task trains with."""
+
+from dataclasses import dataclass
+
+from sftcore.data.targets.target import TargetKind
 
 CLASSES, LABELS, NUMBERS = "classification", "multilabel", "regression"
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a task is about.
+
+    Attributes:
+        kind: of its examples, ``pictures`` or ``texts``.
+        target: what is predicted of each.
+    """
+
+    kind: str
+    target: TargetKind
+
+
+LEARNT = {
+    CLASSES: Learnt("pictures", "class"),
+    LABELS: Learnt("pictures", "labels"),
+    NUMBERS: Learnt("pictures", "numbers"),
+}

@@ -1,6 +1,7 @@
 """Small data of every kind with every target, and tasks that learn from them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sftcore.data.pictures.settings import PictureSettings
 from sftcore.data.settings import DataSettings
 from sftcore.data.targets.settings import TargetSettings
 from sftcore.pipeline.prepare import PrepareParams
-from sftcore.tasks.registry import TASKS
+from sftcore.tasks.names import LEARNT
 from tests.conftest import PREPARE
 from tests.pictures import draw, encode
 from tests.texts import compose
@@ -59,16 +60,16 @@ def task_of(kind: str, target: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a task of this kind; one that learns from texts is made."""
     name = PLAIN[target]
     if kind == "texts":
-        made = type("Made", (TASKS[name],), {"name": f"text_{name}", "kind": "texts"})
-        monkeypatch.setitem(TASKS, made.name, made)
-        name = made.name
+        made, learnt = f"text_{name}", LEARNT[name]
+        monkeypatch.setitem(LEARNT, made, replace(learnt, kind="texts"))
+        name = made
     return name
 
 
 def params_of(task: str, path: str, **changes: Any) -> PrepareParams:
     """What prepare reads, for data of :func:`write_kind`."""
     fields = {name: value for name, value in PREPARE.items() if name != "kind"}
-    columns = ["place", "@width"] if TASKS[task].target == "numbers" else []
+    columns = ["place", "@width"] if LEARNT[task].target == "numbers" else []
     data = fields | {
         "source": "table", "path": path, "table": "t.csv", "near_duplicate_distance": 64,
         "pictures": PictureSettings(image_size=32), "targets": TargetSettings(columns=columns),

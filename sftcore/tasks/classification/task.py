@@ -58,7 +58,6 @@ class ClassificationTask(Task):
     """Targets are class indices [N]; mixed ones are probabilities [N, C]."""
 
     name = "classification"
-    target = "class"
     outputs = "classes"
     scores = ("accuracy", "balanced_accuracy", "macro_f1")
     in_steps = frozenset(scores)  # see sftcore.metrics.classification.resolution

@@ -47,7 +47,6 @@ class MultilabelTask(Task):
     """Targets are 0 or 1 [N, K], or between them where examples are mixed."""
 
     name = "multilabel"
-    target = "labels"
     outputs = "labels"
     scores = ("mean_average_precision", "macro_f1", "micro_f1", "exact_match")
     in_steps = frozenset({"exact_match"})

@@ -49,7 +49,6 @@ class RegressionTask(Task):
     """
 
     name = "regression"
-    target = "numbers"
     outputs = "numbers"
     scores = ("r2", "root_mean_squared_error", "mean_absolute_error")
     words: ClassVar[Mapping[str, str]] = {
