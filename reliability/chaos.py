@@ -28,9 +28,9 @@ from tests.pipeline.project import environment, make_project
 
 CHANGES = {
     "train__epochs": 6,
-    "train__head_epochs": 2,
+    "train__head__epochs": 2,
     "train__batch_size": 4,
-    "train__augmentation": 0.5,
+    "train__augmentation__strength": 0.5,
     "model__dropout": 0.2,
     "runtime__num_workers": 2,
     "runtime__checkpoint_seconds": 0.0,

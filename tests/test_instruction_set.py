@@ -6,6 +6,7 @@ import pytest
 
 from reliability.instruction_sets import OUTSIDE, digest_elsewhere
 from sftcore.foundations.instruction_set import choose_instruction_set
+from tests.pipeline.project import environment
 
 x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="levels of x86-64")
 
@@ -39,6 +40,7 @@ def test_torch_alone_is_held_in_a_process_that_has_numpy() -> None:
             "print(choose_for_torch('portable'))"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-        )
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120,
+            env=environment(),
+        )  # fmt: skip
         assert done.stdout.strip() == expected
