@@ -13,6 +13,7 @@ from sftcore.data.settings import DataSettings
 from sftcore.data.targets.settings import TargetSettings
 from sftcore.pipeline.prepare import PrepareParams
 from sftcore.tasks.names import LEARNT
+from sftcore.tasks.registry import TASKS
 from tests.conftest import PREPARE
 from tests.pictures import draw, encode
 from tests.texts import compose
@@ -62,6 +63,7 @@ def task_of(kind: str, target: str, monkeypatch: pytest.MonkeyPatch) -> str:
     if kind == "texts":
         made, learnt = f"text_{name}", LEARNT[name]
         monkeypatch.setitem(LEARNT, made, replace(learnt, kind="texts"))
+        monkeypatch.setitem(TASKS, made, TASKS[name])
         name = made
     return name
 
