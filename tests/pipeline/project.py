@@ -101,7 +101,7 @@ def run_program(folder: Path, *command: str, **options: Any) -> subprocess.Compl
     """Run a program in the project."""
     env = environment(**options.pop("env", {}))
     return subprocess.run(
-        command, cwd=folder, env=env, capture_output=True, text=True, timeout=280, **options
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=600, **options
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from sftcore.tracking import HEADLINE
 from tests.pipeline.project import digests, dvc, run_program, set_params
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.pipeline.project import digests, dvc, git, run_program, set_params
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

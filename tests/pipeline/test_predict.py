@@ -18,6 +18,8 @@ from PIL import Image
 from tests.pictures import encode
 from tests.pipeline.project import environment, make_project, run_program, run_stage
 
+pytestmark = pytest.mark.timeout(900)  # of real stages, on a slow machine
+
 COMMAND = (sys.executable, "-m", "sftcore", "predict")
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 

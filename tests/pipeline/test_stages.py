@@ -16,6 +16,8 @@ import torch
 
 from tests.pipeline.project import digests, make_project, run_stage, set_params
 
+pytestmark = pytest.mark.timeout(900)  # of real stages, on a slow machine
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

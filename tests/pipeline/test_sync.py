@@ -9,7 +9,7 @@ import pytest
 
 from tests.pipeline.project import dvc, run_program
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

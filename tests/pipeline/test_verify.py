@@ -8,6 +8,8 @@ import pytest
 
 from tests.pipeline.project import run_program
 
+pytestmark = pytest.mark.timeout(900)  # of real stages, on a slow machine
+
 
 @pytest.fixture
 def project(finished_project: Path, tmp_path: Path) -> Path:
