@@ -78,7 +78,6 @@ class Pile(Protocol):
         Raises:
             Refused: it cannot be used.
         """
-        ...
 
     def are_same(self, pairs: np.ndarray) -> np.ndarray:
         """Whether pairs of near hashes are near-duplicates indeed.
@@ -89,11 +88,9 @@ class Pile(Protocol):
         Returns:
             bool [P].
         """
-        ...
 
     def write(self, rows: Sequence[int]) -> None:
         """Leave the values of these rows, in this order, in the folder, and nothing else."""
-        ...
 
 
 class Kind(Protocol):
@@ -102,17 +99,13 @@ class Kind(Protocol):
     @property
     def names(self) -> Names:
         """What words and names say about it."""
-        ...
 
     @property
     def facts(self) -> Mapping[str, Any]:
         """What the manifest says of the values: how they were decoded."""
-        ...
 
     def num_bytes(self, count: int) -> int:
         """Bytes on the disk that preparing so many examples takes, as far as is known before."""
-        ...
 
     def start(self, folder: Path, count: int) -> Pile:
         """An empty pile for so many examples."""
-        ...

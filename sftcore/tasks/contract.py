@@ -42,7 +42,6 @@ class Criterion(Protocol):
 
     def __call__(self, output: Tensor, targets: Tensor, weight: float) -> Tensor:
         """A scalar of outputs [B, ...] and targets [B, ...]; ``weight`` is of the whole batch."""
-        ...
 
 
 Known = tuple[Tensor, np.ndarray]  # frozen features [n, D] and the rows that they are of

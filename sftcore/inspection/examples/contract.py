@@ -31,7 +31,6 @@ class ExampleReport(Protocol):
     @property
     def per_row(self) -> int:
         """Examples of a class that are shown."""
-        ...
 
     def show(self, folder: Path, data: Prepared, selection: Selection) -> Exhibit:
         """Examples of every class or label, or along a number.
@@ -41,7 +40,6 @@ class ExampleReport(Protocol):
             data: that hold them.
             selection: which.
         """
-        ...
 
     def show_groups(
         self, folder: Path, data: Prepared, target: TargetReport, members: pd.DataFrame
@@ -55,7 +53,6 @@ class ExampleReport(Protocol):
             members: the store's samples in groups of more than one, the largest
                 group first.
         """
-        ...
 
 
 def file_name(id_: str) -> str:

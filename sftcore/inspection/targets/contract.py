@@ -56,49 +56,38 @@ class TargetReport(Protocol):
     @property
     def plural(self) -> str:
         """What is predicted: ``classes``; also the name of the table's file."""
-        ...
 
     @property
     def score(self) -> str:
         """What a comparison of two models on the test split is about; empty where nothing is known
         of it before they are measured."""
-        ...
 
     @property
     def right(self) -> str:
         """When an example counts for this score."""
-        ...
 
     @property
     def column(self) -> str:
         """Of tables of examples: where their targets stand."""
-        ...
 
     @property
     def heading(self) -> str:
         """Of this column, as people read it."""
-        ...
 
     def begin(self, data: Prepared) -> str:
         """How much there is, in a sentence."""
-        ...
 
     def table(self, data: Prepared) -> pd.DataFrame:
         """What the splits hold."""
-        ...
 
     def caption(self, data: Prepared) -> tuple[str, dict[str, str]]:
         """What a row of the table is, and heading by its column."""
-        ...
 
     def lines(self, data: Prepared) -> list[str]:
         """The table for a terminal, at most 80 columns wide."""
-        ...
 
     def select(self, data: Prepared, per_row: int) -> Selection:
         """Examples to show, in rows of so many."""
-        ...
 
     def note(self, data: Prepared, sample: Mapping[Any, Any]) -> str:
         """The target of one row of the store's samples in a few words."""
-        ...
