@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from sftcore.evaluation.predict import Seen
+from sftcore.metrics.unlike import neighbour_distance
 from sftcore.reporting.parts import Part
 from sftcore.use.decision import AnyDecision, UnlikeRule
 from sftcore.use.rules import Wanted
@@ -41,8 +43,8 @@ class AnyFixed(Protocol):
     """Rules that were just fixed."""
 
     @property
-    def decision(self) -> Any:
-        """The rules, a dataclass."""
+    def decision(self) -> AnyDecision:
+        """The rules."""
 
     @property
     def directions(self) -> Tensor:
@@ -130,6 +132,21 @@ class Usage(ABC, Generic[D, F]):
             counts: of the flags that are True.
             num_pictures: that have an answer.
         """
+
+
+def unlike_cells(rule: UnlikeRule, directions: Tensor, features: Tensor) -> dict[str, Any]:
+    """The columns ``distance`` and ``unlike``.
+
+    Args:
+        rule: with its threshold.
+        directions: what the distance is measured to [M, D].
+        features: of the pictures [N, D].
+    """
+    distance = neighbour_distance(features, directions, rule.num_neighbours)
+    return {
+        "distance": distance.astype(float),
+        "unlike": pd.array(distance > rule.most_distance, dtype="boolean"),
+    }
 
 
 def unlike_line(rule: UnlikeRule, count: int, num_pictures: int) -> str:

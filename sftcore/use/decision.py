@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -105,42 +105,16 @@ class UnlikeRule:
     test_passed: Share
 
 
-class AnyDecision(Protocol):
-    """What the rules of every task have."""
-
-    @property
-    def model_sha256(self) -> str:
-        """Of the model's tensors."""
-
-    @property
-    def device(self) -> str:
-        """Kind of device that computed them; another kind gives other last digits."""
-
-    @property
-    def unlike(self) -> UnlikeRule:
-        """The threshold on the distance."""
-
-    @property
-    def reference_sha256(self) -> str:
-        """Of the tensors' file beside it."""
-
-
-D = TypeVar("D", bound=AnyDecision)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The rules of one model of classes.
+@dataclass(frozen=True, kw_only=True)
+class AnyDecision:
+    """What the rules of one model have, whatever its task.
 
     Attributes:
         model_sha256: of the model's tensors.
         device: kind of device that computed them; another kind gives other last digits.
-        confidence: of all intervals.
-        temperature: T of ``softmax(log p / T)``.
-        num_val: validation pictures, which also chose the epoch and the temperature.
+        confidence: of all intervals of measured proportions.
+        num_val: validation pictures, which also chose the epoch.
         num_val_groups: groups of near-duplicates among them.
-        coverage: the sets.
-        abstention: the threshold on the answer.
         unlike: the threshold on the distance.
         reference_sha256: of the tensors' file beside it.
     """
@@ -148,13 +122,28 @@ class Decision:
     model_sha256: str
     device: str
     confidence: float
-    temperature: float
     num_val: int
     num_val_groups: int
-    coverage: CoverageRule
-    abstention: AbstentionRule
     unlike: UnlikeRule
     reference_sha256: str = ""
+
+
+D = TypeVar("D", bound=AnyDecision)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(AnyDecision):
+    """The rules of one model of classes.
+
+    Attributes:
+        temperature: T of ``softmax(log p / T)``, fitted on validation.
+        coverage: the sets.
+        abstention: the threshold on the answer.
+    """
+
+    temperature: float
+    coverage: CoverageRule
+    abstention: AbstentionRule
 
 
 @dataclass(frozen=True)
@@ -199,13 +188,12 @@ def decide(
     )
 
 
-def save_decision(folder: Path, decision: Any, directions: Tensor) -> None:
+def save_decision(folder: Path, decision: AnyDecision, directions: Tensor) -> None:
     """Write the rules and what the distance is measured to.
 
     Args:
         folder: to write.
-        decision: the rules, a dataclass like :class:`Decision`; the reference's sha256 is filled
-            in.
+        decision: the rules; the reference's sha256 is filled in.
         directions: see :func:`decide`.
 
     Raises:

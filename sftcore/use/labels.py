@@ -13,12 +13,11 @@ from sftcore.evaluation.predict import Seen
 from sftcore.foundations.artifacts import write_csv
 from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.multilabel_thresholds import choose_thresholds
-from sftcore.metrics.unlike import known_directions, neighbour_distance
 from sftcore.reporting.parts import Part, Table
 from sftcore.use.classes import json_set
-from sftcore.use.contract import ToJudge, Usage, unlike_line
-from sftcore.use.decision import Share, UnlikeRule, with_shares
-from sftcore.use.rules import MOST_KNOWN, NUM_NEIGHBOURS, Wanted, share, unlike_rule
+from sftcore.use.contract import ToJudge, Usage, unlike_cells, unlike_line
+from sftcore.use.decision import AnyDecision, Share, UnlikeRule, with_shares
+from sftcore.use.rules import Wanted, distances_from_train, share, unlike_rule
 from sftcore.use.unlike_part import unlike_part
 
 
@@ -37,29 +36,15 @@ class LabelRule:
     test_recall: Share
 
 
-@dataclass(frozen=True)
-class LabelDecision:
+@dataclass(frozen=True, kw_only=True)
+class LabelDecision(AnyDecision):
     """The rules of one model of labels.
 
     Attributes:
-        model_sha256: of the model's tensors.
-        device: kind of device that computed them.
-        confidence: of all intervals.
-        num_val: validation pictures, which also chose the epoch.
-        num_val_groups: groups of near-duplicates among them.
         labels: the thresholds.
-        unlike: the threshold on the distance.
-        reference_sha256: of the tensors' file beside it.
     """
 
-    model_sha256: str
-    device: str
-    confidence: float
-    num_val: int
-    num_val_groups: int
     labels: LabelRule
-    unlike: UnlikeRule
-    reference_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,12 +86,7 @@ class LabelUsage(Usage[LabelDecision, FixedLabels]):
         self, judged: ToJudge, wanted: Wanted, *, model_sha256: str, device: str
     ) -> FixedLabels:
         """Thresholds of the greatest F1 of each label on validation."""
-        directions = known_directions(judged.features[judged.rows["train"]], MOST_KNOWN)
-        distances = {
-            split: neighbour_distance(judged.features[rows], directions, NUM_NEIGHBOURS)
-            for split, rows in judged.rows.items()
-            if split != "train"
-        }
+        directions, distances = distances_from_train(judged.features, judged.rows)
         val, test = judged.rows["val"], judged.rows["test"]
         groups = judged.groups[test]
         thresholds = choose_thresholds(judged.targets[val], judged.answers[val])
@@ -177,15 +157,12 @@ class LabelUsage(Usage[LabelDecision, FixedLabels]):
         if decision is not None:
             rules, directions = decision
             inside = seen.answers >= np.array(rules.labels.thresholds)
-            neighbours = rules.unlike.num_neighbours
-            distance = neighbour_distance(seen.features, directions, neighbours)
             cells = {
                 "labels": [
                     json_set(self.names, *pair) for pair in zip(inside, seen.answers, strict=True)
                 ],
                 "num_labels": pd.array(inside.sum(axis=1), dtype="Int64"),
-                "distance": distance.astype(float),
-                "unlike": pd.array(distance > rules.unlike.most_distance, dtype="boolean"),
+                **unlike_cells(rules.unlike, directions, seen.features),
             }
         return cells | {f"p_{k}": of.astype(float) for k, of in enumerate(seen.answers.T)}
 

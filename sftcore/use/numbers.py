@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from torch import Tensor
 
 from sftcore.evaluation.predict import Seen
 from sftcore.foundations.tables import printable
 from sftcore.metrics.regression_intervals import conformal_radius
 from sftcore.metrics.selective import coverage_range
-from sftcore.metrics.unlike import known_directions, neighbour_distance
 from sftcore.reporting.parts import Part
-from sftcore.use.contract import ToJudge, Usage, unlike_line
-from sftcore.use.decision import Share, UnlikeRule, read_share, with_shares
-from sftcore.use.rules import MOST_KNOWN, NUM_NEIGHBOURS, Wanted, share, unlike_rule
+from sftcore.use.contract import ToJudge, Usage, unlike_cells, unlike_line
+from sftcore.use.decision import AnyDecision, Share, UnlikeRule, read_share, with_shares
+from sftcore.use.rules import Wanted, distances_from_train, share, unlike_rule
 from sftcore.use.unlike_part import unlike_part
 
 
@@ -40,29 +38,15 @@ class IntervalRule:
     test: tuple[Share, ...]
 
 
-@dataclass(frozen=True)
-class NumberDecision:
+@dataclass(frozen=True, kw_only=True)
+class NumberDecision(AnyDecision):
     """The rules of one model of numbers.
 
     Attributes:
-        model_sha256: of the model's tensors.
-        device: kind of device that computed them.
-        confidence: of all intervals of measured proportions.
-        num_val: validation pictures, which also chose the epoch.
-        num_val_groups: groups of near-duplicates among them.
         intervals: around the numbers.
-        unlike: the threshold on the distance.
-        reference_sha256: of the tensors' file beside it.
     """
 
-    model_sha256: str
-    device: str
-    confidence: float
-    num_val: int
-    num_val_groups: int
     intervals: IntervalRule
-    unlike: UnlikeRule
-    reference_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,12 +86,7 @@ class NumberUsage(Usage[NumberDecision, FixedNumbers]):
         self, judged: ToJudge, wanted: Wanted, *, model_sha256: str, device: str
     ) -> FixedNumbers:
         """The width of the intervals by the residuals of validation."""
-        directions = known_directions(judged.features[judged.rows["train"]], MOST_KNOWN)
-        distances = {
-            split: neighbour_distance(judged.features[rows], directions, NUM_NEIGHBOURS)
-            for split, rows in judged.rows.items()
-            if split != "train"
-        }
+        directions, distances = distances_from_train(judged.features, judged.rows)
         val, test = judged.rows["val"], judged.rows["test"]
         groups = judged.groups[test]
         radius = conformal_radius(judged.targets[val] - judged.answers[val], wanted.coverage)
@@ -158,11 +137,7 @@ class NumberUsage(Usage[NumberDecision, FixedNumbers]):
         for k, radius in enumerate(rules.intervals.radius):
             reach = np.nan if radius is None else radius
             cells |= {f"low_{k}": numbers[:, k] - reach, f"high_{k}": numbers[:, k] + reach}
-        distance = neighbour_distance(seen.features, directions, rules.unlike.num_neighbours)
-        return cells | {
-            "distance": distance.astype(float),
-            "unlike": pd.array(distance > rules.unlike.most_distance, dtype="boolean"),
-        }
+        return cells | unlike_cells(rules.unlike, directions, seen.features)
 
     def told(
         self, decision: NumberDecision, counts: Mapping[str, int], num_pictures: int

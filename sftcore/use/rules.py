@@ -1,5 +1,6 @@
 """Fixing the rules: validation chooses every threshold, test says what it came to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,18 +121,18 @@ def fix_rules(
         model_sha256: of the model's tensors.
         device: kind of device that computed them.
     """
-    directions = known_directions(features[rows["train"]], MOST_KNOWN)
-    val_rows, test_rows = rows["val"], rows["test"]
+    directions, distances = distances_from_train(features, rows)
+    val_rows = rows["val"]
     logits = np.log(probability[val_rows].astype(np.float64).clip(1e-12))
     temperature = round(fit_temperature(logits, labels[val_rows]), _TEMPERATURE_DIGITS)
     val, test = (
         Judged(
-            scale_probabilities(probability[of].astype(np.float64), temperature),
-            labels[of],
-            groups[of],
-            neighbour_distance(features[of], directions, NUM_NEIGHBOURS),
+            scale_probabilities(probability[rows[of]].astype(np.float64), temperature),
+            labels[rows[of]],
+            groups[rows[of]],
+            distances[of],
         )
-        for of in (val_rows, test_rows)
+        for of in ("val", "test")
     )
     decision = Decision(
         model_sha256=model_sha256,
@@ -145,6 +146,22 @@ def fix_rules(
         unlike=unlike_rule(val.distance, test.distance, test.groups, wanted),
     )
     return Fixed(decision, directions, val, test)
+
+
+def distances_from_train(
+    features: Tensor, rows: Mapping[str, np.ndarray]
+) -> tuple[Tensor, dict[str, np.ndarray]]:
+    """What the distance is measured to [M, D], and that of the pictures of ``val`` and ``test``.
+
+    Args:
+        features: of all pictures [N, D].
+        rows: of the splits train, val and test.
+    """
+    directions = known_directions(features[rows["train"]], MOST_KNOWN)
+    return directions, {
+        split: neighbour_distance(features[rows[split]], directions, NUM_NEIGHBOURS)
+        for split in ("val", "test")
+    }
 
 
 def share(is_true: np.ndarray, groups: np.ndarray, confidence: float) -> Share:
