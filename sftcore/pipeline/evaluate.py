@@ -159,13 +159,10 @@ def _rows_to_beat(
         start.network.eval(), store.images,
         mean=start.record.mean, std=start.record.std, device=device,
     ).features  # fmt: skip
-    train, val, test = (store.split(name) for name in ("train", "val", "test"))
-    of_train, of_val, of_test = (
-        features[torch.from_numpy(rows).to(device)] for rows in (train, val, test)
-    )
-    return report.rows_to_beat(
-        (of_train, store.targets[train]), (of_val, store.targets[val]), of_test
-    )
+    targets = torch.from_numpy(store.targets).to(device)
+    rows = (torch.from_numpy(store.split(name)).to(device) for name in ("train", "val", "test"))
+    train, val, (test, _) = ((features[of], targets[of]) for of in rows)
+    return report.rows_to_beat(train, val, test)
 
 
 def _measuring(settings: EvaluateSettings, seed: int) -> Measuring:

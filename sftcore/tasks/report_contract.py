@@ -114,7 +114,7 @@ class Measuring(Resampling):
     coverage: float
 
 
-Known = tuple[Tensor, np.ndarray]  # frozen features [N, D] and targets as the store has them
+WithTargets = tuple[Tensor, Tensor]  # frozen features [N, D] and their targets, on one device
 
 
 class TaskReport(ABC):
@@ -147,7 +147,7 @@ class TaskReport(ABC):
         self.answers = answers_of(self.name, facts)
 
     @abstractmethod
-    def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
         """What the frozen features say without fine-tuning, as answers of val and test.
 
         Args:

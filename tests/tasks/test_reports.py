@@ -26,7 +26,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def rows_to_beat(report: TaskReport, finished: Finished, features: torch.Tensor) -> list[Baseline]:
-    train, val = ((features[PLACES[s]], finished.targets[PLACES[s]]) for s in ("train", "val"))
+    targets = torch.from_numpy(finished.targets)
+    train, val = ((features[PLACES[split]], targets[PLACES[split]]) for split in ("train", "val"))
     return report.rows_to_beat(train, val, features[PLACES["test"]])
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline
@@ -16,9 +15,9 @@ from sftcore.tasks.names import CLASSES
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
-    Known,
     Measuring,
     TaskReport,
+    WithTargets,
     no_parts,
 )
 from sftcore.tasks.report_words import paired_line
@@ -44,13 +43,9 @@ class ClassificationReport(TaskReport):
         "val/final_accuracy": ("val", "accuracy"),
     }
 
-    def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
         """Most frequent class, nearest neighbours, logistic regression."""
-        own, choosing = (
-            (features, torch.from_numpy(labels).to(features.device))
-            for features, labels in (train, val)
-        )
-        return rows_to_beat(own, choosing, test, len(self.names))
+        return rows_to_beat(train, val, test, len(self.names))
 
     def write(
         self,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline
@@ -14,9 +13,9 @@ from sftcore.tasks.names import LABELS
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
-    Known,
     Measuring,
     TaskReport,
+    WithTargets,
     no_parts,
 )
 from sftcore.tasks.report_words import paired_line
@@ -43,13 +42,9 @@ class MultilabelReport(TaskReport):
         "val/final_mean_average_precision": ("val", "mean_average_precision"),
     }
 
-    def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
         """Label frequencies, nearest neighbours, logistic regression."""
-        own, choosing = (
-            (features, torch.from_numpy(labels).to(features.device))
-            for features, labels in (train, val)
-        )
-        return rows_to_beat(own, choosing, test)
+        return rows_to_beat(train, val, test)
 
     def write(
         self,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline
@@ -16,9 +15,9 @@ from sftcore.tasks.regression.targets import TargetScale
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
-    Known,
     Measuring,
     TaskReport,
+    WithTargets,
     no_parts,
 )
 from sftcore.tasks.report_words import in_unit
@@ -52,13 +51,9 @@ class RegressionReport(TaskReport):
         super().__init__(names, facts)
         self.scale = TargetScale.from_record(facts["scale"])
 
-    def rows_to_beat(self, train: Known, val: Known, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
         """The mean, nearest neighbours, ridge regression; all by the squared error."""
-        own, choosing = (
-            (features, torch.from_numpy(numbers).to(features.device))
-            for features, numbers in (train, val)
-        )
-        return rows_to_beat(own, choosing, test, self.scale, ErrorSettings())
+        return rows_to_beat(train, val, test, self.scale, ErrorSettings())
 
     def write(
         self,
