@@ -165,7 +165,7 @@ def _simpler(trained: Trained, parts: Parts, cache: FeatureCache) -> dict[str, d
     network = trained.start.network
     inputs = trained.plan.inputs(network, len(network.blocks), cache)
     train, val, judge = (
-        (inputs.reader(rows)(rows), rows) for rows in (parts.train, parts.val, parts.judge)
+        (inputs.features(rows), rows) for rows in (parts.train, parts.val, parts.judge)
     )
     return trained.plan.task.simpler(train, val, *judge)
 

@@ -71,8 +71,8 @@ class Store:
 
     @property
     def image_size(self) -> int:
-        """Side of the pictures in pixels."""
-        return int(self.images.shape[1])
+        """Side of the pictures in pixels; 0 of texts."""
+        return 0 if isinstance(self.examples, Texts) else int(self.images.shape[1])
 
     @property
     def background(self) -> tuple[int, int, int]:

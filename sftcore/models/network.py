@@ -14,8 +14,9 @@ from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.depth import find_depth
 from sftcore.models.packaged import State, WeightsRecord
 from sftcore.models.segments import split_segments
-from sftcore.models.text.build import TextOptions
+from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import is_text
+from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.start import start_encoder
 from sftcore.models.values import Values
 from sftcore.models.weights import load_weights, with_versions
@@ -97,6 +98,17 @@ class Network(nn.Module):
     ) -> Any:
         """Take in tensors by name, whoever has kept them."""
         return super().load_state_dict(with_versions(self, state_dict), strict, assign)
+
+    @property
+    def token_embedding(self) -> nn.Embedding:
+        """The table of token embeddings.
+
+        Raises:
+            TypeError: the network reads no texts.
+        """
+        if not isinstance(self.backbone, TextEncoder):
+            raise TypeError("the network reads no texts, so it has no token embeddings")
+        return self.backbone.token_embedding
 
     def entry(self, first_block: int) -> int:
         """Number of the segments that own nothing of the blocks from ``first_block`` on."""
@@ -197,7 +209,7 @@ def build_start(
         stochastic_depth: see :func:`sftcore.models.backbones.build_backbone`; pictures only.
         with_source_head: whether the classifier that the weights came with is kept beside;
             pictures only.
-        text: pooling, dropout and length; texts only, and needed there.
+        text: how an encoder is used; texts only, and needed there.
 
     Raises:
         WeightsError: unknown backbone, weights that do not fit or lack a classifier, no residual
@@ -209,7 +221,7 @@ def build_start(
     if is_text(backbone):
         _refuse_for_text(backbone, stochastic_depth, with_source_head)
         if text is None:
-            raise ValueError(f"{backbone} needs text options: pooling, dropout, length")
+            raise ValueError(f"{backbone} needs text options")
         built, record = start_encoder(backbone, weights, text)
     else:
         built = build_backbone(backbone, image_size, stochastic_depth)
@@ -229,12 +241,12 @@ def _refuse_for_text(backbone: str, stochastic_depth: float, with_source_head: b
         raise WeightsError(
             f"{backbone}: transformers' encoders have no residual branch that can be dropped as a "
             "whole: set model.stochastic_depth to 0; dropout inside the encoder is "
-            "model.hidden_dropout"
+            "model.text.hidden_dropout"
         )
     if with_source_head:
         raise WeightsError(
             f"{backbone}: Co-Tuning needs the classifier of the source's classes, and an encoder "
-            "has learnt from texts without classes: set train.co_tuning to 0"
+            "has learnt from texts without classes: set train.features.co_tuning to 0"
         )
 
 

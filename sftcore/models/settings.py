@@ -5,16 +5,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sftcore.foundations.settings import Count, Fraction, Settings, setting
+from sftcore.models.text.settings import TextOptions
+
+_NAMES = r"^((torchvision|timm)/[A-Za-z0-9_.\-]+|transformers/[^\x00]+)$"
 
 
 class ModelSettings(Settings):
     """The pretrained network and what of it is trained."""
 
-    backbone: Annotated[str, Field(pattern=r"^(torchvision|timm)/[A-Za-z0-9_.\-]+$")] = setting(
-        "timm/tf_efficientnet_lite0", "torchvision/<model> or timm/<model>"
+    backbone: Annotated[str, Field(pattern=_NAMES)] = setting(
+        "timm/tf_efficientnet_lite0",
+        "torchvision/<model>, timm/<model>, or transformers/<name or folder>",
     )
     weights: Annotated[str, Field(min_length=1)] = setting(
-        "package", "package | pretrained[:<tag>] (download) | <file> | none"
+        "package", "package | pretrained[:<tag>] (download) | <file or folder> | none"
     )
     trainable_blocks: Literal["all"] | Count = setting(
         2, "all, or how many of the last blocks; 0 is a linear probe"
@@ -23,3 +27,4 @@ class ModelSettings(Settings):
     stochastic_depth: Fraction = setting(
         0.0, "probability of dropping the last residual branch; fewer before it"
     )
+    text: TextOptions = TextOptions()

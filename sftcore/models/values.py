@@ -6,7 +6,7 @@ batch or a part of a batch need not know which of the two it holds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar, cast, final
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Sequences:
 
 
 Values = Tensor | Sequences
-V = TypeVar("V", Tensor, Sequences)
+V = TypeVar("V", bound=Values)
 
 
 def padded_length(length: int, bucket: int = BUCKET, most: int | None = None) -> int:
@@ -88,8 +88,8 @@ def take(values: V, index: Tensor | slice) -> V:
         lengths = values.lengths[index]
         longest = int(lengths.max()) if len(lengths) else 0
         width = min(values.data.shape[1], padded_length(longest))
-        return Sequences(values.data[index, :width], lengths)
-    return values[index]
+        return cast(V, Sequences(values.data[index, :width], lengths))
+    return cast(V, values[index])
 
 
 def join(parts: Sequence[V]) -> V:
@@ -103,11 +103,11 @@ def join(parts: Sequence[V]) -> V:
     if len(kinds) != 1:
         raise ValueError("rows are joined of one kind, and at least one part")
     if kinds == {False}:
-        return torch.cat(rows)  # type: ignore[return-value]
+        return cast(V, torch.cat(rows))
     width = max(part.data.shape[1] for part in rows)
     data = torch.cat([_widened(part.data, width) for part in rows])
     lengths = torch.cat([part.lengths for part in rows])
-    return Sequences(data, lengths)  # type: ignore[return-value]
+    return cast(V, Sequences(data, lengths))
 
 
 def _widened(data: Tensor, width: int) -> Tensor:
@@ -132,13 +132,25 @@ def to_bytes(values: Values) -> bytes:
 def to_device(values: V, device: torch.device | str) -> V:
     """The values on a device."""
     if isinstance(values, Sequences):
-        return Sequences(values.data.to(device), values.lengths.to(device))
-    return values.to(device)
+        return cast(V, Sequences(values.data.to(device), values.lengths.to(device)))
+    return cast(V, values.to(device))
 
 
 def contiguous_copy(values: V) -> V:
     """A copy that shares no memory and is laid out row by row, without a gradient's history."""
     if isinstance(values, Sequences):
         data = values.data.detach().clone(memory_format=torch.contiguous_format)
-        return Sequences(data, values.lengths.clone())
-    return values.detach().clone(memory_format=torch.contiguous_format)
+        return cast(V, Sequences(data, values.lengths.clone()))
+    return cast(V, values.detach().clone(memory_format=torch.contiguous_format))
+
+
+def to_float(values: V) -> V:
+    """The values in single precision, whatever they were computed in."""
+    if isinstance(values, Sequences):
+        return cast(V, Sequences(values.data.float(), values.lengths))
+    return cast(V, values.float())
+
+
+def content_of(values: Values) -> Tensor:
+    """All that belongs to rows, without padding: [B, ...], or of sequences [T, ...]."""
+    return values.data[values.is_real] if isinstance(values, Sequences) else values

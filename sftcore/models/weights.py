@@ -12,6 +12,7 @@ from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone
 from sftcore.models.packaged import State, WeightsRecord, read_package
+from sftcore.models.text.files import find_files, is_text
 
 
 def load_weights(backbone: Backbone, weights: str) -> tuple[WeightsRecord, State]:
@@ -43,6 +44,28 @@ def load_weights(backbone: Backbone, weights: str) -> tuple[WeightsRecord, State
         state, record = _read_file(backbone, Path(weights))
     load_exactly(backbone, state, record.origin)
     return record, {name: t for name, t in state.items() if _is_classifier(backbone, name)}
+
+
+def weights_digest(backbone: str, weights: str) -> Any:
+    """What names the content of weights that may change under their name.
+
+    Args:
+        backbone: as settings have it.
+        weights: likewise.
+
+    Returns:
+        The sha256 of each file that is read; or the name, where a package or a library answers for
+        what is behind it.
+
+    Raises:
+        WeightsError: files of a text encoder are not to be had.
+    """
+    if is_text(backbone):
+        return find_files(backbone, weights).hashes(with_tensors=weights != "none")
+    file = Path(weights)
+    beside = file.with_suffix(".json")  # its mean and standard deviation
+    read = [each for each in (file, beside) if file.is_file() and each.is_file()]
+    return [sha256_file(each) for each in read] or weights
 
 
 def load_exactly(backbone: Backbone, state: Mapping[str, Tensor], origin: str) -> None:

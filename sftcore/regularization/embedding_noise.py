@@ -8,6 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from sftcore.foundations.randomness import row_uniforms
+from sftcore.foundations.settings import Coefficient, Settings, setting
+
+
+class EmbeddingSettings(Settings):
+    """Noise on the embeddings of a text's tokens; 0 is off, and all blocks have to be trained."""
+
+    noise: Coefficient = setting(0.0, "alpha of NEFTune: noise in updates, of size alpha/sqrt(L D)")
+    r3f: Coefficient = setting(
+        0.0, "lambda on how far predictions move when the embeddings do, a little"
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any of it is asked for."""
+        return max(self.noise, self.r3f) > 0
 
 
 def uniform_noise(

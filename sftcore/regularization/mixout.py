@@ -28,6 +28,17 @@ def mix_weights(weight: Tensor, origin: Tensor, is_origin: Tensor, probability: 
     return origin + kept
 
 
+def linear_maps(network: nn.Module) -> set[str]:
+    """Names of the parameters of linear maps and convolutions, which the paper mixes."""
+    kinds = (nn.Linear, nn.modules.conv._ConvNd)
+    return {
+        f"{outer}.{leaf}"
+        for outer, module in network.named_modules()
+        if isinstance(module, kinds)
+        for leaf, _ in module.named_parameters(recurse=False)
+    }
+
+
 def draw_mask(name: str, shape: torch.Size, probability: float, seed: int, step: int) -> Tensor:
     """What of a parameter falls back in one update: a function of (seed, step, name).
 

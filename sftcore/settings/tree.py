@@ -14,6 +14,7 @@ from sftcore.foundations.runtime_settings import RuntimeSettings
 from sftcore.foundations.settings import Scalar, Seed, Settings, one_of, setting
 from sftcore.foundations.yaml_files import PARAMS_FILE, flatten
 from sftcore.models.settings import ModelSettings
+from sftcore.models.text.files import is_text
 from sftcore.settings.grids import AblationSettings
 from sftcore.settings.moved import MOVED
 from sftcore.settings.reading import build_tree, load_sections, near_names
@@ -42,6 +43,8 @@ class Params(Settings):
     def _fits_the_task(self) -> "Params":
         task = TASKS[self.task]
         refuse_settings(task, flatten(self.model_dump(include={"data", "model", "train"})))
+        refuse_backbone(task, self.model.backbone)
+        self._reach_the_embeddings()
         scores = task.scores
         wanted = {"train.selection.metric": "val_", "ablation.metric": ""}
         given = (self.train.selection.metric, self.ablation.metric)
@@ -50,6 +53,29 @@ class Params(Settings):
             if metric not in allowed:
                 raise ValueError(f"{name} should be {', '.join(allowed)}; given {metric!r}")
         return self
+
+    def _reach_the_embeddings(self) -> None:
+        is_whole = self.model.trainable_blocks == "all" and self.train.unfreeze_every_epochs == 0
+        if self.train.embeddings.is_on and not is_whole:
+            raise ValueError(
+                "train.embeddings moves token embeddings, and frozen blocks are computed once, "
+                "without it: set model.trainable_blocks all and train.unfreeze_every_epochs 0"
+            )
+
+
+def refuse_backbone(task: type[Task], backbone: str) -> None:
+    """Refuse a network that reads other examples than the task has.
+
+    Raises:
+        ValueError: it does.
+    """
+    reads = "texts" if is_text(backbone) else "pictures"
+    if reads != task.examples:
+        names = {"texts": "transformers/<name or folder>", "pictures": "timm/<model>"}
+        raise ValueError(
+            f"model.backbone {backbone} reads {reads}, and {task.name} learns from "
+            f"{task.examples}: set {names[task.examples]}"
+        )
 
 
 def refuse_settings(task: type[Task], given: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sftcore.models.network import Network
+from sftcore.models.values import Values
 
 BatchNormPolicy = Literal["train", "recalibrate", "freeze_statistics", "freeze_all"]
 MOVING = ("train", "recalibrate")  # policies under which the running statistics move
@@ -115,7 +116,7 @@ def keep_statistics(network: Network) -> Callable[[], None]:
 
 
 @torch.no_grad()
-def recalibrate(network: Network, inputs: Iterable[Tensor], first_block: int) -> None:
+def recalibrate(network: Network, inputs: Iterable[Values], first_block: int) -> None:
     """Give batch norms the mean and variance of these inputs over all batches together.
 
     (Wu and Johnson, 2021, Rethinking "batch" in batchnorm, section 3: precise statistics.) Layers

@@ -9,7 +9,7 @@ from torch import Tensor
 from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.tasks.classification.loss import probabilities as class_probabilities
 from sftcore.tasks.multilabel.loss import probabilities as label_probabilities
-from sftcore.tasks.names import CLASSES, LABELS, NUMBERS
+from sftcore.tasks.names import CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
 from sftcore.tasks.regression.targets import TargetScale
 
 Answers = Callable[[Tensor], Tensor]
@@ -54,6 +54,7 @@ def _numbers(facts: Mapping[str, Any]) -> Answers:
 
 _ANSWERS: dict[str, Callable[[Mapping[str, Any]], Answers]] = {
     CLASSES: lambda facts: class_probabilities,
+    CLASSES_OF_TEXTS: lambda facts: class_probabilities,
     LABELS: lambda facts: label_probabilities,
     NUMBERS: _numbers,
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sftcore.data.targets.target import TargetKind
 
 CLASSES, LABELS, NUMBERS = "classification", "multilabel", "regression"
+CLASSES_OF_TEXTS = "text_classification"
 
 
 @dataclass(frozen=True)
@@ -24,4 +25,5 @@ LEARNT = {
     CLASSES: Learnt("pictures", "class"),
     LABELS: Learnt("pictures", "labels"),
     NUMBERS: Learnt("pictures", "numbers"),
+    CLASSES_OF_TEXTS: Learnt("texts", "class"),
 }

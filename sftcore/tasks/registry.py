@@ -4,9 +4,11 @@ from sftcore.tasks.classification.task import ClassificationTask
 from sftcore.tasks.contract import Task
 from sftcore.tasks.multilabel.task import MultilabelTask
 from sftcore.tasks.regression.task import RegressionTask
+from sftcore.tasks.text_classification.task import TextClassificationTask
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (ClassificationTask, MultilabelTask, RegressionTask)
+    task.name: task
+    for task in (ClassificationTask, MultilabelTask, RegressionTask, TextClassificationTask)
 }
 # Those that the whole pipeline knows: with reports, rules for predictions, and an example.
 COMPLETE = ("classification",)

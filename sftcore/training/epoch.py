@@ -11,18 +11,21 @@ from torch import Tensor, nn
 from sftcore.data.loader import count_occurrences, epoch_order, rows_of, split_batches
 from sftcore.foundations.interruption import uninterrupted
 from sftcore.foundations.randomness import seed_global
+from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim, freeze_all_but
+from sftcore.models.values import Values
+from sftcore.regularization.mixout import linear_maps
 from sftcore.regularization.penalties import Penalized
 from sftcore.stability.guard import CLIP, ROLLBACK, SKIP
 from sftcore.tasks.contract import Task
 from sftcore.training.guarding import Place, judge
 from sftcore.training.inputs import Inputs
-from sftcore.training.objective import Objective
+from sftcore.training.objective import Draws, Objective
 from sftcore.training.plan import Course
 from sftcore.training.settings import Phase, UpdateSettings
 from sftcore.training.state import TrainingState
 from sftcore.training.step import StepReport, train_step
-from sftcore.training.views import View, epoch_view
+from sftcore.training.views import View
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Epoch:
     """What the updates of one epoch have in common.
 
     Attributes:
+        number: counted from 0 over the training.
         batches: one array per update, of rows of the store, or of drawn rows where sampling may
             draw an augmented one again; see :func:`sftcore.data.loader.count_occurrences`.
         inputs_of: gives what the first trained block takes, [B, ...], of a batch.
@@ -38,8 +42,9 @@ class Epoch:
         trained: parameters that change.
     """
 
+    number: int
     batches: Sequence[np.ndarray]
-    inputs_of: Callable[[np.ndarray], Tensor]
+    inputs_of: Callable[[np.ndarray], Values]
     targets_of: Callable[[np.ndarray], Tensor]
     objective: Objective
     trained: Sequence[nn.Parameter]
@@ -47,16 +52,18 @@ class Epoch:
 
 def open_epoch(
     number: int,
+    network: Network,
     inputs: Inputs,
     claims: Sequence[Claim],
     first_block: int,
     phase: Phase,
     course: Course,
 ) -> Epoch:
-    """Draw an epoch's order and pictures, and let gradients flow to what it trains.
+    """Draw an epoch's order and examples, and let gradients flow to what it trains.
 
     Args:
         number: of the epoch, counted from 0 over the training.
+        network: that is trained.
         inputs: of block ``first_block``.
         claims: on all parameters, for the phase.
         first_block: first one that is trained in this epoch.
@@ -65,8 +72,7 @@ def open_epoch(
     """
     plan = course.plan
     rows, update, seeds = plan.rows, plan.update, plan.seeds
-    side = plan.pictures.images.shape[1]
-    view = epoch_view(phase.augmentation, rows.train, side, seeds.augmentation, number)
+    view = plan.examples.view(phase.augmentation, rows.train, seeds.augmentation, number)
     power = update.imbalance.balanced_sampling
     chances = plan.task.chances(power) if power > 0 else None
     order, at_hand = epoch_order(rows.train, seeds.order, number, chances), rows.train
@@ -75,6 +81,7 @@ def open_epoch(
         at_hand = np.unique(order)
     active = freeze_all_but(claims, first_block)
     return Epoch(
+        number=number,
         batches=split_batches(order, update.batch_size),
         inputs_of=inputs.reader(at_hand, view),
         targets_of=partial(_targets, view=view, task=plan.task),
@@ -85,6 +92,8 @@ def open_epoch(
             course.knowledge,
             first_block,
             _penalized(active, course.start, update),
+            seeds.augmentation,
+            _origins(active, course.start, network) if update.mixout > 0 else {},
         ),
         trained=[claim.parameter for claim in active],
     )
@@ -139,7 +148,7 @@ def run_epoch(
                 trained=epoch.trained,
                 update=update,
                 precision=plan.precision,
-                step=step,
+                draws=Draws(batch, number, step),
                 loss_scale=state.loss_scale,
                 seed_draws=partial(seed_global, plan.seeds.augmentation, "step", number, index),
                 judge=partial(
@@ -209,3 +218,12 @@ def _penalized(
         for claim in claims
         if claim.is_penalized
     ]
+
+
+def _origins(
+    claims: Sequence[Claim], start: dict[str, Tensor], network: Network
+) -> dict[str, Tensor]:
+    """What mixout falls back on: the start of the trained linear maps, but not of the new head."""
+    mixed = linear_maps(network.backbone)
+    names = [claim.name for claim in claims]
+    return {name: start[name] for name in names if name.removeprefix("backbone.") in mixed}

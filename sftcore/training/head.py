@@ -55,8 +55,7 @@ def _chosen(inputs: Inputs, strengths: tuple[float, ...], course: Course) -> Lin
     ])  # fmt: skip
     if key not in cache.heads:
         targets, val_targets = task.of(rows.train), task.of(rows.val)
-        features = inputs.reader(rows.train)(rows.train)
-        val = inputs.reader(rows.val)(rows.val)
+        features, val = inputs.features(rows.train), inputs.features(rows.val)
         loss_of = partial(course.criterion, targets=targets, weight=task.weight(targets))
         chosen = choose_head(
             features,

@@ -1,4 +1,4 @@
-"""What the trained part of the network is fed: pictures, or features of its frozen beginning."""
+"""What the trained part of the network is fed: examples, or features of its frozen beginning."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,13 +10,14 @@ from torch import Tensor
 from sftcore.data.loader import rows_of, split_batches
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.models.network import Network
+from sftcore.models.values import Values, content_of, join, num_bytes, take
 from sftcore.optimization.linear_head import LinearHead
-from sftcore.training.views import PLAIN, Pictures, View
+from sftcore.training.views import PLAIN, Examples, View
 
 FEATURE_BATCH_SIZE = 32  # more only needs more memory: a CPU is busy with this
 FEATURE_BUDGET_BYTES = 512 << 20
 NUM_KEPT_HEADS = 128  # of 0.2 MB each at 1280 features and 18 classes
-Reader = Callable[[np.ndarray], Tensor]
+Reader = Callable[[np.ndarray], Values]
 
 
 @dataclass
@@ -25,21 +26,21 @@ class FeatureCache:
 
     Attributes:
         budget_bytes: nothing more is kept beyond this.
-        tensors: features by (identity of the frozen part, view of the pictures).
-        row_bytes: size of one picture's features by (identity of the frozen part).
+        values: features by (identity of the frozen part, view of the examples).
+        row_bytes: most that one example's features take, by (identity of the frozen part).
         heads: solved heads by a hash of their problem, the newest last.
     """
 
     budget_bytes: int
-    tensors: dict[tuple[str | int | float, ...], Tensor] = field(default_factory=dict)
+    values: dict[tuple[str | int | float, ...], Values] = field(default_factory=dict)
     row_bytes: dict[tuple[str, int], int] = field(default_factory=dict)
     heads: dict[str, LinearHead] = field(default_factory=dict)
 
-    def keep(self, key: tuple[str | int | float, ...], features: Tensor) -> None:
+    def keep(self, key: tuple[str | int | float, ...], features: Values) -> None:
         """Keep features if they fit the budget."""
-        used = sum(tensor.nbytes for tensor in self.tensors.values())
-        if used + features.nbytes <= self.budget_bytes:
-            self.tensors[key] = features
+        used = sum(num_bytes(kept) for kept in self.values.values())
+        if used + num_bytes(features) <= self.budget_bytes:
+            self.values[key] = features
 
     def keep_head(self, key: str, head: LinearHead) -> None:
         """Keep a solved head; the oldest give way."""
@@ -52,11 +53,11 @@ class Inputs:
     """Gives what block ``first_block`` takes, computing the frozen blocks before it only once.
 
     A frozen block has no gradient and no moving statistics, so its output is a function of the
-    picture and can be kept. The network's frozen blocks must be in evaluation mode.
+    example and can be kept. The network's frozen blocks must be in evaluation mode.
 
     Args:
         network: whose blocks are run.
-        pictures: of the store.
+        examples: of the store.
         first_block: position of the first block that is not computed here.
         pool: rows of the store that trainings with this cache draw from.
         frozen_identity: names the parameters of the frozen part.
@@ -69,7 +70,7 @@ class Inputs:
     def __init__(
         self,
         network: Network,
-        pictures: Pictures,
+        examples: Examples,
         *,
         first_block: int,
         pool: np.ndarray,
@@ -77,7 +78,7 @@ class Inputs:
         cache: FeatureCache,
     ) -> None:
         self._network = network
-        self._pictures = pictures
+        self._examples = examples
         self.first_block = first_block
         self._pool = pool
         self._identity = frozen_identity
@@ -88,16 +89,17 @@ class Inputs:
 
         Args:
             rows: of the store, or drawn rows as :func:`sftcore.data.loader.count_occurrences` has
-                them; all that will be asked for. Plain pictures of the whole pool are kept if they
+                them; all that will be asked for. Plain examples of the whole pool are kept if they
                 fit, so that trainings on other parts of it need not compute them.
-            view: what the pictures look like.
+            view: what the examples look like.
         """
         entry = self._network.entry(self.first_block)
         if entry == 0:
-            return lambda batch: self._pictures.read(batch, view)
+            return lambda batch: self._examples.read(batch, view)
         place = self._identity, entry
         if place not in self._cache.row_bytes:
-            self._cache.row_bytes[place] = self._compute(rows[:1], view).nbytes
+            largest = np.array([self._examples.largest(self._pool)])
+            self._cache.row_bytes[place] = num_bytes(self._compute(largest, PLAIN))
         is_plain = not view.key  # then a row looks the same however often it is drawn
         if is_plain and self._fits(place, len(self._pool)):
             rows = self._pool
@@ -107,27 +109,31 @@ class Inputs:
         features = self._features(rows, view)
         sorter = np.argsort(rows)
 
-        def read(batch: np.ndarray) -> Tensor:
+        def read(batch: np.ndarray) -> Values:
             wanted = rows_of(batch) if is_plain else batch
             position = sorter[np.searchsorted(rows, wanted, sorter=sorter)]
-            return features[torch.from_numpy(position).to(features.device)]
+            return take(features, torch.from_numpy(position).to(features.device))
 
         return read
+
+    def features(self, rows: np.ndarray) -> Tensor:
+        """What the head takes of plain examples [N, D]; ``first_block`` must be the head's."""
+        return content_of(self.reader(rows)(rows))
 
     def _fits(self, place: tuple[str, int], num_rows: int) -> bool:
         return self._cache.row_bytes[place] * num_rows <= self._cache.budget_bytes
 
-    def _features(self, rows: np.ndarray, view: View) -> Tensor:
+    def _features(self, rows: np.ndarray, view: View) -> Values:
         entry = self._network.entry(self.first_block)
         key = (self._identity, entry, sha256_bytes(rows.tobytes()), *view.key)
-        if key not in self._cache.tensors:
+        if key not in self._cache.values:
             batches = split_batches(rows, FEATURE_BATCH_SIZE)
-            features = torch.cat([self._compute(batch, view) for batch in batches])
+            features = join([self._compute(batch, view) for batch in batches])
             self._cache.keep(key, features)
             return features
-        return self._cache.tensors[key]
+        return self._cache.values[key]
 
     @torch.no_grad()
-    def _compute(self, rows: np.ndarray, view: View) -> Tensor:
-        pictures = self._pictures.read(rows, view)
-        return self._network.run_blocks(pictures, 0, self.first_block)
+    def _compute(self, rows: np.ndarray, view: View) -> Values:
+        examples = self._examples.read(rows, view)
+        return self._network.run_blocks(examples, 0, self.first_block)

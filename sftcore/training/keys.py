@@ -10,6 +10,7 @@ from sftcore.data.portions import WHOLE, Portion
 from sftcore.foundations.artifacts import sha256_file, sha256_json
 from sftcore.foundations.source_files import import_closure
 from sftcore.models.settings import ModelSettings
+from sftcore.models.weights import weights_digest
 from sftcore.stability.precision import FULL
 from sftcore.training.settings import TrainSettings
 
@@ -54,10 +55,7 @@ def training_key(
         extra_code: files of the package that, besides the training's, decide what is kept under
             the key.
     """
-    file = Path(model.weights)
-    beside = file.with_suffix(".json")  # its mean and standard deviation
-    read = [each for each in (file, beside) if file.is_file() and each.is_file()]
-    weights = [sha256_file(each) for each in read] or model.weights
+    weights = weights_digest(model.backbone, model.weights)
     place = [device.type, mode, num_threads, precision]
     seeds = [*asdict(train.seeds.resolved(seed)).values(), None if portion == WHOLE else seed]
     recipe = train.model_dump(exclude={"seeds"})

@@ -226,7 +226,7 @@ def _open(
     set_training_mode(network, batch_norm=plan.update.batch_norm, first_block=first_block)
     inputs = plan.inputs(network, first_block, course.cache)
     number = len(state.result.history)
-    return inputs, open_epoch(number, inputs, claims, first_block, phase, course)
+    return inputs, open_epoch(number, network, inputs, claims, first_block, phase, course)
 
 
 def _peak(state: TrainingState, claims: Sequence[Claim], phase: Phase, course: Course) -> float:

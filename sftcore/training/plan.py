@@ -16,7 +16,7 @@ from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.objective import Knowledge
 from sftcore.training.records import EpochRecord
 from sftcore.training.settings import Phase, Seeds, SelectionSettings, UpdateSettings
-from sftcore.training.views import Pictures
+from sftcore.training.views import Examples
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Plan:
     """What decides the numbers of a training, besides the network it starts with.
 
     Attributes:
-        pictures: the store's pictures.
+        examples: of the store.
         task: the targets, and what is done with them.
         rows: which to train and to validate on.
         phases: one after the other; the epochs count on over all of them.
@@ -54,7 +54,7 @@ class Plan:
         frozen_identity: names the starting parameters, as a key of the feature cache.
     """
 
-    pictures: Pictures
+    examples: Examples
     task: Task
     rows: Rows
     phases: Sequence[Phase]
@@ -85,7 +85,7 @@ class Plan:
         """What block ``first_block`` is fed."""
         return Inputs(
             network,
-            self.pictures,
+            self.examples,
             first_block=first_block,
             pool=self.rows.pool,
             frozen_identity=self.frozen_identity,

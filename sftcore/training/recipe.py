@@ -1,6 +1,6 @@
 """A training from its settings: names become objects, and the objects are trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,12 @@ import torch
 from sftcore.data.portions import WHOLE, Portion, take_portion
 from sftcore.data.store import Store
 from sftcore.foundations.artifacts import sha256_json
-from sftcore.models.network import Start, build_start
+from sftcore.foundations.errors import ParamsError
+from sftcore.models.network import Network, Start, build_start
 from sftcore.models.parameter_groups import format_claims
 from sftcore.models.settings import ModelSettings
+from sftcore.models.text.encoder import TextEncoder
+from sftcore.regularization.reinitialize import reinitialize
 from sftcore.stability.precision import FULL
 from sftcore.tasks.registry import TASKS
 from sftcore.training.checkpoints import Checkpoints
@@ -21,7 +24,8 @@ from sftcore.training.plan import Plan, Rows
 from sftcore.training.planning import check_lengths, plan_phases
 from sftcore.training.records import EpochRecord, FitResult
 from sftcore.training.settings import TrainSettings
-from sftcore.training.views import Pictures
+from sftcore.training.texts import tokenise
+from sftcore.training.views import Examples, Pictures
 
 
 @dataclass(frozen=True)
@@ -120,19 +124,17 @@ def prepare_training(
         device=device,
         stochastic_depth=model.stochastic_depth,
         with_source_head=train.features.co_tuning > 0,
+        text=model.text,
     )
-    random_part = seeds.init if model.weights == "none" else 0  # random blocks differ by seed
+    phases = plan_phases(model, train, len(start.network.blocks))
+    begin_anew(start.network, model.text.reinitialized_layers, phases[-1].first_block, seeds.init)
+    is_random = model.weights == "none" or model.text.reinitialized_layers > 0
+    random_part = seeds.init if is_random else 0  # random blocks differ by seed
     plan = Plan(
-        pictures=Pictures(
-            images=store.images,
-            mean=start.record.mean,
-            std=start.record.std,
-            background=store.background,
-            device=device,
-        ),
+        examples=_EXAMPLES[store.kind](store, start, model, device),
         task=bound,
         rows=rows,
-        phases=plan_phases(model, train, len(start.network.blocks)),
+        phases=phases,
         update=train,
         averaging=train.averaging,
         selection=train.selection,
@@ -140,7 +142,53 @@ def prepare_training(
         precision=precision,
         seeds=seeds,
         frozen_identity=sha256_json(
-            [model.backbone, model.weights, start.record.sha256, random_part, store.digest]
+            [
+                model.backbone,
+                model.weights,
+                start.record.sha256,
+                model.text.model_dump(),
+                random_part,
+                store.digest,
+            ]
         ),
     )
     return start, plan
+
+
+def begin_anew(network: Network, num_layers: int, first_block: int, seed: int) -> None:
+    """Give the last layers of a text encoder random parameters.
+
+    Args:
+        network: changed in place.
+        num_layers: of its encoder; 0 changes nothing.
+        first_block: that is trained.
+        seed: decides the parameters.
+
+    Raises:
+        WeightsError: there are fewer layers, or the encoder's layers are not known.
+        ParamsError: one of them would stay random.
+    """
+    if num_layers == 0 or not isinstance(network.backbone, TextEncoder):
+        return
+    layers = network.backbone.top_layers(num_layers)
+    if any(network.block_of(f"backbone.model.{name}") < first_block for name in layers):
+        raise ParamsError(
+            f"model.text.reinitialized_layers is {num_layers}, and a layer that begins anew must "
+            "be trained: raise model.trainable_blocks"
+        )
+    reinitialize(layers, network.backbone.model.config.initializer_range, seed)
+
+
+def _pictures(store: Store, start: Start, model: ModelSettings, device: torch.device) -> Examples:
+    record = start.record
+    return Pictures(store.images, record.mean, record.std, store.background, device)
+
+
+def _texts(store: Store, start: Start, model: ModelSettings, device: torch.device) -> Examples:
+    return tokenise(store.texts, model, device)
+
+
+_EXAMPLES: Mapping[str, Callable[[Store, Start, ModelSettings, torch.device], Examples]] = {
+    "pictures": _pictures,
+    "texts": _texts,
+}

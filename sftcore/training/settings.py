@@ -21,6 +21,7 @@ from sftcore.optimization.optimizers import OptimizerName, RateScalingSettings
 from sftcore.optimization.range_test import RangeTestSettings
 from sftcore.optimization.schedules import ScheduleSettings
 from sftcore.regularization.averaging import AveragingSettings
+from sftcore.regularization.embedding_noise import EmbeddingSettings
 from sftcore.regularization.error_loss import ABSOLUTE, ErrorSettings
 from sftcore.regularization.features import FeatureSettings
 from sftcore.regularization.imbalance import ImbalanceSettings
@@ -115,8 +116,10 @@ class UpdateSettings(Settings):
     )
     batch_norm: BatchNormPolicy = setting("train", "what batch norm normalises by, and learns")
     label_smoothing: Fraction = setting(0.0, "part of the target spread over all classes")
+    mixout: Fraction = setting(0.0, "probability that a weight is the pretrained one in an update")
     penalties: PenaltySettings = PenaltySettings()
     features: FeatureSettings = FeatureSettings()
+    embeddings: EmbeddingSettings = EmbeddingSettings()
     imbalance: ImbalanceSettings = ImbalanceSettings()
     error: ErrorSettings = ErrorSettings()
     sharpness: SharpnessSettings = SharpnessSettings()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sftcore.models.network import Network
+from sftcore.models.values import Values, take
 from sftcore.optimization.clipping import clip_gradients
 from sftcore.optimization.optimizers import set_learning_rate
 from sftcore.regularization.penalties import proximal_step
@@ -15,7 +16,7 @@ from sftcore.stability.batch_norm import keep_statistics, statistics_at_rest
 from sftcore.stability.guard import CLIP
 from sftcore.stability.precision import HALF, LossScale, computed_in, products_rounded
 from sftcore.training.guarding import Ruling
-from sftcore.training.objective import Objective
+from sftcore.training.objective import Draws, Objective
 from sftcore.training.settings import UpdateSettings
 
 OVERFLOW = "overflow"  # of fp16: the loss scale was too large, which is no incident
@@ -44,7 +45,7 @@ class StepReport:
 
 def train_step(
     network: Network,
-    inputs: Tensor,
+    inputs: Values,
     targets: Tensor,
     optimizer: torch.optim.Optimizer,
     *,
@@ -53,7 +54,7 @@ def train_step(
     trained: Sequence[nn.Parameter],
     update: UpdateSettings,
     precision: str,
-    step: int,
+    draws: Draws,
     loss_scale: LossScale,
     seed_draws: Callable[[], None],
     judge: Callable[[float, float], Ruling],
@@ -70,7 +71,7 @@ def train_step(
         trained: parameters that change.
         update: penalties' form, SAM, clipping, parts of the batch.
         precision: see :func:`sftcore.stability.precision.computed_in`.
-        step: counted from 0 over the phase.
+        draws: of the batch.
         loss_scale: of fp16; changed.
         seed_draws: makes the network's random draws (dropout, stochastic depth) those of this step.
         judge: says of loss and gradient norm what is to be done.
@@ -85,11 +86,14 @@ def train_step(
         """Loss and norm of its gradient, which is left in the parameters."""
         seed_draws()
         optimizer.zero_grad(set_to_none=True)
-        loss, weight = inputs.new_zeros(()), objective.weight_of(targets)
+        loss, weight = torch.zeros((), device=inputs.device), objective.weight_of(targets)
         for share, part in _parts(len(inputs), update.micro_batch_size):
             with products_rounded(precision, inputs.device):
                 with computed_in(precision, inputs.device):
-                    part_loss = objective.loss(network, inputs[part], targets[part], weight, share)
+                    part_loss = objective.loss(
+                        network, take(inputs, part), targets[part], weight,
+                        share=share, draws=draws.of(part),
+                    )  # fmt: skip
                 (part_loss * scale).backward()
             loss = loss + part_loss.detach()
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
@@ -99,7 +103,7 @@ def train_step(
 
     put_statistics_back = keep_statistics(network)
     loss, gradient_norm = descend()
-    if update.sharpness.rho > 0 and step % update.sharpness.every == 0:
+    if update.sharpness.rho > 0 and draws.step % update.sharpness.every == 0:
         with (
             moved_uphill(trained, update.sharpness.rho, gradient_norm),
             statistics_at_rest(network),

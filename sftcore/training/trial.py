@@ -32,6 +32,7 @@ from sftcore.optimization.range_test import (
 from sftcore.stability.precision import LossScale
 from sftcore.training.epoch import Epoch
 from sftcore.training.guarding import Place, refuse_not_finite
+from sftcore.training.objective import Draws
 from sftcore.training.settings import Seeds, UpdateSettings
 from sftcore.training.step import StepReport, train_step
 
@@ -112,7 +113,7 @@ class Trial:
                     trained=epoch.trained,
                     update=update,
                     precision=self.precision,
-                    step=step,
+                    draws=Draws(batch, epoch.number, step),
                     loss_scale=loss_scale,
                     seed_draws=partial(seed_global, self.seeds.augmentation, "trial", step),
                     judge=partial(refuse_not_finite, place=place),

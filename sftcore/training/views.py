@@ -1,8 +1,9 @@
-"""What the pictures of one epoch look like: plain, augmented, mixed."""
+"""What the examples of one epoch look like: plain, augmented, mixed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,12 +18,13 @@ from sftcore.data.pictures.augment import (
     epoch_uniforms,
     erase,
 )
+from sftcore.models.values import Values
 from sftcore.regularization.mixing import MixingDraw, draw_mixing, mix_pictures
 
 
 @dataclass(frozen=True)
 class View:
-    """One look at the pictures; equal keys mean equal pictures.
+    """One look at the examples; equal keys mean equal examples.
 
     Attributes:
         augmentation: how they are changed.
@@ -38,7 +40,7 @@ class View:
 
     @property
     def key(self) -> tuple[str | int | float, ...]:
-        """What the pictures of given rows depend on, empty where they are plain."""
+        """What the examples of given rows depend on, empty where they are plain."""
         if self.augmentation.is_off:
             return ()
         return (self.seed, self.epoch, *self.augmentation.model_dump().values())
@@ -47,30 +49,26 @@ class View:
 PLAIN = View()
 
 
-def epoch_view(
-    augmentation: AugmentationSettings, rows: np.ndarray, side: int, seed: int, epoch: int
-) -> View:
-    """The look of the training rows in one epoch.
+class Examples(Protocol):
+    """The examples of a store, and how they are made ready for a network."""
 
-    Args:
-        augmentation: how they are changed.
-        rows: the training rows, which are mixed with each other.
-        side: of the pictures in pixels.
-        seed: of the training.
-        epoch: counted from 0.
-    """
-    mixing = None
-    if augmentation.mixup > 0 or augmentation.cutmix > 0:
-        mixing = partial(
-            draw_mixing,
-            pool=rows,
-            side=side,
-            mixup_alpha=augmentation.mixup,
-            cutmix_alpha=augmentation.cutmix,
-            seed=seed,
-            epoch=epoch,
-        )
-    return View(augmentation, seed, epoch, mixing)
+    def view(
+        self, augmentation: AugmentationSettings, rows: np.ndarray, seed: int, epoch: int
+    ) -> View:
+        """The look of the training rows in one epoch.
+
+        Args:
+            augmentation: how they are changed.
+            rows: the training rows, which are mixed with each other.
+            seed: of the training.
+            epoch: counted from 0.
+        """
+
+    def largest(self, rows: np.ndarray) -> int:
+        """The drawn row whose example needs the most memory."""
+
+    def read(self, rows: np.ndarray, view: View) -> Values:
+        """What the network takes [B, ...] of some drawn rows, as the view has them."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +88,27 @@ class Pictures:
     std: tuple[float, float, float]
     background: tuple[int, int, int]
     device: torch.device
+
+    def view(
+        self, augmentation: AugmentationSettings, rows: np.ndarray, seed: int, epoch: int
+    ) -> View:
+        """See :class:`Examples`."""
+        mixing = None
+        if augmentation.mixup > 0 or augmentation.cutmix > 0:
+            mixing = partial(
+                draw_mixing,
+                pool=rows,
+                side=self.images.shape[1],
+                mixup_alpha=augmentation.mixup,
+                cutmix_alpha=augmentation.cutmix,
+                seed=seed,
+                epoch=epoch,
+            )
+        return View(augmentation, seed, epoch, mixing)
+
+    def largest(self, rows: np.ndarray) -> int:
+        """Any: all pictures have one size."""
+        return int(rows[0])
 
     def read(self, rows: np.ndarray, view: View) -> Tensor:
         """Normalised pictures [B, 3, S, S] of some drawn rows, as the view has them.

@@ -8,8 +8,8 @@ import torch
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
-from sftcore.models.text.build import TextOptions
 from sftcore.models.text.encoder import TextEncoder
+from sftcore.models.text.settings import TextOptions
 from sftcore.models.values import Sequences
 from sftcore.regularization.embedding_noise import neftune_noise, noise_added
 from sftcore.regularization.mixout import mixed_with_origin
@@ -27,7 +27,7 @@ def tiny(folder: Path, family: str) -> tuple[Network, TextEncoder]:
     start = build_start(
         backbone=f"transformers/{write_config(folder / family, family)}", weights="none",
         num_classes=3, dropout=0.0, seed=0, device=torch.device("cpu"),
-        text=TextOptions("mean", 0.0, 32),
+        text=TextOptions(pooling="mean", hidden_dropout=0.0, max_tokens=32),
     )  # fmt: skip
     assert isinstance(start.network.backbone, TextEncoder)
     return start.network, start.network.backbone

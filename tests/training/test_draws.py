@@ -9,7 +9,7 @@ from sftcore.data.store import Store
 from sftcore.foundations import randomness
 from sftcore.training import epoch as epoch_module
 from sftcore.training.inputs import FeatureCache
-from sftcore.training.views import Pictures, epoch_view
+from sftcore.training.views import Pictures
 from tests.training.test_loop import run, same
 
 EVERYTHING = [
@@ -28,7 +28,7 @@ def test_a_row_drawn_twice_is_two_pictures_and_the_first_is_that_of_an_unrepeate
     how: AugmentationSettings,
 ) -> None:
     pictures, rows = pictures_of(20), np.arange(20)
-    view = epoch_view(how, rows, 8, seed=0, epoch=1)
+    view = pictures.view(how, rows, seed=0, epoch=1)
     first, second, other = pictures.read(np.array([4, 4 + (1 << 32), 5]), view)
     assert torch.equal(first, pictures.read(np.array([4]), view)[0])
     assert not torch.equal(first, second)
@@ -48,9 +48,10 @@ def test_a_batch_draws_numbers_for_its_own_rows(monkeypatch: pytest.MonkeyPatch)
     costs = []
     for num in (40, 4000):
         asked.clear()
-        view = epoch_view(EVERYTHING[0], np.arange(num), 8, seed=0, epoch=0)
+        pictures = pictures_of(num)
+        view = pictures.view(EVERYTHING[0], np.arange(num), seed=0, epoch=0)
         assert asked == []
-        pictures_of(num).read(np.arange(8), view)
+        pictures.read(np.arange(8), view)
         costs.append(sum(asked))
     assert 0 < costs[0] == costs[1]
 
@@ -92,7 +93,7 @@ def test_features_that_are_kept_are_those_that_are_computed(store: Store) -> Non
     changes = {**FROZEN, "train__imbalance__balanced_sampling": 1.0}
     cache = FeatureCache(1 << 28)
     kept = run(store, cache, **changes)
-    assert cache.tensors
+    assert cache.values
     assert same(kept, run(store, cache, **changes))
     without = run(store, FeatureCache(0), **changes)
     losses = [record.val_loss for record in kept.history]

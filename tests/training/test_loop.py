@@ -108,10 +108,10 @@ def test_trainings_share_features_only_when_they_may(store: Store) -> None:
     cache = FeatureCache(1 << 28)
     alone = run(store, model__trainable_blocks=1, seed=1)
     run(store, cache, model__trainable_blocks=1, seed=0)
-    filled = len(cache.tensors)
+    filled = len(cache.values)
     assert filled > 0
     assert same(alone, run(store, cache, model__trainable_blocks=1, seed=1))
-    assert len(cache.tensors) > filled  # random backbones of two seeds are two backbones
+    assert len(cache.values) > filled  # random backbones of two seeds are two backbones
 
 
 def start_of(params: Params, store: Store) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from sftcore.foundations.randomness import derive_seed, row_uniforms
-from sftcore.foundations.settings import Coefficient, Dial, Settings, setting
+from sftcore.foundations.settings import Coefficient, Dial, Fraction, Settings, setting
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ NUM_ERASE_TRIES = 10
 
 
 class AugmentationSettings(Settings):
-    """How training pictures are changed."""
+    """How training examples are changed."""
 
     strength: Dial = setting(0.0, "of the policy, from 0 (off) to 1")
     policy: Literal["basic", "randaugment", "trivialaugment"] = setting(
@@ -36,11 +36,13 @@ class AugmentationSettings(Settings):
     erasing: Dial = setting(0.0, "probability that a rectangle of a picture is erased")
     mixup: Coefficient = setting(0.0, "alpha of Beta(alpha, alpha); 0 is off")
     cutmix: Coefficient = setting(0.0, "alpha likewise; with mixup on too, a coin decides")
+    token_dropout: Fraction = setting(0.0, "probability that a token of a text is not shown")
 
     @property
     def is_off(self) -> bool:
-        """Whether pictures stay as they are."""
-        return max(self.strength, self.erasing, self.mixup, self.cutmix) == 0
+        """Whether examples stay as they are."""
+        changes = (self.strength, self.erasing, self.mixup, self.cutmix, self.token_dropout)
+        return max(changes) == 0
 
 
 def epoch_uniforms(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """A text encoder with random parameters, from its configuration alone."""
 
 import inspect
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,7 +12,7 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import CONFIG, EncoderFiles
-from sftcore.models.text.pooling import POOLINGS
+from sftcore.models.text.settings import TextOptions
 from sftcore.models.values import BUCKET, Sequences
 
 # Explicit products and a softmax: one way of computing for every family (MPNet and DeBERTa have no
@@ -42,23 +41,6 @@ _HEADS = (
 IGNORED = tuple(f"model.{member}" for member in _HEADS)
 
 
-@dataclass(frozen=True)
-class TextOptions:
-    """How a text encoder is used.
-
-    Attributes:
-        pooling: ``mean``, ``cls`` or ``max``; see :mod:`sftcore.models.text.pooling`.
-        hidden_dropout: probability of dropout inside the encoder, in [0, 1): of hidden states and
-            of attention probabilities, whatever its configuration says (BERT's says 0.1 for both).
-            Drawn from torch's global stream.
-        max_tokens: longest text in tokens, special ones included.
-    """
-
-    pooling: str
-    hidden_dropout: float
-    max_tokens: int
-
-
 def build_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Backbone:
     """Build an encoder with random parameters from torch's global stream.
 
@@ -69,11 +51,9 @@ def build_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Backb
 
     Raises:
         WeightsError: no encoder that the installed library has, one that asks for code of its own,
-            a pooling that is not known, or a text too long for it.
+            or a text too long for it.
     """
     config = _read_config(name, files)
-    if options.pooling not in POOLINGS:
-        raise WeightsError(f"pooling {options.pooling!r}: it is one of {', '.join(POOLINGS)}")
     _set_dropout(name, config, options.hidden_dropout)
     model = _create(config)
     _check_dropout(name, model, options.hidden_dropout)
@@ -81,7 +61,7 @@ def build_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Backb
     if options.max_tokens > longest:
         raise WeightsError(
             f"{name} takes at most {longest} tokens, and {options.max_tokens} are asked for: set "
-            "the longest text to that or less"
+            "model.text.max_tokens to that or less"
         )
     encoder = TextEncoder(model, options.pooling)
     return Backbone(name, encoder, _try(name, encoder), IGNORED)
@@ -118,7 +98,7 @@ def _set_dropout(name: str, config: Any, probability: float) -> None:
     if not known and probability > 0:
         raise WeightsError(
             f"{name} ({config.model_type}) has no dropout that is known by name: set "
-            "model.hidden_dropout to 0"
+            "model.text.hidden_dropout to 0"
         )
     for field in known:
         setattr(config, field, probability)

@@ -46,7 +46,7 @@ class TextEncoder(nn.Module):
         return FAMILIES.get(self.model.config.model_type)
 
     @property
-    def token_embedding(self) -> nn.Module:
+    def token_embedding(self) -> nn.Embedding:
         """The table of token embeddings: ids [B, L] to [B, L, E]."""
         return self.model.get_input_embeddings()
 

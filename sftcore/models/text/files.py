@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 
-from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json
+from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.foundations.errors import WeightsError
 
 LIBRARY = "transformers/"
@@ -128,11 +128,6 @@ def find_files(backbone: str, weights: str) -> EncoderFiles:
             "model.safetensors"
         )
     return _described(Path(weights))
-
-
-def weights_digest(backbone: str, weights: str) -> str:
-    """One hash of all files that an encoder is read from: equal files, equal key."""
-    return sha256_json(find_files(backbone, weights).hashes(with_tensors=weights != "none"))
 
 
 def _described(folder: Path, revision: str = "") -> EncoderFiles:

@@ -8,10 +8,11 @@ from sftcore.foundations.artifacts import read_json, sha256_json, write_json
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone
 from sftcore.models.packaged import WeightsRecord
-from sftcore.models.text.build import TextOptions, build_encoder
+from sftcore.models.text.build import build_encoder
 from sftcore.models.text.checkpoints import read_encoder
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import CONFIG, TOKENIZER, EncoderFiles, find_files
+from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.tokens import tokenizer_digest
 from sftcore.models.weights import load_exactly
 

@@ -28,6 +28,7 @@ from sftcore.tasks.classification.loss import (
     row_losses,
 )
 from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
+from sftcore.tasks.refusals import OF_PICTURES
 
 _NUM_BINS = 15  # of the calibration error
 
@@ -74,7 +75,7 @@ class ClassificationTask(Task):
     simpler_rows = (NEAREST_NEIGHBOURS, MOST_FREQUENT)
     simpler_words = "nearest neighbours and the most frequent class"
     probe_words = "logistic regression"
-    refuses: ClassVar[Mapping[str, str]] = {
+    refuses: ClassVar[Mapping[str, str]] = OF_PICTURES | {
         "data.targets": "a class is the name of a folder, or stands in the column label",
         "train.error": "classes have no distance, so there is no error to weigh",
     }

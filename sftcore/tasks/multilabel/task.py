@@ -19,6 +19,7 @@ from sftcore.tasks.multilabel.baselines import (
 )
 from sftcore.tasks.multilabel.loss import guessing_loss, loss_sum, row_losses
 from sftcore.tasks.multilabel.targets import count_labels, decision_weights
+from sftcore.tasks.refusals import OF_PICTURES
 
 _NUM_BINS = 15  # of the calibration error
 _THRESHOLD = 0.5  # of every label, where nothing has been chosen yet
@@ -64,7 +65,7 @@ class MultilabelTask(Task):
     simpler_rows = (NEAREST_NEIGHBOURS, LABEL_FREQUENCIES)
     simpler_words = "nearest neighbours and the labels' frequencies"
     probe_words = "logistic regression"
-    refuses: ClassVar[Mapping[str, str]] = {
+    refuses: ClassVar[Mapping[str, str]] = OF_PICTURES | {
         "data.targets.low": "labels are present or absent, so there is no range of them",
         "data.targets.high": "labels are present or absent, so there is no range of them",
         "train.error": "labels are present or absent, so there is no error to weigh",

@@ -12,6 +12,7 @@ from sftcore.metrics.regression import regression_scores
 from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.regularization.mixing import MixingDraw
 from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
+from sftcore.tasks.refusals import OF_PICTURES
 from sftcore.tasks.regression.baselines import (
     MEAN,
     NEAREST_NEIGHBOURS,
@@ -63,7 +64,7 @@ class RegressionTask(Task):
     simpler_rows = (NEAREST_NEIGHBOURS, MEAN)
     simpler_words = "nearest neighbours and the mean"
     probe_words = "ridge regression"
-    refuses: ClassVar[Mapping[str, str]] = {
+    refuses: ClassVar[Mapping[str, str]] = OF_PICTURES | {
         "train.label_smoothing": "a number has no other classes to spread it over",
         "train.imbalance": "a number has no class, and so no size of it",
         "train.features.co_tuning": "a number has no class that one of the source could go with",

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from sftcore.foundations.artifacts import write_tensors
 from sftcore.models.network import Network, build_start
 from sftcore.models.parameter_groups import claim_parameters, freeze_all_but
-from sftcore.models.text.build import TextOptions
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.families import FAMILIES
+from sftcore.models.text.settings import TextOptions
 from sftcore.models.values import Sequences, take
 from sftcore.models.weights import read_state
 from tests.models.text.tiny import CONFIGS, SPECIAL, VOCABULARY, write_config
@@ -26,7 +26,7 @@ def tiny(folder: Path, family: str, pooling: str = "mean", dropout: float = 0.0)
     start = build_start(
         backbone=f"transformers/{write_config(folder / family, family)}",
         weights="none", num_classes=3, dropout=0.0, seed=0, device=torch.device("cpu"),
-        text=TextOptions(pooling, dropout, 32),
+        text=TextOptions(pooling=pooling, hidden_dropout=dropout, max_tokens=32),
     )  # fmt: skip
     return start.network.eval()
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -15,11 +16,12 @@ from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Start, build_start
 from sftcore.models.text import build
-from sftcore.models.text.build import TextOptions
 from sftcore.models.text.encoder import TextEncoder
-from sftcore.models.text.files import find_files, weights_digest
+from sftcore.models.text.files import find_files
+from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.start import TextRecord
 from sftcore.models.text.tokens import load_tokenizer
+from sftcore.models.weights import weights_digest
 from tests.models.text.tiny import CONFIGS, masked_lm, write_config, write_encoder
 
 MINILM = "transformers/sentence-transformers/all-MiniLM-L6-v2"
@@ -27,7 +29,7 @@ MINILM = "transformers/sentence-transformers/all-MiniLM-L6-v2"
 
 def start(name: str | Path, weights: str = "pretrained", **changes: Any) -> Start:
     name = f"transformers/{name}" if isinstance(name, Path) else name
-    options = TextOptions("mean", 0.1, 32)
+    options = TextOptions(pooling="mean", hidden_dropout=0.1, max_tokens=32)
     given: dict[str, Any] = {"text": options, "seed": 0} | changes
     return build_start(
         backbone=name, weights=weights, num_classes=2, dropout=0.0, device=torch.device("cpu"),
@@ -240,9 +242,9 @@ def test_what_texts_do_not_have_is_refused(tmp_path: Path) -> None:
     folder = write_config(tmp_path / "e", "bert")
     with pytest.raises(WeightsError, match=r"no residual branch .* model.stochastic_depth to 0"):
         start(folder, "none", stochastic_depth=0.1)
-    with pytest.raises(WeightsError, match=r"Co-Tuning .* set train.co_tuning to 0"):
+    with pytest.raises(WeightsError, match=r"Co-Tuning .* set train.features.co_tuning to 0"):
         start(folder, "none", with_source_head=True)
-    with pytest.raises(WeightsError, match="pooling 'sum': it is one of mean, cls, max"):
-        start(folder, "none", text=TextOptions("sum", 0.0, 32))
+    with pytest.raises(ValidationError, match="should be 'mean', 'cls' or 'max'"):
+        TextOptions(pooling="sum")
     with pytest.raises(ValueError, match="needs text options"):
         start(folder, "none", text=None)

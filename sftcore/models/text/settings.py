@@ -1,0 +1,26 @@
+"""How a text encoder is used."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sftcore.foundations.settings import Count, Fraction, Settings, one_of, setting
+from sftcore.models.text.pooling import POOLINGS
+
+
+class TextOptions(Settings):
+    """How a text encoder is used.
+
+    Dropout is drawn from torch's global stream.
+    """
+
+    pooling: Annotated[str, one_of(lambda: POOLINGS)] = setting(
+        "mean", "mean, cls or max of the tokens' states"
+    )
+    hidden_dropout: Fraction = setting(
+        0.1, "probability of dropout in the encoder: hidden states and attention"
+    )
+    max_tokens: Annotated[int, Field(ge=3)] = setting(
+        128, "longest text in tokens, special ones included; longer ones are cut"
+    )
+    reinitialized_layers: Count = setting(0, "last layers that begin anew, with random parameters")

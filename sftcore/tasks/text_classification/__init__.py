@@ -1,0 +1,1 @@
+"""Texts with one class each."""
