@@ -12,6 +12,7 @@ import torch
 from sftcore.data.portions import Portion
 from sftcore.data.store import Store
 from sftcore.evaluation.predict import look_at
+from sftcore.evaluation.sight import PictureSight
 from sftcore.metrics.intervals import paired_interval
 from sftcore.settings.tree import Params
 from sftcore.training.inputs import FeatureCache
@@ -51,12 +52,11 @@ def train_and_test(
         on_epoch=lambda record: None, portion=portion,
     )  # fmt: skip
     network, record = trained.start.network, trained.start.record
+    sight = PictureSight(record.mean, record.std, device)
     network.source_head = None  # Co-Tuning's second classifier is no part of the model
     network.load_state_dict(trained.result.chosen_state)
     test = store.split("test")
-    probability = look_at(
-        network.eval(), store.images[test], mean=record.mean, std=record.std, device=str(device)
-    ).answers
+    probability = look_at(network.eval(), store.images[test], sight).answers
     right = float((probability.argmax(axis=1) == store.labels[test]).mean())
     return Measured(trained.result, probability, right)
 

@@ -103,13 +103,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fashion", type=Path, default=FASHION, help="IDX file of pictures, gzip")
     options = parser.parse_args()
-    network, record = load_model(MODEL)
+    model = load_model(MODEL)
+    network, record = model.network, model.record
     set_up("cpu", record.num_threads)
     store = open_store(PREPARED, ("train", "val", "test"))
 
     @torch.no_grad()
     def see(images: np.ndarray) -> tuple[Tensor, Tensor]:
-        features = look_at(network, images, mean=record.mean, std=record.std).features
+        features = look_at(network, images, model.sight).features
         return features, network.head(features)
 
     features, logits = see(store.images)

@@ -78,8 +78,8 @@ class FineTunedModel(PythonModel):
         from sftcore.evaluation.predict import load_model
         from sftcore.tasks.answers import answers_of
 
-        self.network, self.record = load_model(folder)
-        record = self.record
+        self.model = load_model(folder)
+        self.record = record = self.model.record
         self.answers = answers_of(record.task, record.facts)
         self.decoding = Decoding(record.image_size, MAX_PIXELS, record.background)
         self.lock = threading.Lock()  # decoding and the number of threads are the process's
@@ -100,13 +100,7 @@ class FineTunedModel(PythonModel):
                 images = read_request(model_input, self.decoding)
             except DataError as error:
                 raise BadInput(str(error)) from error
-            said = look_at(
-                self.network,
-                images,
-                mean=self.record.mean,
-                std=self.record.std,
-                answers=self.answers,
-            ).answers
+            said = look_at(self.model.network, images, self.model.sight, self.answers).answers
         names = self.record.names
         columns = dict(zip(answer_columns(self.record.task, names), said.T, strict=True))
         if self.record.task != CLASSES:

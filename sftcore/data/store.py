@@ -69,6 +69,13 @@ class Store:
             raise ValueError(f"the store holds {self.kind}, not pictures")
         return self.examples
 
+    def read(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Examples of some rows: uint8 [n, S, S, 3] of pictures, objects [n] of texts."""
+        if isinstance(self.examples, Texts):
+            wanted = np.arange(len(self.examples))[rows]
+            return np.array(self.examples.read(wanted), dtype=object)
+        return np.asarray(self.images[rows])
+
     @property
     def image_size(self) -> int:
         """Side of the pictures in pixels; 0 of texts."""

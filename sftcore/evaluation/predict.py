@@ -1,6 +1,6 @@
 """A fine-tuned model as files, and its predictions as a table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sftcore.data.loader import normalize, to_unit_range
+from sftcore.evaluation.sight import PictureSight, Sight, TextSight
 from sftcore.foundations.artifacts import (
     output_folder,
     read_json,
@@ -18,52 +18,56 @@ from sftcore.foundations.artifacts import (
 )
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
+from sftcore.models.text.files import LIBRARY, EncoderFiles
+from sftcore.models.text.settings import TextOptions
+from sftcore.models.text.tokens import load_tokenizer
 from sftcore.models.weights import read_state
 from sftcore.stability.precision import FULL
 from sftcore.tasks.answers import Answers, class_probabilities
-from sftcore.tasks.names import CLASSES
+from sftcore.tasks.names import CLASSES, LEARNT
 
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"
-# One shape for every prediction: kernels add in an order that depends on the shape of the batch
-# (rows of one picture and of 64 differ in the last digits), and on nothing else that is in it. A
-# single picture costs as much as a batch, so it is no larger than speed asks for.
-PREDICT_BATCH_SIZE = 32
+_REQUIRED = ("backbone", "dropout", "pretrained", "num_threads", "mode", "model_sha256")
 
 
 @dataclass(frozen=True)
 class ModelRecord:
     """All that is needed to use a fine-tuned model, except its tensors.
 
+    A file holds of the fields that are not of its kind of examples, and of those that are as usual,
+    nothing.
+
     Attributes:
-        backbone: ``torchvision/<model>`` or ``timm/<model>``.
+        backbone: as settings have it.
         dropout: before the head.
-        classes: names in the order of the outputs, where these are classes.
         image_size: side of the pictures in pixels.
         mean: per channel, of pictures in [0, 1].
         std: per channel, likewise.
         background: colour behind transparent pictures and around oblong ones, in [0, 255].
+        text: how the encoder is used, and ``tokenizer_sha256``; of texts.
         pretrained: record of the weights that training began with.
         num_threads: of one CPU operation, which belongs to the numbers.
         mode: ``portable`` or ``native`` kernels, likewise.
         model_sha256: of the tensors' file.
-        precision: of the updates, written only where it is not ``fp32``.
-        task: whose outputs these are, written only where it is not classification; ``classes`` are
-            written only where it is.
+        precision: of the updates.
+        classes: names in the order of the outputs, where the task is classification.
+        task: whose outputs these are.
         facts: what such outputs cannot be read without, see
             :meth:`sftcore.tasks.contract.Task.record`.
     """
 
     backbone: str
     dropout: float
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    background: tuple[int, int, int]
     pretrained: dict[str, Any]
     num_threads: int
     mode: str
     model_sha256: str
+    image_size: int = 0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    background: tuple[int, int, int] = (0, 0, 0)
+    text: Mapping[str, Any] = field(default_factory=dict)
     precision: str = FULL
     classes: list[str] = field(default_factory=list)
     task: str = CLASSES
@@ -74,14 +78,46 @@ class ModelRecord:
         """Of the outputs, in their order."""
         return self.classes or list(self.facts["names"])
 
+    @property
+    def kind(self) -> str:
+        """Of the examples: ``pictures`` or ``texts``."""
+        return LEARNT[self.task].kind
 
-def save_model(folder: Path, state: Mapping[str, torch.Tensor], record: dict[str, Any]) -> None:
+    @property
+    def text_options(self) -> TextOptions:
+        """How the encoder is used; the usual of what reads no texts."""
+        fields = {name: self.text[name] for name in TextOptions.model_fields if name in self.text}
+        return TextOptions.model_validate(fields)
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A fine-tuned model that is ready for use.
+
+    Attributes:
+        network: in evaluation mode.
+        record: what is known of it.
+        sight: how it is shown examples.
+    """
+
+    network: Network
+    record: ModelRecord
+    sight: Sight
+
+
+def save_model(
+    folder: Path,
+    state: Mapping[str, torch.Tensor],
+    record: dict[str, Any],
+    add_files: Callable[[Path], None] = lambda folder: None,
+) -> None:
     """Write tensors and record; an earlier model is replaced only when both are whole.
 
     Args:
         folder: of the model.
         state: the network's tensors.
         record: the fields of :class:`ModelRecord` but ``model_sha256``.
+        add_files: writes what else belongs to the model into the folder that it is given.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written.
@@ -90,15 +126,14 @@ def save_model(folder: Path, state: Mapping[str, torch.Tensor], record: dict[str
         write_tensors(temporary / WEIGHTS_FILE, state)
         digest = sha256_file(temporary / WEIGHTS_FILE)
         content = asdict(ModelRecord(**record, model_sha256=digest))
-        for name, usual in (("precision", FULL), ("classes", []), ("facts", {}),
-                            ("task", CLASSES)):  # fmt: skip
-            if content[name] == usual:
-                del content[name]
-        write_json(temporary / RECORD_FILE, content)
+        usual = asdict(ModelRecord("", 0.0, {}, 0, "", ""))
+        kept = {n: v for n, v in content.items() if n in _REQUIRED or v != usual[n]}
+        write_json(temporary / RECORD_FILE, kept)
+        add_files(temporary)
 
 
-def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]:
-    """Read a fine-tuned model, in evaluation mode, without running code from its files.
+def load_model(folder: Path, device: str = "cpu") -> FineTuned:
+    """Read a fine-tuned model without running code from its files.
 
     Raises:
         WeightsError: a file is missing or is not the one that its record names.
@@ -107,9 +142,10 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]
         raise WeightsError(f"{folder} holds no fine-tuned model: run `dvc repro finetune`")
     try:
         fields = read_json(folder / RECORD_FILE)
-        fields |= {key: tuple(fields[key]) for key in ("mean", "std", "background")}
+        triples = ("mean", "std", "background")
+        fields |= {key: tuple(fields[key]) for key in triples if key in fields}
         record = ModelRecord(**fields)
-        num_outputs = len(record.names)
+        num_outputs, options = len(record.names), record.text_options
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{folder / RECORD_FILE} is damaged or of another version of this code ({error}): run "
@@ -117,22 +153,35 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Network, ModelRecord]
         ) from error
     if sha256_file(folder / WEIGHTS_FILE) != record.model_sha256:
         raise WeightsError(f"{folder / WEIGHTS_FILE} is damaged: run `dvc repro finetune`")
+    is_text = record.kind == "texts"
     start = build_start(
-        backbone=record.backbone,
+        backbone=f"{LIBRARY}{folder}" if is_text else record.backbone,
         weights="none",
         num_classes=num_outputs,
         image_size=record.image_size,
         dropout=record.dropout,
         seed=0,
         device=torch.device(device),
+        text=options,
     )
     start.network.load_state_dict(read_state(folder / WEIGHTS_FILE))
-    return start.network.eval(), record
+    place = torch.device(device)
+    sight: Sight = PictureSight(record.mean, record.std, place)
+    if is_text:
+        sight = _text_sight(folder, record, place)
+    return FineTuned(start.network.eval(), record, sight)
+
+
+def _text_sight(folder: Path, record: ModelRecord, device: torch.device) -> Sight:
+    tokenizer = load_tokenizer(EncoderFiles(folder, f"the model in {folder}"))
+    if tokenizer.sha256 != record.text.get("tokenizer_sha256"):
+        raise WeightsError(f"the tokenizer in {folder} is another one: run `dvc repro finetune`")
+    return TextSight(tokenizer, record.text_options.max_tokens, device)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a network says of pictures.
+    """What a network says of examples.
 
     Attributes:
         features: before the head, float32 [N, D], on the network's device.
@@ -146,45 +195,25 @@ class Seen:
 
 @torch.no_grad()
 def look_at(
-    network: Network,
-    images: np.ndarray,
-    *,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    device: str = "cpu",
-    answers: Answers = class_probabilities,
+    network: Network, examples: Any, sight: Sight, answers: Answers = class_probabilities
 ) -> Seen:
-    """Features and answers of pictures.
+    """Features and answers of examples.
 
-    A picture gets the same bits whatever is predicted beside it and in whatever number, since every
-    batch has the same shape: the last one is filled up.
+    An example gets the same bits whatever is predicted beside it and in whatever number; see
+    :mod:`sftcore.evaluation.sight`.
 
     Args:
-        network: in evaluation mode, on ``device``.
-        images: uint8 [N, S, S, 3], at least one.
-        mean: per channel, of the model's record.
-        std: per channel, of the model's record.
-        device: where the network is.
+        network: in evaluation mode.
+        examples: N of them, at least one, as the store has them.
+        sight: how the network is shown them, on its device.
         answers: of outputs [B, K]; probabilities of classes without one.
     """
-    parts = []
-    for count, batch in _equal_batches(images):
-        pictures = normalize(to_unit_range(batch, torch.device(device)), mean, std)
-        features = network.run_blocks(pictures, 0, len(network.blocks))
-        said = answers(network.head(features))
-        parts.append((features[:count], said[:count].cpu().numpy()))
-    return Seen(
-        torch.cat([features for features, _ in parts]),
-        np.concatenate([said for _, said in parts]),
-    )
-
-
-def _equal_batches(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Batches of one shape, each with the number of pictures that are asked for."""
-    for start in range(0, len(images), PREDICT_BATCH_SIZE):
-        batch = np.array(images[start : start + PREDICT_BATCH_SIZE])  # torch wants its own memory
-        missing = PREDICT_BATCH_SIZE - len(batch)
-        yield (
-            len(batch),
-            np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch,
-        )
+    rows, features, said = [], [], []
+    for places, batch in sight.batches(examples):
+        seen = network.features(batch)
+        rows.append(places)
+        features.append(seen[: len(places)])
+        said.append(answers(network.head(seen))[: len(places)].cpu().numpy())
+    back = np.argsort(np.concatenate(rows))
+    found = torch.cat(features)
+    return Seen(found[torch.from_numpy(back).to(found.device)], np.concatenate(said)[back])

@@ -3,16 +3,11 @@
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from sftcore.data.store import Store, open_store
-from sftcore.evaluation.predict import (
-    ModelRecord,
-    Seen,
-    load_model,
-    look_at,
-)
+from sftcore.evaluation.frozen import frozen_network
+from sftcore.evaluation.predict import ModelRecord, Seen, load_model, look_at
 from sftcore.evaluation.settings import EvaluateSettings
 from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.repository import scratch_folder
@@ -21,13 +16,19 @@ from sftcore.foundations.runtime_settings import RuntimeSettings
 from sftcore.foundations.settings import Seed
 from sftcore.foundations.yaml_files import PARAMS_FILE, read_yaml
 from sftcore.metrics.rows_to_beat import Baseline
-from sftcore.models.network import build_start
 from sftcore.models.settings import ModelSettings
 from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.results import answer_text, headline_metrics
 from sftcore.settings.reading import Sections
 from sftcore.settings.tracking import TrackingSettings
-from sftcore.tasks.report_contract import AddParts, Finished, Measuring, TaskReport
+from sftcore.tasks.report_contract import (
+    AddParts,
+    Finished,
+    Known,
+    Measuring,
+    Shown,
+    TaskReport,
+)
 from sftcore.tasks.reports import report_for
 from sftcore.tracking import MODEL_TAG, TEST, changes_since, check_store, open_run, training_name
 from sftcore.training.checkpoints import discard_finished
@@ -63,7 +64,8 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
     check_store(enabled=params.tracking.enabled)
     device = str(set_up(params.runtime.device, params.runtime.num_threads))
     store = open_store(PREPARED, ("train", "val", "test"))
-    network, record = load_model(MODEL, device)
+    model = load_model(MODEL, device)
+    record = model.record
     if (record.names, record.image_size) != (store.names, store.image_size):
         raise WeightsError(f"{MODEL} was trained on other data: run `dvc repro finetune`")
     report = report_for(record.task, record.names, record.facts)
@@ -76,10 +78,7 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
         tags={},
         key=(MODEL_TAG, record.model_sha256),
     ) as run:
-        seen = look_at(
-            network, store.images, mean=record.mean, std=record.std, device=device,
-            answers=report.answers,
-        )  # fmt: skip
+        seen = look_at(model.network, store.read(), model.sight, report.answers)
         baselines = _rows_to_beat(store, record, report, params.model, params.seed, device)
         finished = Finished(
             answers=seen.answers,
@@ -87,7 +86,7 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
             ids=list(store.samples["id"]),
             splits=list(store.samples["split"]),
             groups=list(store.samples["group"]),
-            images=np.asarray(store.images),
+            examples=store.read(),
         )
         metrics = report.write(
             finished,
@@ -140,29 +139,26 @@ def _rows_to_beat(
     Raises:
         WeightsError: the parameters name another backbone or other weights than the model's record.
     """
-    start = build_start(
-        backbone=model.backbone,
-        weights=model.weights,
-        num_classes=len(store.names),
-        image_size=store.image_size,
-        dropout=0.0,
-        seed=seed,
+    frozen = frozen_network(
+        model, num_outputs=len(store.names), image_size=store.image_size, seed=seed,
         device=torch.device(device),
-    )
+    )  # fmt: skip
     began = record.backbone, record.pretrained["origin"], record.pretrained["sha256"]
-    if (model.backbone, start.record.origin, start.record.sha256) != began:
+    if (model.backbone, frozen.record.origin, frozen.record.sha256) != began:
         raise WeightsError(
             f"{MODEL} began with {began[0]} ({began[1]}), and params.yaml names {model.backbone} "
-            f"({start.record.origin}): run `dvc repro finetune`"
+            f"({frozen.record.origin}): run `dvc repro finetune`"
         )
-    features = look_at(
-        start.network.eval(), store.images,
-        mean=start.record.mean, std=start.record.std, device=device,
-    ).features  # fmt: skip
+    features = look_at(frozen.network, store.read(), frozen.sight).features
     targets = torch.from_numpy(store.targets).to(device)
-    rows = (torch.from_numpy(store.split(name)).to(device) for name in ("train", "val", "test"))
-    train, val, (test, _) = ((features[of], targets[of]) for of in rows)
-    return report.rows_to_beat(train, val, test)
+
+    def known(split: str) -> Known:
+        rows = store.split(split)
+        of = torch.from_numpy(rows).to(device)
+        return Known(features[of], store.read(rows), targets[of])
+
+    test = known("test")
+    return report.rows_to_beat(known("train"), known("val"), Shown(test.features, test.examples))
 
 
 def _measuring(settings: EvaluateSettings, seed: int) -> Measuring:

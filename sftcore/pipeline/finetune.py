@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
 from sftcore.foundations.tables import safe_cells
 from sftcore.foundations.yaml_files import PARAMS_FILE, flatten, read_yaml
+from sftcore.models.text.files import find_files
+from sftcore.models.text.start import TextRecord, write_description
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
 from sftcore.pipeline.telling import files_text, recipe_key, training_text
@@ -199,19 +202,24 @@ def incident_metrics(incident: Incident) -> dict[str, float]:
 
 def write_model(trained: Trained, store: Store, params: Params, precision: str) -> None:
     """Write the chosen tensors and all that is needed to use them."""
+    pretrained, text = trained.start.record, params.model.text
     record: dict[str, Any] = {
         "backbone": params.model.backbone,
         "dropout": params.model.dropout,
-        "image_size": store.image_size,
-        "mean": trained.start.record.mean,
-        "std": trained.start.record.std,
-        "background": store.background,
-        "pretrained": asdict(trained.start.record),
+        "pretrained": asdict(pretrained),
         "num_threads": params.runtime.num_threads,
         "mode": params.runtime.mode,
         "precision": precision,
     }
-    save_model(MODEL, trained.result.chosen_state, record | trained.plan.task.record())
+    record |= trained.plan.task.record()
+    if isinstance(pretrained, TextRecord):
+        record["text"] = text.model_dump() | {"tokenizer_sha256": pretrained.tokenizer_sha256}
+        files = find_files(params.model.backbone, params.model.weights)
+        save_model(MODEL, trained.result.chosen_state, record, partial(write_description, files))
+        return
+    record |= {"mean": pretrained.mean, "std": pretrained.std}
+    record |= {"image_size": store.image_size, "background": store.background}
+    save_model(MODEL, trained.result.chosen_state, record)
 
 
 def write_history(

@@ -1,10 +1,11 @@
-"""The labels stage: name classes of the train and validation pictures that may be wrong."""
+"""The labels stage: name classes of the train and validation examples that may be wrong."""
 
 import numpy as np
 import torch
 
 from sftcore.data.loader import split_batches
 from sftcore.data.store import Store, open_store
+from sftcore.evaluation.frozen import frozen_network
 from sftcore.evaluation.predict import look_at
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
@@ -16,12 +17,11 @@ from sftcore.inspection.label_report import (
     write_no_label_report,
 )
 from sftcore.inspection.out_of_fold import grouped_folds, out_of_fold
-from sftcore.models.network import build_start
 from sftcore.models.settings import ModelSettings
 from sftcore.pipeline.paths import LABELS_REPORT, PREPARED
 from sftcore.settings.reading import Sections
 
-_CHUNK = 512  # pictures held in memory at once
+_CHUNK = 512  # examples held in memory at once
 
 
 class LabelsParams(Sections):
@@ -60,7 +60,7 @@ def audit_labels(params: LabelsParams) -> list[str]:
 def frozen_features(
     model: ModelSettings, seed: int, store: Store, device: torch.device
 ) -> torch.Tensor:
-    """What the pretrained backbone makes of the open pictures, before any fine-tuning.
+    """What the pretrained backbone makes of the open examples, before any fine-tuning.
 
     Args:
         model: backbone and weights.
@@ -71,22 +71,14 @@ def frozen_features(
     Returns:
         float32 [N, D] on the device, in the order of the store's samples.
     """
-    start = build_start(
-        backbone=model.backbone,
-        weights=model.weights,
-        num_classes=len(store.classes),
-        image_size=store.image_size,
-        dropout=0.0,
-        seed=seed,
+    frozen = frozen_network(
+        model, num_outputs=len(store.classes), image_size=store.image_size, seed=seed,
         device=device,
-    )
-    network, record = start.network.eval(), start.record
+    )  # fmt: skip
     rows = store.samples["row"].to_numpy(dtype=np.int64)
     parts = []
-    with show_progress("labels", len(rows), "pictures") as progress:
+    with show_progress("labels", len(rows), store.kind) as progress:
         for chunk in split_batches(rows, _CHUNK):
-            pictures = np.asarray(store.images[chunk])
-            seen = look_at(network, pictures, mean=record.mean, std=record.std, device=str(device))
-            parts.append(seen.features)
+            parts.append(look_at(frozen.network, store.read(chunk), frozen.sight).features)
             progress.advance(len(chunk))
     return torch.cat(parts)

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 
 from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
-from sftcore.evaluation.predict import PREDICT_BATCH_SIZE, ModelRecord, Seen, load_model, look_at
+from sftcore.evaluation.predict import FineTuned, ModelRecord, Seen, load_model, look_at
+from sftcore.evaluation.sight import PREDICT_BATCH_SIZE
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
-from sftcore.models.network import Network
 from sftcore.pipeline.paths import DECISION, MODEL
 from sftcore.tasks.answers import Answers, answers_of
 from sftcore.use.contract import REASON, Usage
@@ -73,7 +73,8 @@ def predict(options: PredictOptions) -> Iterator[str]:
     """
     pictures = find_pictures(options.inputs, options.out)
     device = str(set_up(options.device, 1))
-    network, record = load_model(options.model, device)
+    model = load_model(options.model, device)
+    record = model.record
     set_up(options.device, record.num_threads)
     answers = answers_of(record.task, record.facts)
     usage = USAGES[record.task](record.names)
@@ -90,7 +91,7 @@ def predict(options: PredictOptions) -> Iterator[str]:
         with show_progress("predict", len(left), "files") as progress:
             opened = open_all(left, decoding, options.num_workers)
             for batch in _batches(opened):
-                seen = _see(batch, network, record, device, answers)
+                seen = _see(batch, model, answers)
                 journal.add([of.named for of in batch], maker.lines(batch, seen))
                 progress.advance(len(batch))
         journal.finish(maker.header)
@@ -154,21 +155,12 @@ def _batches(opened: Iterator[Opened]) -> Iterator[list[Opened]]:
         yield batch
 
 
-def _see(
-    batch: Sequence[Opened],
-    network: Network,
-    record: ModelRecord,
-    device: str,
-    answers: Answers,
-) -> Seen | None:
+def _see(batch: Sequence[Opened], model: FineTuned, answers: Answers) -> Seen | None:
     """What the network says of the pictures among some files; None without any."""
     images = [of.pixels for of in batch if of.pixels is not None]
     if not images:
         return None
-    return look_at(
-        network, np.stack(images), mean=record.mean, std=record.std, device=device,
-        answers=answers,
-    )  # fmt: skip
+    return look_at(model.network, np.stack(images), model.sight, answers)
 
 
 def _summary(out: Path, usage: Usage[Any, Any], decision: Any) -> Iterator[str]:

@@ -37,7 +37,7 @@ class Finished:
         ids: names of the pictures [N].
         splits: names of their splits [N].
         groups: name of each picture's group of near-duplicates [N], resampled together.
-        images: uint8 [N, S, S, 3].
+        examples: uint8 [N, S, S, 3] of pictures, objects [N] of texts.
     """
 
     answers: np.ndarray
@@ -45,7 +45,7 @@ class Finished:
     ids: Sequence[str]
     splits: Sequence[str]
     groups: Sequence[str]
-    images: np.ndarray
+    examples: np.ndarray
 
     def rows(self, split: str) -> np.ndarray:
         """Rows of a split, ascending."""
@@ -58,7 +58,7 @@ class Finished:
             np.asarray(names, dtype=object)[rows] for names in (self.ids, self.splits, self.groups)
         )
         return Finished(
-            self.answers[rows], self.targets[rows], ids, splits, groups, self.images[rows]
+            self.answers[rows], self.targets[rows], ids, splits, groups, self.examples[rows]
         )
 
     def check(self) -> None:
@@ -114,7 +114,33 @@ class Measuring(Resampling):
     coverage: float
 
 
-WithTargets = tuple[Tensor, Tensor]  # frozen features [N, D] and their targets, on one device
+@dataclass(frozen=True)
+class Shown:
+    """Examples as the rows to beat see them.
+
+    Attributes:
+        features: of the frozen backbone [N, D].
+        examples: themselves, uint8 [N, S, S, 3] or objects [N] of text.
+    """
+
+    features: Tensor
+    examples: np.ndarray
+
+
+@dataclass(frozen=True)
+class Known(Shown):
+    """Examples with their targets.
+
+    Attributes:
+        targets: [N, ...], on the features' device.
+    """
+
+    targets: Tensor
+
+    @property
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Features and targets."""
+        return self.features, self.targets
 
 
 class TaskReport(ABC):
@@ -147,13 +173,13 @@ class TaskReport(ABC):
         self.answers = answers_of(self.name, facts)
 
     @abstractmethod
-    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """What the frozen features say without fine-tuning, as answers of val and test.
 
         Args:
-            train: features and targets.
+            train: examples with their targets.
             val: likewise.
-            test: features alone.
+            test: without.
         """
 
     @abstractmethod

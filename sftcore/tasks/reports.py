@@ -13,7 +13,7 @@ REPORTS: dict[str, type[TaskReport]] = {
     report.name: report for report in (ClassificationReport, MultilabelReport, RegressionReport)
 }
 # Tasks that can be trained and studied, and whose finished models nothing reports on yet.
-WITHOUT_REPORT: tuple[str, ...] = ()
+WITHOUT_REPORT: tuple[str, ...] = ("text_classification",)
 
 
 def report_of(content: Mapping[str, Any]) -> type[TaskReport]:

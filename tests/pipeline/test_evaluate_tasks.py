@@ -114,7 +114,7 @@ def test_the_record_says_what_the_outputs_are(task: str) -> None:
     assert content["task"] == task
     assert content["facts"]["names"] == NAMES[task]
     assert "classes" not in content
-    assert load_model(MODEL)[1].names == NAMES[task]
+    assert load_model(MODEL).record.names == NAMES[task]
     epochs = epochs_of(pd.read_csv(FINETUNE_REPORT / "history.csv"))
     assert {f"val/{score}" for score in TASKS[task].scores} <= set(epoch_metrics(epochs[-1]))
     assert {part.title for part in read_parts(FINETUNE_REPORT)} >= {"The course of the training"}

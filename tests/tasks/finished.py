@@ -56,6 +56,6 @@ def made(task: str) -> tuple[Finished, dict[str, Any], torch.Tensor]:
         ids=[f"={row:03d}" for row in range(count)],
         splits=SPLITS,
         groups=[f"g{row // 2}" for row in range(count)],
-        images=images,
+        examples=images,
     )
     return finished, facts, features

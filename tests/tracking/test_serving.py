@@ -94,11 +94,11 @@ def _wait(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
 
 def expected(folder: Path, count: int = len(FILES)) -> np.ndarray:
     """What evaluate would say of the files."""
-    network, record = load_model(folder / "finetuned")
+    loaded = load_model(folder / "finetuned")
     squares = [
         decode_square(file, Decoding(32, 10**6, (255, 255, 255))).pixels for file in FILES[:count]
     ]
-    return look_at(network, np.stack(squares), mean=record.mean, std=record.std).answers
+    return look_at(loaded.network, np.stack(squares), loaded.sight).answers
 
 
 def floats(rows: list[dict[str, Any]]) -> np.ndarray:
@@ -155,8 +155,8 @@ def test_bytes_and_pixels_in_a_notebook(model: Path) -> None:
     assert list(found.columns) == ["label", "p_a", "p_b", "p_c"]
     np.testing.assert_array_equal(found.filter(like="p_").to_numpy(), expected(model))
     pixels = np.stack([np.full((32, 32, 3), value, dtype=np.uint8) for value in (0, 255)])
-    network, record = load_model(model / "finetuned")
-    direct = look_at(network, pixels, mean=record.mean, std=record.std).answers
+    model_itself = load_model(model / "finetuned")
+    direct = look_at(model_itself.network, pixels, model_itself.sight).answers
     for given in (pixels, pixels.astype(np.int64), pixels.tolist()):
         np.testing.assert_array_equal(loaded.predict(given).filter(like="p_").to_numpy(), direct)
     with pytest.raises(mlflow.MlflowException, match="0 to 255"):

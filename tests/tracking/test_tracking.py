@@ -361,6 +361,6 @@ def test_the_model_loads_elsewhere_without_pickle_and_answers_the_same(root: Pat
         command, cwd=root, env=env, timeout=120, check=True, capture_output=True, text=True
     )
     assert Path(done.stdout.split()[-1]).parts[-3:] == ("code", "sftcore", "__init__.py")
-    network, record = load_model(root / "finetuned")
-    expected = look_at(network, images, mean=record.mean, std=record.std).answers
+    loaded = load_model(root / "finetuned")
+    expected = look_at(loaded.network, images, loaded.sight).answers
     np.testing.assert_array_equal(np.load(root / "answer.npy"), expected)

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sftcore.data.store import Store
 from sftcore.evaluation.predict import look_at
+from sftcore.evaluation.sight import PictureSight
 from sftcore.foundations.artifacts import write_tensors
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.models.network import build_start
@@ -63,7 +64,7 @@ def parts(trained: Trained, store: Store) -> dict[str, tuple[torch.Tensor, torch
     )  # fmt: skip
     record = trained.start.record
     network = start.network.eval()
-    features = look_at(network, store.images, mean=record.mean, std=record.std).features
+    features = look_at(network, store.images, PictureSight(record.mean, record.std)).features
     labels = torch.from_numpy(store.labels)
     return {name: (features[store.split(name)], labels[store.split(name)])
             for name in ("train", "val")}  # fmt: skip

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, rows_to_beat
@@ -15,9 +14,10 @@ from sftcore.tasks.names import CLASSES
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
+    Known,
     Measuring,
+    Shown,
     TaskReport,
-    WithTargets,
     no_parts,
 )
 from sftcore.tasks.report_words import paired_line
@@ -43,9 +43,9 @@ class ClassificationReport(TaskReport):
         "val/final_accuracy": ("val", "accuracy"),
     }
 
-    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """Most frequent class, nearest neighbours, logistic regression."""
-        return rows_to_beat(train, val, test, len(self.names))
+        return rows_to_beat(train.pair, val.pair, test.features, len(self.names))
 
     def write(
         self,
@@ -62,7 +62,7 @@ class ClassificationReport(TaskReport):
         return write_report(
             table,
             self.names,
-            np.asarray(finished.images),
+            np.asarray(finished.examples),
             groups=finished.groups,
             num_bootstrap=measuring.num_resamples,
             confidence=measuring.confidence,

@@ -106,7 +106,7 @@ def write_report(
         write_json(folder / HEADLINE_FILE, _headline(metrics))
         for name, table in tables.items():
             write_csv(folder / f"{name}.csv", safe_cells(table))
-        drawn = _draw(tables, finished.images, metrics["test"])
+        drawn = _draw(tables, finished.examples, metrics["test"])
         for name, content in drawn.items():
             write_bytes(folder / f"{name}.png", content)
         write_parts(folder, [*results_parts(metrics), *add_parts(folder)])

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import Tensor
-
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION, rows_to_beat
 from sftcore.tasks.multilabel.report import write_report
@@ -13,9 +11,10 @@ from sftcore.tasks.names import LABELS
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
+    Known,
     Measuring,
+    Shown,
     TaskReport,
-    WithTargets,
     no_parts,
 )
 from sftcore.tasks.report_words import paired_line
@@ -42,9 +41,9 @@ class MultilabelReport(TaskReport):
         "val/final_mean_average_precision": ("val", "mean_average_precision"),
     }
 
-    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """Label frequencies, nearest neighbours, logistic regression."""
-        return rows_to_beat(train, val, test)
+        return rows_to_beat(train.pair, val.pair, test.features)
 
     def write(
         self,

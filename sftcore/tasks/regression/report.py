@@ -205,7 +205,7 @@ def _draw(
         "residuals": figures.residuals_figure(tables["residuals"], names),
         "intervals": figures.intervals_figure(intervals, names, wanted),
         "generalization_gap": figures.gap_figure(tables["generalization_gap"]),
-        "most_wrong": figures.most_wrong_figure(wrong, finished.images[wrong.index.to_numpy()]),
+        "most_wrong": figures.most_wrong_figure(wrong, finished.examples[wrong.index.to_numpy()]),
     }
     if "baselines" in tables:
         drawn["baselines"] = figures.baselines_figure(tables["baselines"])

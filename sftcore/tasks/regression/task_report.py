@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import Tensor
-
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.tasks.names import NUMBERS
@@ -15,9 +13,10 @@ from sftcore.tasks.regression.targets import TargetScale
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
+    Known,
     Measuring,
+    Shown,
     TaskReport,
-    WithTargets,
     no_parts,
 )
 from sftcore.tasks.report_words import in_unit
@@ -51,9 +50,9 @@ class RegressionReport(TaskReport):
         super().__init__(names, facts)
         self.scale = TargetScale.from_record(facts["scale"])
 
-    def rows_to_beat(self, train: WithTargets, val: WithTargets, test: Tensor) -> list[Baseline]:
+    def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """The mean, nearest neighbours, ridge regression; all by the squared error."""
-        return rows_to_beat(train, val, test, self.scale, ErrorSettings())
+        return rows_to_beat(train.pair, val.pair, test.features, self.scale, ErrorSettings())
 
     def write(
         self,

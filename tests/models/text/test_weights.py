@@ -179,7 +179,7 @@ def test_a_dropout_of_another_name_is_refused(
     with pytest.raises(WeightsError, match=r"dropout of embeddings.dropout is called by a name"):
         start(folder, "none")
     monkeypatch.setattr(build, "_DROPOUTS", ())
-    with pytest.raises(WeightsError, match=r"set model.hidden_dropout to 0"):
+    with pytest.raises(WeightsError, match=r"set model.text.hidden_dropout to 0"):
         start(folder, "none")
 
 

@@ -1,0 +1,59 @@
+"""The pretrained network before any fine-tuning, ready to look at examples."""
+
+from dataclasses import dataclass
+
+import torch
+
+from sftcore.evaluation.sight import PictureSight, Sight, TextSight
+from sftcore.models.network import Network, build_start
+from sftcore.models.packaged import WeightsRecord
+from sftcore.models.settings import ModelSettings
+from sftcore.models.text.files import find_files, is_text
+from sftcore.models.text.tokens import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A pretrained network.
+
+    Attributes:
+        network: in evaluation mode; its head is random.
+        record: of its weights.
+        sight: how it is shown examples.
+    """
+
+    network: Network
+    record: WeightsRecord
+    sight: Sight
+
+
+def frozen_network(
+    model: ModelSettings, *, num_outputs: int, image_size: int, seed: int, device: torch.device
+) -> Frozen:
+    """Build the network that fine-tuning begins with.
+
+    Args:
+        model: backbone, weights, and how an encoder of texts is used.
+        num_outputs: of the head.
+        image_size: side of the pictures in pixels; 0 of texts.
+        seed: of a backbone without weights.
+        device: where it is put.
+
+    Raises:
+        WeightsError: unknown backbone, or weights that do not fit.
+    """
+    start = build_start(
+        backbone=model.backbone,
+        weights=model.weights,
+        num_classes=num_outputs,
+        image_size=image_size,
+        dropout=0.0,
+        seed=seed,
+        device=device,
+        text=model.text,
+    )
+    sight: Sight = PictureSight(start.record.mean, start.record.std, device)
+    if is_text(model.backbone):
+        tokenizer = load_tokenizer(find_files(model.backbone, model.weights))
+        sight = TextSight(tokenizer, model.text.max_tokens, device)
+    return Frozen(start.network.eval(), start.record, sight)

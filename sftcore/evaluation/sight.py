@@ -1,0 +1,91 @@
+"""How a network is shown examples when it is used: in batches that change no example's numbers.
+
+Kernels add in an order that depends on the shape of the batch (rows of one picture and of 64 differ
+in the last digits), and on nothing else that is in it. So every batch of predictions has a shape
+that is a function of the example alone: 32 pictures, or 32 texts padded to one bucket. What is
+missing is filled up.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from sftcore.data.loader import normalize, to_unit_range
+from sftcore.models.text.tokens import TextTokenizer
+from sftcore.models.values import BUCKET, Values, padded_length, to_device
+
+# A single example costs as much as a batch, so it is no larger than speed asks for.
+PREDICT_BATCH_SIZE = 32
+
+
+class Sight(Protocol):
+    """What stands between examples and a network."""
+
+    def batches(self, examples: Any) -> Iterator[tuple[np.ndarray, Values]]:
+        """The examples in batches.
+
+        Args:
+            examples: N of them, as the store has them.
+
+        Yields:
+            Which examples the batch begins with [n], and what the network takes of them, filled up
+            to :data:`PREDICT_BATCH_SIZE` rows. Each example comes once.
+        """
+
+
+@dataclass(frozen=True)
+class PictureSight:
+    """Pictures, uint8 [N, S, S, 3].
+
+    Attributes:
+        mean: per channel, of the weights.
+        std: per channel, of the weights.
+        device: where the network is.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 (a device never changes)
+
+    def batches(self, examples: np.ndarray) -> Iterator[tuple[np.ndarray, Values]]:
+        """See :class:`Sight`; black pictures fill up."""
+        for start in range(0, len(examples), PREDICT_BATCH_SIZE):
+            batch = np.array(examples[start : start + PREDICT_BATCH_SIZE])  # torch wants its own
+            count, missing = len(batch), PREDICT_BATCH_SIZE - len(batch)
+            if missing:
+                batch = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            pictures = normalize(to_unit_range(batch, self.device), self.mean, self.std)
+            yield np.arange(start, start + count), pictures
+
+
+@dataclass(frozen=True)
+class TextSight:
+    """Texts.
+
+    Attributes:
+        tokenizer: that belongs to the network.
+        max_tokens: longest text in tokens; longer ones are cut.
+        device: where the network is.
+    """
+
+    tokenizer: TextTokenizer
+    max_tokens: int
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 (a device never changes)
+
+    def batches(self, examples: Sequence[str]) -> Iterator[tuple[np.ndarray, Values]]:
+        """See :class:`Sight`; the batch's own texts fill up.
+
+        Raises:
+            DataError: a text gives no token.
+        """
+        tokens = self.tokenizer.encode(examples, self.max_tokens)
+        widths = np.array([padded_length(n, BUCKET, self.max_tokens) for n in tokens.lengths])
+        for width in np.unique(widths):
+            alike = np.flatnonzero(widths == width)
+            for start in range(0, len(alike), PREDICT_BATCH_SIZE):
+                rows = alike[start : start + PREDICT_BATCH_SIZE]
+                filled = np.resize(rows, PREDICT_BATCH_SIZE)
+                yield rows, to_device(tokens.batch(filled), self.device)
