@@ -61,7 +61,9 @@ class Known:
         """
         known = list(self.names())
         if value not in known:
-            raise ValueError(f"should be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
+            *others, last = map(repr, known)
+            before = f"{', '.join(others)} or " if others else ""
+            raise ValueError(f"should be {before}{last}")
         return value
 
 

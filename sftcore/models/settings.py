@@ -15,10 +15,10 @@ class ModelSettings(Settings):
 
     backbone: Annotated[str, Field(pattern=_NAMES)] = setting(
         "timm/tf_efficientnet_lite0",
-        "torchvision/<model>, timm/<model>, or transformers/<name or folder>",
+        "torchvision/<model>, timm/<model>, or transformers/<name|folder>",
     )
     weights: Annotated[str, Field(min_length=1)] = setting(
-        "package", "package | pretrained[:<tag>] (download) | <file or folder> | none"
+        "package", "package | pretrained[:<tag>] (download) | <file|folder> | none"
     )
     trainable_blocks: Literal["all"] | Count = setting(
         2, "all, or how many of the last blocks; 0 is a linear probe"

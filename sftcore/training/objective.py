@@ -98,10 +98,7 @@ class Objective:
             draws: of the part.
         """
         update, knowledge = self.update, self.knowledge
-        mixed = mixed_with_origin(
-            network, self.origins, update.mixout, seed=self.seed, step=draws.step
-        )
-        with mixed:
+        with self._mixed(network, draws):
             with self._noise(network, inputs, draws):
                 maps = [to_float(m) for m in network.block_outputs(inputs, self.first_block)]
             features = content_of(maps[-1] if maps else inputs)
@@ -125,6 +122,15 @@ class Objective:
             own = co_tuning_loss(network.source_head(features).float(), wanted)
             loss = loss + share * (update.features.co_tuning * own)
         return loss
+
+    def _mixed(self, network: Network, draws: Draws) -> AbstractContextManager[None]:
+        """Mixout, where it is on."""
+        probability = self.update.mixout
+        if probability == 0:
+            return nullcontext()
+        return mixed_with_origin(
+            network, self.origins, probability, seed=self.seed, step=draws.step
+        )
 
     def _noise(
         self, network: Network, inputs: Values, draws: Draws

@@ -24,6 +24,7 @@ from sftcore.foundations.interruption import leave_on_signals
 from sftcore.foundations.yaml_files import flatten
 from sftcore.models.settings import ModelSettings
 from sftcore.optimization.optimizers import OPTIMIZERS
+from sftcore.tasks.registry import TASKS
 from sftcore.training import epoch
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
@@ -75,6 +76,10 @@ AUTO = {"train.learning_rate": "auto", "train.range_test.steps": 20}
 CONTRACT = {
     "model.trainable_blocks": Row(1, {-1: "greater than or equal to 0"}),
     "model.dropout": Row(0.5, FRACTION),
+    "model.text.pooling": Row("max", NAME),
+    "model.text.hidden_dropout": Row(0.3, FRACTION),
+    "model.text.max_tokens": Row(4, {2: "greater than or equal to 3"}),
+    "model.text.reinitialized_layers": Row(1, COUNT),
     "model.stochastic_depth": Row(
         0.5, FRACTION, {"model.backbone": "timm/test_resnet", "model.weights": "none"}
     ),
@@ -152,11 +157,15 @@ CONTRACT = {
     "train.features.bss": Row(1.0, AT_LEAST_0),
     "train.features.co_tuning": Row(1.0, AT_LEAST_0),
     "train.label_smoothing": Row(0.1, FRACTION),
+    "train.mixout": Row(0.5, FRACTION),
+    "train.embeddings.noise": Row(5.0, AT_LEAST_0),
+    "train.embeddings.r3f": Row(1e3, AT_LEAST_0),
     "train.augmentation.strength": Row(0.5, DIAL),
     "train.augmentation.policy": Row("randaugment", NAME, {"train.augmentation.strength": 0.5}),
     "train.augmentation.erasing": Row(0.9, DIAL),
     "train.augmentation.mixup": Row(0.5, AT_LEAST_0),
     "train.augmentation.cutmix": Row(0.5, AT_LEAST_0),
+    "train.augmentation.token_dropout": Row(0.3, FRACTION),
     "train.imbalance.class_weighting": Row(1.0, DIAL),
     "train.imbalance.balanced_sampling": Row(1.0, DIAL),
     "train.imbalance.logit_adjustment": Row(1.0, AT_LEAST_0),
@@ -230,7 +239,11 @@ FORMS = {
         if name not in ("sgd", "adamw", "lars")
     },
 }
-REFUSED = ("train.error.kind", "train.error.delta")  # by classification
+# By classification; tests/training/test_every_task.py has them on.
+REFUSED = [
+    name for name in CONTRACT
+    if any(f"{name}.".startswith(f"{each}.") for each in TASKS["classification"].refuses)
+]  # fmt: skip
 TOGETHER = {
     name: row.on for name, row in CONTRACT.items()
     if name not in ("model.trainable_blocks", "train.epochs", "train.stopping.min_change", *REFUSED)
@@ -328,7 +341,8 @@ def test_off_no_method_is_as_much_as_called(
     for module in pkgutil.iter_modules(sftcore.regularization.__path__):
         name = f"sftcore.regularization.{module.name}"
         for function, _ in inspect.getmembers(importlib.import_module(name), inspect.isfunction):
-            for user in ("epoch", "finish", "knowledge", "objective", "state", "step", "views"):
+            for user in ("epoch", "finish", "knowledge", "objective", "recipe", "state", "step",
+                         "texts", "views"):  # fmt: skip
                 namespace = importlib.import_module(f"sftcore.training.{user}")
                 if hasattr(namespace, function):
                     monkeypatch.setattr(namespace, function, absent)

@@ -1,8 +1,12 @@
 """The contract of a task, for every task: one loop trains them all, and ends nowhere in between."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sftcore.data.store import Store
+from sftcore.data.texts.stored import Texts
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.foundations.yaml_files import flatten
@@ -27,7 +32,8 @@ from sftcore.training.inputs import FeatureCache
 from sftcore.training.recipe import prepare_training, train
 from sftcore.training.records import FitResult
 from sftcore.training.settings import TrainSettings
-from tests.training.test_contract import CONTRACT
+from tests.models.text.tiny import WORDS, write_encoder
+from tests.training.test_contract import CONTRACT, REFUSED
 from tests.training.test_loop import ROOT, small
 
 OTHERS = [name for name in TASKS if name != "classification"]
@@ -36,9 +42,36 @@ DEVICE = torch.device("cpu")
 NOT_OF_CLASSES = {"train.selection.metric"}
 
 
+TEXTS = "text_classification"
+
+
+@cache
+def encoder() -> str:
+    """Name of a small encoder with random parameters."""
+    folder = Path(tempfile.mkdtemp(prefix="encoder-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return f"transformers/{write_encoder(folder)}"
+
+
+def texts_of(classes: np.ndarray) -> Texts:
+    """A text for each row; half of its words are of its class."""
+    stream = np.random.default_rng(0)
+    encoded = []
+    for kind in classes.clip(min=0).tolist():
+        own = WORDS[3 * kind : 3 * kind + 3]
+        words = [
+            str(stream.choice(of)) for of in (own, WORDS) for _ in range(stream.integers(2, 7))
+        ]
+        encoded.append(" ".join(words).encode())
+    content = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    return Texts(content, np.cumsum([0, *map(len, encoded)]))
+
+
 def store_of(store: Store, task: str) -> Store:
-    """The same pictures with the targets of another task."""
+    """The same examples with the targets of another task, or others with the same targets."""
     classes = store.targets
+    if task == TEXTS:
+        return replace(store, examples=texts_of(classes), kind="texts")
     if task == "multilabel":
         of_class = torch.nn.functional.one_hot(torch.from_numpy(classes.clip(min=0)), 3).numpy()
         targets = np.column_stack([of_class, classes < 2]).astype(np.float32)
@@ -50,10 +83,14 @@ def store_of(store: Store, task: str) -> Store:
     return store
 
 
-def settings(**changes: Any) -> tuple[ModelSettings, TrainSettings]:
+def settings(task: str, **changes: Any) -> tuple[ModelSettings, TrainSettings]:
     """Those of a small training with changes, whatever the task makes of them."""
     tree = small().model_dump()
-    for name, value in changes.items():
+    own: dict[str, Any] = {}
+    if task == TEXTS:
+        own = {"model.backbone": encoder(), "model.weights": "pretrained"}
+        own |= {"model.text.hidden_dropout": 0.0, "model.text.max_tokens": 40}
+    for name, value in (own | changes).items():
         *groups, leaf = name.split(".")
         inner = tree
         for group in groups:
@@ -66,7 +103,7 @@ def run(
     store: Store, task: str, changes: dict[str, Any], checkpoints: Checkpoints | None = None
 ) -> FitResult:
     return train(
-        store_of(store, task), *settings(**changes), task=task, seed=0, device=DEVICE,
+        store_of(store, task), *settings(task, **changes), task=task, seed=0, device=DEVICE,
         cache=FeatureCache(1 << 28), on_epoch=lambda record: None, checkpoints=checkpoints,
     ).result  # fmt: skip
 
@@ -120,13 +157,23 @@ def test_every_setting_ends_and_goes_on_to_the_same_bits(
         assert list(record.scores)[1] == headline
 
 
+@pytest.mark.parametrize(("task", "name"), [pair for pair in PAIRS if pair[1] in REFUSED])
+def test_what_classification_has_not_changes_something(task: str, name: str, store: Store) -> None:
+    row = CONTRACT[name]
+    base = {"train.epochs": 2, **row.base}
+    off, on = run(store, task, base), run(store, task, {**base, name: row.on})
+    assert not is_same(off, on)
+    assert all(np.isfinite(record.val_loss) for record in on.history)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_learns_and_its_solved_head_beats_guessing(task: str, store: Store) -> None:
     solved = {"train.head.method": "solve", "train.epochs": 0, "model.trainable_blocks": 0}
-    result = run(store, task, {**solved, "model.backbone": "timm/test_vit"})
-    params = small(**solved)
+    if task != TEXTS:
+        solved["model.backbone"] = "timm/test_vit"
+    result = run(store, task, solved)
     _, plan = prepare_training(
-        store_of(store, task), params.model, params.train, task=task, seed=0, device=DEVICE
+        store_of(store, task), *settings(task, **solved), task=task, seed=0, device=DEVICE
     )
     assert result.history[0].train_loss < plan.task.guessing_loss()
     assert result.head is not None
@@ -201,9 +248,8 @@ def test_every_metric_has_its_words_and_errors_are_called_errors(task: str, stor
     assert kind.in_steps <= set(kind.scores)
     assert not is_error(kind.scores[0]), "the headline is one of which more is better"
     assert len(kind.simpler_rows) == 2
-    params = small()
     _, plan = prepare_training(
-        store_of(store, task), params.model, params.train, task=task, seed=0, device=DEVICE
+        store_of(store, task), *settings(task), task=task, seed=0, device=DEVICE
     )
     rows = plan.rows.train
     perfect = plan.task.of(rows)

@@ -15,7 +15,7 @@ class TextOptions(Settings):
     """
 
     pooling: Annotated[str, one_of(lambda: POOLINGS)] = setting(
-        "mean", "mean, cls or max of the tokens' states"
+        "mean", "how a text's features are made of its tokens' states"
     )
     hidden_dropout: Fraction = setting(
         0.1, "probability of dropout in the encoder: hidden states and attention"
