@@ -75,7 +75,7 @@ class TextSight:
     max_tokens: int
     device: torch.device = torch.device("cpu")  # noqa: RUF009 (a device never changes)
 
-    def batches(self, examples: Sequence[str]) -> Iterator[tuple[np.ndarray, Values]]:
+    def batches(self, examples: Sequence[str] | np.ndarray) -> Iterator[tuple[np.ndarray, Values]]:
         """See :class:`Sight`; the batch's own texts fill up.
 
         Raises:

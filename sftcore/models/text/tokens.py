@@ -87,17 +87,17 @@ class TextTokenizer:
         """One more than the greatest id."""
         return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values())
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> Tokens:
+    def encode(self, texts: Sequence[str] | np.ndarray, max_tokens: int) -> Tokens:
         """Tokenise texts; a longer one is cut at its end, and its special tokens are kept.
 
         Args:
-            texts: at least one.
+            texts: at least one; an array holds them as objects.
             max_tokens: of a row, special tokens included.
 
         Raises:
             DataError: there is no text, or one that gives no token.
         """
-        if not texts:
+        if len(texts) == 0:
             raise DataError("there is no text to tokenise")
         num_special = self.tokenizer.num_special_tokens_to_add(False)
         if max_tokens <= num_special:
