@@ -1,9 +1,9 @@
-"""Run twice in two places and compare: ``python -m reliability.reproduce [--small]``.
+"""Run twice in two places and compare: ``python -m reliability.reproduce [--task TASK | --small]``.
 
 Two fresh copies of the repository, in folders of other names and depths, run ``dvc repro`` from
 nothing, under another locale, time zone, umask, hash seed, order of directory listings, and number
 of worker processes. Their dvc.lock must be byte-identical, and equal to the committed one. With
-``--small``, a small project instead of the shipped one. Exit code 1 if a byte differs.
+``--task``, that of an example; with ``--small``, of a small project. Exit code 1 if a byte differs.
 """
 
 import argparse
@@ -12,7 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sftcore.foundations.repository import EXAMPLES
 from sftcore.foundations.yaml_files import read_yaml
+from sftcore.settings.tree import Params
 from tests.pipeline.project import environment, make_project, set_params
 
 ROOT = Path(__file__).parent.parent
@@ -46,13 +48,20 @@ PLACES = {
 }  # fmt: skip
 
 
-def reproduce(root: Path, *, is_small: bool) -> list[str]:
-    """Run in both places under ``root``; a line for every difference."""
+def reproduce(root: Path, *, within: Path = Path(), is_small: bool = False) -> list[str]:
+    """Run in both places under ``root``; a line for every difference.
+
+    Args:
+        root: an empty folder.
+        within: the folder of a copy whose pipeline is run: the top or an example.
+        is_small: whether a small project is run.
+    """
     (root / "shuffle").mkdir()
     (root / "shuffle" / "sitecustomize.py").write_text(SHUFFLE)
     locks = []
     for name, (variables, mask, num_workers) in PLACES.items():
-        folder = lay_out(root / name, is_small)
+        folder = lay_out(root / name, is_small) / within
+        (folder / "dvc.lock").unlink(missing_ok=True)
         set_params(folder, {"runtime.num_workers": num_workers})
         shuffled = {"PYTHONPATH": str(root / "shuffle")} if num_workers == 1 else {}
         subprocess.run(
@@ -61,7 +70,7 @@ def reproduce(root: Path, *, is_small: bool) -> list[str]:
         )  # fmt: skip
         locks.append(folder / "dvc.lock")
     if not is_small:
-        locks.append(ROOT / "dvc.lock")
+        locks.append(ROOT / within / "dvc.lock")
     return [line for lock in locks[1:] for line in differences(locks[0], lock)]
 
 
@@ -73,7 +82,6 @@ def lay_out(folder: Path, is_small: bool) -> Path:
             subprocess.run(command, cwd=folder, env=environment(), check=True)
         return folder
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-    (folder / "dvc.lock").unlink()
     return folder
 
 
@@ -97,9 +105,14 @@ def differences(first: Path, second: Path) -> list[str]:
 def main() -> None:
     """Run in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--task", default="", help="a folder of examples/; without, the top")
+    which.add_argument("--small", action="store_true")
+    options = parser.parse_args()
+    is_top = options.task in ("", Params().task)
+    within = Path() if is_top else Path(EXAMPLES, options.task)
     with tempfile.TemporaryDirectory(prefix="reproduce-") as temporary:
-        found = reproduce(Path(temporary), is_small=parser.parse_args().small)
+        found = reproduce(Path(temporary), within=within, is_small=options.small)
     if found:
         sys.exit("\n".join(found))
     print(f"dvc.lock is byte-identical in {len(PLACES)} places")

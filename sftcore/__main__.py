@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.interruption import leave_on_signals
@@ -23,6 +24,7 @@ def main() -> int:
     undo = commands.add_parser("undo-advice", help="put the earlier values back")
     undo.add_argument("--force", action="store_true", help="also where a value was set since")
     commands.add_parser("params", help="write params.yaml anew, with every setting's meaning")
+    commands.add_parser("examples", help="complete the folders of examples/; for maintainers")
     add_predict(commands)
     options = parser.parse_args()
     command = options.command
@@ -42,6 +44,12 @@ def main() -> int:
         from sftcore.settings.writing import rewrite_params
 
         print(rewrite_params())
+        return 0
+    if command == "examples":
+        from sftcore.pipeline.declaring import write_examples
+
+        for line in write_examples(Path()):
+            print(line)
         return 0
     if command == "ui":
         from sftcore.pipeline.ui import ui

@@ -13,6 +13,7 @@ from sftcore.ablation.data_size import Growth, PowerLaw
 from sftcore.ablation.effects import BETTER, FAILED, UNCONVERGED, WORSE
 from sftcore.ablation.plan import PROBE, Row
 from sftcore.ablation.stability import stability_sentence
+from sftcore.foundations.repository import make_command
 from sftcore.foundations.yaml_files import flatten
 from sftcore.metrics.intervals import Interval
 from sftcore.settings.grids import BASELINE_ROW
@@ -200,8 +201,9 @@ def _advice(settings: dict[str, Any]) -> str:
     if not settings:
         return "Nothing was confirmed that would be a reason to change a setting."
     listing = ", ".join(f"{name} {value}" for name, value in settings.items())
-    text = f"Advice: {listing} (`make advice`)."
-    return text if len(text) < LINE else "Advice: see the report (`make advice`)."
+    how = f"(`{make_command('advice')}`)"
+    text = f"Advice: {listing} {how}."
+    return text if len(text) < LINE else f"Advice: see the report {how}."
 
 
 def _line(table: pd.DataFrame, row: str, metric: str) -> pd.Series:

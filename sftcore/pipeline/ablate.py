@@ -20,6 +20,7 @@ from sftcore.foundations.runtime import set_up
 from sftcore.foundations.yaml_files import flatten
 from sftcore.pipeline.paths import ABLATION_REPORT, ENVIRONMENT, PREPARED
 from sftcore.pipeline.precision import resolve_precision
+from sftcore.pipeline.shown import shown_of
 from sftcore.pipeline.telling import STUDY_LENGTH, cell_lines, recipe_key, study_text
 from sftcore.settings.grids import BASELINE_ROW
 from sftcore.settings.tree import Params, recipe_digest
@@ -64,6 +65,7 @@ def ablate(params: Params) -> Study | None:
         name=f"ablation {experiment_name()}".strip(),
         tags={RECIPE_TAG: recipe_key(params, digest)},
         key=(RUN_KEY_TAG, sha256_json(["ablation", *content, digest])),
+        shown=shown_of(params.task),
     ) as run:
         run.log_params(settings)
         study = run_study(params)

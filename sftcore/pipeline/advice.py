@@ -8,6 +8,7 @@ from typing import Any
 
 from sftcore.foundations.artifacts import read_json, sha256_json, write_bytes, write_json
 from sftcore.foundations.errors import DataError, ParamsError
+from sftcore.foundations.repository import make_command
 from sftcore.foundations.yaml_files import PARAMS_FILE
 from sftcore.pipeline.edits import Sheet, read_sheet
 from sftcore.pipeline.paths import ABLATION_REPORT
@@ -54,7 +55,8 @@ def take_advice() -> list[str]:
     return [
         *(_change(name, values["before"], values["after"]) for name, values in entry.items()),
         f"because: {verdict['evidence']}",
-        "next: `make` runs what depends on it; `make undo-advice` puts the earlier values back",
+        f"next: `{make_command()}` runs what depends on it; `{make_command('undo-advice')}` puts "
+        "the earlier values back",
     ]
 
 
@@ -91,8 +93,8 @@ def run_experiment() -> Iterator[str]:
     done = subprocess.run(command, check=False)
     if done.returncode:
         raise DataError(
-            f"`dvc exp run` ended with {done.returncode}; params.yaml holds the advice, and `make "
-            "undo-advice` puts the earlier values back"
+            f"`dvc exp run` ended with {done.returncode}; params.yaml holds the advice, and "
+            f"`{make_command('undo-advice')}` puts the earlier values back"
         )
     yield f"{command[command.index('--name') + 1]}: `dvc exp show` compares it with the others"
 
@@ -129,14 +131,14 @@ def undo_advice(*, force: bool = False) -> list[str]:
         _check(earlier)
         write_bytes(PARAMS_FILE, earlier.text.encode())
         write_json(RECORD, [*stack[:place], *([left] if left else []), *stack[place + 1 :]])
-        return [*lines, "next: `make` runs what depends on it"]
+        return [*lines, f"next: `{make_command()}` runs what depends on it"]
     return lines or ["nothing to undo: no advice was taken here"]
 
 
 def _changes(sheet: Sheet, params: Params, verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Advised settings that differ from those of params.yaml."""
     if verdict.get("recipe") != recipe_digest(params):
-        raise DataError("the study was made with other settings: run `make` first")
+        raise DataError(f"the study was made with other settings: run `{make_command()}` first")
     settings: dict[str, Any] = verdict["settings"]
     override(params, settings, str(ABLATION_REPORT / "verdict.json"))
     return {name: value for name, value in settings.items() if sheet.value(name) != value}
@@ -177,7 +179,9 @@ def _verdict() -> dict[str, Any]:
     try:
         verdict: dict[str, Any] = read_json(path)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is not there, so nothing is advised: run `make`") from error
+        raise DataError(
+            f"{path} is not there, so nothing is advised: run `{make_command()}`"
+        ) from error
     return verdict
 
 

@@ -19,6 +19,7 @@ from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.models.settings import ModelSettings
 from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.results import answer_text, headline_metrics
+from sftcore.pipeline.shown import shown_of
 from sftcore.settings.reading import Sections
 from sftcore.settings.tracking import TrackingSettings
 from sftcore.tasks.report_contract import (
@@ -77,6 +78,7 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
         name=training_name(params.model.backbone, changes_since(read_yaml(PARAMS_FILE))),
         tags={},
         key=(MODEL_TAG, record.model_sha256),
+        shown=shown_of(record.task),
     ) as run:
         seen = look_at(model.network, store.read(), model.sight, report.answers)
         baselines = _rows_to_beat(store, record, report, params.model, params.seed, device)

@@ -29,6 +29,7 @@ from sftcore.models.text.files import find_files
 from sftcore.models.text.start import TextRecord, write_description
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
+from sftcore.pipeline.shown import shown_of
 from sftcore.pipeline.telling import files_text, recipe_key, training_text
 from sftcore.reporting.parts import write_parts
 from sftcore.settings.tree import Params
@@ -102,6 +103,7 @@ def finetune(params: Params) -> Trained:
             name=training_name(params.model.backbone, changes),
             tags={RECIPE_TAG: recipe_key(params, store.digest)},
             key=(RUN_KEY_TAG, key),
+            shown=shown_of(params.task),
         ) as run,
     ):
         run.log_params(settings)

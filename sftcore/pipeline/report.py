@@ -12,6 +12,7 @@ from sftcore.pipeline.paths import (
     PREPARED,
     REPORT,
 )
+from sftcore.pipeline.shown import shown_of
 from sftcore.pipeline.summary import answers
 from sftcore.reporting.page import Article, Chapter, render_page
 from sftcore.reporting.parts import Figure, read_parts
@@ -47,12 +48,14 @@ def write_page(params: ReportParams) -> None:
     """
     chapters = [Chapter(title, path, read_parts(path)) for title, path in _CHAPTERS.items()]
     write_text(REPORT, render_page(_article(), chapters))
+    model = read_json(MODEL / "model.json")
     with open_run(
         enabled=params.tracking.enabled,
         experiment=params.tracking.experiment,
         name="report",
         tags={},
-        key=(MODEL_TAG, read_json(MODEL / "model.json")["model_sha256"]),
+        key=(MODEL_TAG, model["model_sha256"]),
+        shown=shown_of(report_of(model).name),
     ) as run:
         run.log_artifacts(REPORT, "")
 

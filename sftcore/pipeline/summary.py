@@ -2,6 +2,7 @@
 
 from sftcore.foundations.artifacts import read_json
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.repository import from_the_top, make_command
 from sftcore.pipeline.paths import ABLATION_REPORT, EVALUATE_REPORT, REPORT
 from sftcore.tasks.reports import report_of
 
@@ -15,7 +16,7 @@ def summarize() -> list[str]:
         DataError: the pipeline has not been run.
     """
     first, *others = answers()
-    return [f"Report: {REPORT}; {first[0].lower()}{first[1:]}", *others]
+    return [f"Report: {from_the_top(REPORT)}; {first[0].lower()}{first[1:]}", *others]
 
 
 def answers() -> list[str]:
@@ -28,7 +29,7 @@ def answers() -> list[str]:
         metrics = read_json(EVALUATE_REPORT / "metrics.json")
         verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
-        raise DataError(f"{error.filename} is not there: run `make`") from error
+        raise DataError(f"{error.filename} is not there: run `{make_command()}`") from error
     names = ["worth", "overfitting", "helped", "advice", "failures", "more_data", "stable"]
     if not verdict["settings"]:
         names.remove("advice")

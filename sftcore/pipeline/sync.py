@@ -14,6 +14,7 @@ from sftcore.data.store import MANIFEST_FILE
 from sftcore.evaluation.predict import RECORD_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.foundations.errors import ParamsError, TrackingError
+from sftcore.foundations.repository import example_name, from_the_top
 from sftcore.foundations.yaml_files import PARAMS_FILE, flatten, read_yaml
 from sftcore.pipeline.paths import (
     ABLATION_REPORT,
@@ -24,6 +25,7 @@ from sftcore.pipeline.paths import (
     REPORT,
 )
 from sftcore.pipeline.results import answer_text, headline_metrics
+from sftcore.pipeline.shown import shown_of
 from sftcore.pipeline.telling import (
     STUDY_LENGTH,
     cell_lines,
@@ -32,7 +34,7 @@ from sftcore.pipeline.telling import (
     study_text,
     training_text,
 )
-from sftcore.settings.tree import check_params
+from sftcore.settings.tree import Params, check_params
 from sftcore.stability.precision import FULL
 from sftcore.tasks.registry import TASKS
 from sftcore.tasks.reports import report_of
@@ -47,6 +49,7 @@ from sftcore.tracking import (
     TEST,
     TRAINING,
     Run,
+    changed_files,
     changes_since,
     check_store,
     contents_of,
@@ -60,13 +63,7 @@ from sftcore.training.records import EpochRecord
 _MANIFEST = PREPARED / MANIFEST_FILE
 _WANTED = (PARAMS_FILE, _MANIFEST, MODEL, FINETUNE_REPORT, EVALUATE_REPORT, ABLATION_REPORT,
            REPORT)  # fmt: skip
-_CELL_METRICS = {
-    "train_loss": "train/loss",
-    "train_accuracy": "train/accuracy",
-    "loss": "judged/loss",
-    "accuracy": "judged/accuracy",
-    "weight_distance": "weights/distance",
-}
+_LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)
@@ -121,15 +118,30 @@ def _experiments(temporary: Path) -> Iterator[Version]:
         found = repo.experiments.ls(all_commits=True)
     for baseline, experiments in found.items():
         for name, revision in experiments:
-            files = DVCFileSystem(url=".", rev=revision)
+            if not _was_run_here(baseline, revision):
+                continue
+            # An example is a repository within the one that a revision is opened as.
+            files = DVCFileSystem(url=".", rev=revision, subrepos=bool(example_name()))
             folder = temporary / revision
             for path in _WANTED:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    files.get(f"/{path.as_posix()}", str(folder / path), recursive=True)
+                    files.get(
+                        f"/{from_the_top(path).as_posix()}", str(folder / path), recursive=True
+                    )
                 except (FileNotFoundError, OSError):
                     continue  # what is not there is named by whoever looks for it
             yield Version(folder, name, baseline)
+
+
+def _was_run_here(baseline: str, revision: str) -> bool:
+    """Whether an experiment is of this folder: DVC lists those of the examples with all others.
+
+    One that changed no result may have been run anywhere.
+    """
+    if _LOCK in changed_files(baseline, revision, here=True):
+        return True
+    return all(Path(f).name != _LOCK for f in changed_files(baseline, revision, here=False))
 
 
 def _backfill(version: Version) -> Iterator[str]:
@@ -151,8 +163,14 @@ def _options(version: Version, tree: dict[str, Any], key: tuple[str, str]) -> di
         "experiment": tree["tracking"]["experiment"],
         "tags": {name: value for name, value in tags.items() if value},
         "key": key,
+        "shown": shown_of(_task_of(tree)),
         "any_experiment": not version.experiment,
     }
+
+
+def _task_of(tree: dict[str, Any]) -> str:
+    """The task of a params.yaml; what it leaves out is as it is defined."""
+    return str(tree.get("task", Params().task))
 
 
 def _recipe(version: Version, tree: dict[str, Any]) -> str:
@@ -224,18 +242,25 @@ def _backfill_study(version: Version, tree: dict[str, Any]) -> Iterator[str]:
     with open_run(enabled=True, name=f"ablation {version.experiment}".strip(), **options) as run:
         run.log_params(flatten({"seed": tree["seed"], "ablation": tree["ablation"]}))
         run.describe(STUDY, study_text(verdict))
-        cells = pd.read_csv(table).to_dict("records")
+        cells, score = pd.read_csv(table).to_dict("records"), TASKS[_task_of(tree)].scores[0]
         for cell, line in zip(cells, cell_lines(table), strict=True):
             if not math.isnan(float(cell["last_epoch"])):  # nothing was trained for those
-                _log_cell(run, cell, digest[:STUDY_LENGTH], line)
+                _log_cell(run, cell, score, digest[:STUDY_LENGTH], line)
         run.list_cells(digest[:STUDY_LENGTH])
         run.log_artifacts(table.parent, "ablation")
         run.link()
     yield f"{version.title}: told MLflow of the ablation {digest[:12]}"
 
 
-def _log_cell(run: Run, cell: dict[str, Any], study: str, line: str) -> None:
-    numbers = {name: float(cell[column]) for column, name in _CELL_METRICS.items()}
+def _log_cell(run: Run, cell: dict[str, Any], score: str, study: str, line: str) -> None:
+    names = {
+        "train_loss": "train/loss",
+        f"train_{score}": f"train/{score}",
+        "loss": "judged/loss",
+        score: f"judged/{score}",
+        "weight_distance": "weights/distance",
+    }
+    numbers = {name: float(cell[column]) for column, name in names.items()}
     run.log_cell(
         f"{cell['family']} {cell['row']} replicate {cell['replicate']}",
         study=study,

@@ -13,9 +13,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from sftcore.foundations.errors import TrackingError
-from sftcore.foundations.repository import scratch_folder
+from sftcore.foundations.repository import make_command, scratch_folder
+from sftcore.pipeline.shown import shown_of
 from sftcore.settings.tree import load_params
-from sftcore.tracking import check_store, tracking_uri, without_login, worthwhile_pages
+from sftcore.tracking import Shown, check_store, tracking_uri, without_login, worthwhile_pages
 
 _HOST = "127.0.0.1"
 _START_S, _STOP_S, _POLL_S = 120.0, 10.0, 0.2
@@ -42,17 +43,18 @@ def ui(port: int) -> Iterator[str]:
         TrackingError: the port is taken, the server named by the user does not answer, or the
             pages could not be served.
     """
-    experiment = load_params().tracking.experiment
+    params = load_params()
+    experiment, shown = params.tracking.experiment, shown_of(params.task)
     uri = tracking_uri()
     is_server = uri.startswith(("http://", "https://"))
     check_store(enabled=True)
     if is_server:
-        yield from _links(without_login(uri).rstrip("/"), experiment)
+        yield from _links(without_login(uri).rstrip("/"), experiment, shown)
         return
     if uri.startswith("databricks"):
         raise TrackingError("Databricks serves its own pages: open your workspace there")
     _check_port(port)
-    links = [*_links(f"http://{_HOST}:{port}", experiment)]
+    links = [*_links(f"http://{_HOST}:{port}", experiment, shown)]
     log = scratch_folder() / "mlflow_ui.log"
     with _served(uri, port, log) as server:
         yield from links
@@ -61,14 +63,15 @@ def ui(port: int) -> Iterator[str]:
     raise TrackingError(f"MLflow's server has ended; what it said is in {log}")
 
 
-def _links(site: str, experiment: str) -> Iterator[str]:
+def _links(site: str, experiment: str, shown: Shown) -> Iterator[str]:
     try:
-        pages = worthwhile_pages(experiment)
+        pages = worthwhile_pages(experiment, shown)
     except Exception as error:  # whatever a store can raise
         reason = without_login(str(error))
         raise TrackingError(f"MLflow's store cannot be read ({reason})") from error
     if not pages:
-        yield f"{site} has no experiment {experiment!r} yet: `make run` tells it of a training"
+        how = f"`{make_command('run')}` tells it of a training"
+        yield f"{site} has no experiment {experiment!r} yet: {how}"
     for title, page in pages.items():
         yield f"{title:<20} {site}/{page}"
 
@@ -80,7 +83,7 @@ def _check_port(port: int) -> None:
         other = port + 1 if port < 65535 else port - 1
         raise TrackingError(
             f"port {port} cannot be used ({os.strerror(error.errno or 0)}): end what uses it, or "
-            f"name another, `make ui PORT={other}`"
+            f"name another, `{make_command('ui')} PORT={other}`"
         ) from error
 
 

@@ -12,17 +12,16 @@ from sftcore.data.sources import open_source
 from sftcore.data.store import MANIFEST_FILE, SAMPLES_FILE
 from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json, write_json
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.repository import make_command
 from sftcore.foundations.yaml_files import read_yaml
 from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.settings.tree import Params, load_params
+from sftcore.tasks.reports import report_of
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")
 REFERENCES = Path("reference")
-# Between kinds of machines only the last digits of sums differ, which training then magnifies. Over
-# three seeds of the shipped recipe test accuracy spreads by 0.046; a device may do as much.
-TOLERANCES = {"accuracy": 0.05, "nll": 0.15, "ece": 0.05}
 _IGNORED = ("__pycache__",)
 
 
@@ -36,7 +35,7 @@ def verify() -> tuple[list[str], int, int]:
         DataError: the pipeline has not been run.
     """
     if not LOCK.is_file():
-        raise DataError(f"{LOCK} is not there: run `make`")
+        raise DataError(f"{LOCK} is not there: run `{make_command()}`")
     expected: dict[Path, tuple[str, str]] = dict(_own_hashes())
     findings: list[str] = []
     for stage in read_yaml(LOCK)["stages"].values():
@@ -192,9 +191,9 @@ def compare_reference() -> str:
 
 
 def _within_tolerance(reference: dict[str, float]) -> str:
-    test = read_json(EVALUATE_REPORT / "metrics.json")["test"]
-    parts = []
-    for name, tolerance in TOLERANCES.items():
+    metrics = read_json(EVALUATE_REPORT / "metrics.json")
+    test, parts = metrics["test"], []
+    for name, tolerance in report_of(metrics).tolerances.items():
         difference = test[name] - reference[name]
         word = "within" if abs(difference) <= tolerance else "OUTSIDE OF"
         parts.append(f"{name} {difference:+.3f}, {word} ±{tolerance:g}")

@@ -71,6 +71,8 @@ class Task(ABC):
         outputs: what the outputs are called.
         scores: what is measured besides the loss, the headline first; more is better, but for those
             that are called errors (:func:`is_error`).
+        headline: numbers of MLflow's list of trainings, in its order, and where ``metrics.json`` of
+            the evaluation has each.
         in_steps: scores that one example moves by 1/N.
         words: of the loss and the scores, as sentences have them.
         loss_unit: of the loss.
@@ -87,6 +89,7 @@ class Task(ABC):
     examples: ClassVar[str] = "pictures"
     outputs: ClassVar[str]
     scores: ClassVar[tuple[str, ...]]
+    headline: ClassVar[Mapping[str, tuple[str, str]]]
     in_steps: ClassVar[frozenset[str]] = frozenset()
     words: ClassVar[Mapping[str, str]]
     loss_unit: ClassVar[str]

@@ -11,4 +11,4 @@ TASKS: dict[str, type[Task]] = {
     for task in (ClassificationTask, MultilabelTask, RegressionTask, TextClassificationTask)
 }
 # Those that the whole pipeline knows: with reports, rules for predictions, and an example.
-COMPLETE = ("classification",)
+COMPLETE = ("classification", "multilabel", "regression")

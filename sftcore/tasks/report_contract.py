@@ -160,6 +160,10 @@ class TaskReport(ABC):
         probe: the row that fine-tuning has to be worth something over, in ``metrics.json``.
         answers: what outputs [B, K] of the network say, [B, K]: probabilities, or numbers.
         headline: where each number of MLflow's list stands in ``metrics.json``.
+        figures: of ``reports/evaluate`` that DVC compares between experiments, without ``.png``.
+        charts: that DVC draws itself from tables of ``reports/evaluate``, as dvc.yaml has them.
+        tolerances: by how much a number of ``metrics.json`` under ``test`` may differ on a machine
+            of another kind; sums differ in their last digits there, which training magnifies.
     """
 
     name: ClassVar[str]
@@ -167,6 +171,9 @@ class TaskReport(ABC):
     words: ClassVar[str]
     probe: ClassVar[str]
     headline: ClassVar[Mapping[str, tuple[str, str]]]
+    figures: ClassVar[tuple[str, ...]]
+    charts: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    tolerances: ClassVar[Mapping[str, float]]
 
     def __init__(self, names: Sequence[str], facts: Mapping[str, Any]) -> None:
         self.names = list(names)

@@ -5,9 +5,9 @@ Only this package and :mod:`sftcore.pyfunc_model` import mlflow, and only when t
 
 from sftcore.tracking.address import EXPERIMENT_TAG
 from sftcore.tracking.cells import LINE_LENGTH, RUN_KEY_TAG
-from sftcore.tracking.context import commit_of_run, experiment_name
+from sftcore.tracking.context import changed_files, commit_of_run, experiment_name
 from sftcore.tracking.entries import History
-from sftcore.tracking.layout import HEADLINE, STUDIES, TRAININGS
+from sftcore.tracking.layout import STUDIES, TRAININGS, Shown
 from sftcore.tracking.linking import RECIPE_TAG
 from sftcore.tracking.naming import changes_since, training_name
 from sftcore.tracking.notes import FILES, STUDY, TEST, TRAINING, plain
@@ -26,7 +26,6 @@ __all__ = [
     "ABLATION_TAG",
     "EXPERIMENT_TAG",
     "FILES",
-    "HEADLINE",
     "LINE_LENGTH",
     "MODEL_TAG",
     "RECIPE_TAG",
@@ -38,6 +37,8 @@ __all__ = [
     "TRAININGS",
     "History",
     "Run",
+    "Shown",
+    "changed_files",
     "changes_since",
     "check_store",
     "commit_of_run",

@@ -1,9 +1,10 @@
 """Which run is meant, and whether a store has it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sftcore.tracking.layout import PARENT_TAG, TRAININGS, experiment_of
+from sftcore.tracking.layout import PARENT_TAG, TRAININGS, Shown, experiment_of
 from sftcore.tracking.writing import search_runs, tag_is
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Address:
         any_experiment: whether a run of another DVC experiment will do.
         role: what the run is; it stands in the experiment of its kind, see
             :mod:`sftcore.tracking.layout`.
+        shown: what the lists show of its task, if that is known.
     """
 
     uri: str
@@ -35,6 +37,17 @@ class Address:
     key: tuple[str, str] | None = None
     any_experiment: bool = False
     role: str = TRAININGS
+    shown: Shown | None = None
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Address":
+        """An address as it was kept in a file; those of earlier versions say nothing of lists."""
+        key, shown = record["key"], record.get("shown")
+        own = {
+            "key": tuple(key) if key else None,
+            "shown": Shown(tuple(shown["headline"]), shown["score"]) if shown else None,
+        }
+        return cls(**{**record, **own})
 
     @property
     def place(self) -> str:

@@ -7,7 +7,7 @@ from filelock import FileLock
 from sftcore.foundations.repository import repository_root
 from sftcore.foundations.tables import safe_cells
 from sftcore.tracking.entries import Entry
-from sftcore.tracking.layout import CELLS, runs_page
+from sftcore.tracking.layout import CELLS, Shown, runs_page
 from sftcore.tracking.store import connect
 from sftcore.tracking.writing import (
     Measurement,
@@ -31,10 +31,17 @@ _LOCK_TIMEOUT_S = 120.0
 
 
 class Cells:
-    """The experiment that holds the cells."""
+    """The experiment that holds the cells.
 
-    def __init__(self, uri: str, experiment: str) -> None:
-        self._client, self._experiment_id = connect(experiment, uri, CELLS)
+    Args:
+        uri: of the store.
+        experiment: its name.
+        shown: what lists show of the task, if that is known.
+    """
+
+    def __init__(self, uri: str, experiment: str, shown: Shown | None) -> None:
+        self._client, self._experiment_id = connect(experiment, uri, CELLS, shown)
+        self._judged = ["judged/loss", *([f"judged/{shown.score}"] if shown else [])]
         # Two experiments that are run side by side have the same cells to tell.
         lock = repository_root() / ".sft" / "mlflow-cells.lock"
         self._lock = FileLock(lock, timeout=_LOCK_TIMEOUT_S)
@@ -110,7 +117,7 @@ class Cells:
                 "run_id": run.info.run_id,
                 "key": run.data.tags.get(RUN_KEY_TAG, ""),
                 "status": run.info.status,
-                **{name: run.data.metrics.get(name) for name in ("judged/loss", "judged/accuracy")},
+                **{name: run.data.metrics.get(name) for name in self._judged},
             }
             for run in self._search(f"tags.`{tag}` IS NOT NULL")
         ]

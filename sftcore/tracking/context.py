@@ -34,6 +34,18 @@ def baseline_revision() -> str:
     return os.environ.get("DVC_EXP_BASELINE_REV", "") or "HEAD"
 
 
+def changed_files(revision: str, other: str, *, here: bool) -> list[str]:
+    """Files that differ between two commits; none where git does not know them.
+
+    Args:
+        revision: of git.
+        other: likewise.
+        here: only those of the working directory, by their paths within it.
+    """
+    scope = ("--relative",) if here else ()
+    return _git("diff", "--name-only", *scope, revision, other).splitlines()
+
+
 def file_at(revision: str, path: str) -> str:
     """Content of a file of the current folder in a commit; empty if git does not know it."""
     return _git("show", f"{revision}:./{path}")

@@ -1,9 +1,11 @@
 """Brings entries into an MLflow store; whatever is there already is not written again."""
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.tracking.address import Address, find_run
@@ -12,15 +14,22 @@ from sftcore.tracking.entries import Entry, digest_of
 from sftcore.tracking.layout import CELLS, NOTE_TAG, experiment_of
 from sftcore.tracking.linking import link
 from sftcore.tracking.notes import CELLS_TITLE, put_section
-from sftcore.tracking.store import connect
+from sftcore.tracking.store import connect, without_login
 from sftcore.tracking.writing import Measurement, write_metrics, write_params
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOGGER = logging.getLogger("sftcore")
+# What MLflow says of an entry that it will never take.
+_HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
 
 
 class Delivery:
     """An open run of a store."""
 
     def __init__(self, address: Address) -> None:
-        self._client, self._experiment_id = connect(address.place, address.uri, address.role)
+        self._client, self._experiment_id = _connect(address)
         found = find_run(self._client, self._experiment_id, address)
         self.was_there = found is not None
         if found is not None:
@@ -123,7 +132,7 @@ class Delivery:
     def _cells_of(self) -> Cells:
         if self._cells is None:
             name = experiment_of(self._address.experiment, CELLS)
-            self._cells = Cells(self._address.uri, name)
+            self._cells = Cells(self._address.uri, name, self._address.shown)
         return self._cells
 
     def _log_cells_page(self, entry: Entry) -> None:
@@ -134,9 +143,21 @@ class Delivery:
         self._put_section(CELLS_TITLE, text)
 
 
+def deliver_or_drop(target: Delivery, entry: Entry) -> None:
+    """Deliver an entry, or drop it with a warning if no store will ever take it."""
+    try:
+        target.deliver(entry)
+    except FileNotFoundError as error:
+        LOGGER.warning("MLflow does not get the %s: %s", entry["kind"], error)
+    except Exception as error:
+        if getattr(error, "error_code", "") not in _HOPELESS:
+            raise
+        LOGGER.warning("MLflow refuses the %s: %s", entry["kind"], without_login(str(error)))
+
+
 def contents_of(address: Address) -> set[str]:
     """Names of the metrics of a finished run, of its folders (``evaluate/``), and ``model``."""
-    client, experiment_id = connect(address.place, address.uri, address.role)
+    client, experiment_id = _connect(address)
     run = find_run(client, experiment_id, address)
     if run is None or run.info.status != "FINISHED":
         return set()
@@ -145,6 +166,10 @@ def contents_of(address: Address) -> set[str]:
     if run.outputs is not None and run.outputs.model_outputs:
         names.add("model")
     return names | set(run.data.metrics)
+
+
+def _connect(address: Address) -> tuple["MlflowClient", str]:
+    return connect(address.place, address.uri, address.role, address.shown)
 
 
 def _unchanged(entry: Entry) -> Path:

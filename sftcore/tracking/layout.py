@@ -11,19 +11,6 @@ from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
 TRAININGS, STUDIES, CELLS = "trainings", "studies", "cells"
-# What the list of trainings shows, in this order.
-HEADLINE = (
-    "test/accuracy",
-    "test/accuracy_low",
-    "test/accuracy_high",
-    "test/balanced_accuracy",
-    "test/macro_f1",
-    "test/nll",
-    "test/ece",
-    "test/accuracy_gain",
-    "test/accuracy_gap",
-    "val/final_accuracy",
-)
 _WORKFLOW = "machine_learning"  # else MLflow shows the menu of its language models
 _NARROW, _LETTER = 90, 6  # pixels of a column, at least and for each letter of its full name
 _VIEW_TAG = "mlflow.sharedViewState."
@@ -32,66 +19,63 @@ NOTE_TAG = "mlflow.note.content"
 PARENT_TAG = "mlflow.parentRunId"
 
 
+_NOTES = {
+    TRAININGS: "One run a training: its curves, its test, its report.",
+    STUDIES: "One run a study of what helps; its description links to its cells.",
+    CELLS: "Short trainings that studies compare; one run serves every study that needs it.",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the lists show of a task.
+
+    Attributes:
+        headline: numbers of a training, in their order.
+        score: of the task, whose curves are drawn and whose worth is listed.
+    """
+
+    headline: tuple[str, ...]
+    score: str
+
+
 @dataclass(frozen=True)
 class _Page:
     """What an experiment shows when it is opened by its view.
 
     Attributes:
-        suffix: of its name, after that of the trainings.
         title: of the view.
         columns: of its list, besides the name and the time.
         curves: metrics whose charts come first, drawn by step.
-        note: what it holds.
     """
 
-    suffix: str
     title: str
     columns: tuple[str, ...]
     curves: tuple[str, ...]
-    note: str
 
 
-_PAGES = {
-    TRAININGS: _Page(
-        suffix="",
-        title="Trainings",
-        columns=(
-            "attributes.`Dataset`",
-            *(f"metrics.`{name}`" for name in HEADLINE),
-            "attributes.`Models`",
-        ),
-        curves=("train/loss", "val/loss", "train/accuracy", "val/accuracy"),
-        note="One run a training: its curves, its test, its report.",
-    ),
-    STUDIES: _Page(
-        suffix="-studies",
-        title="Studies",
-        columns=(
-            "metrics.`study/worth_accuracy`",
-            "metrics.`study/worth_accuracy_low`",
-            "metrics.`study/worth_accuracy_high`",
-            "metrics.`study/worth_loss`",
-            "metrics.`study/loss_rise`",
-            "metrics.`study/gap`",
-        ),
-        curves=(),
-        note="One run a study of what helps; its description links to its cells.",
-    ),
-    CELLS: _Page(
-        suffix="-cells",
-        title="Cells",
-        columns=(
-            "tags.`sft.family`",
-            "tags.`sft.row`",
-            "params.`seed`",
-            "metrics.`judged/accuracy`",
-            "metrics.`judged/loss`",
-            "metrics.`time/seconds`",
-        ),
-        curves=("train/loss", "val/loss", "train/accuracy", "val/accuracy"),
-        note="Short trainings that studies compare; one run serves every study that needs it.",
-    ),
-}
+_SUFFIXES = {TRAININGS: "", STUDIES: "-studies", CELLS: "-cells"}
+
+
+def _page(role: str, shown: Shown) -> _Page:
+    """What an experiment of a role shows of a task."""
+    score = shown.score
+    curves = ("train/loss", "val/loss", f"train/{score}", f"val/{score}")
+    if role == TRAININGS:
+        numbers = (f"metrics.`{name}`" for name in shown.headline)
+        return _Page(
+            "Trainings",
+            ("attributes.`Dataset`", *numbers, "attributes.`Models`"),
+            curves,
+        )
+    if role == STUDIES:
+        worth = f"study/worth_{score}"
+        names = (worth, f"{worth}_low", f"{worth}_high", "study/worth_loss", "study/loss_rise",
+                 "study/gap")  # fmt: skip
+        return _Page("Studies", tuple(f"metrics.`{name}`" for name in names), ())
+    columns = ("tags.`sft.family`", "tags.`sft.row`", "params.`seed`", f"metrics.`judged/{score}`",
+               "metrics.`judged/loss`", "metrics.`time/seconds`")  # fmt: skip
+    return _Page("Cells", columns, curves)
 
 
 def experiment_of(trainings: str, role: str) -> str:
@@ -101,27 +85,30 @@ def experiment_of(trainings: str, role: str) -> str:
         trainings: name of that of the trainings, ``tracking.experiment``.
         role: :data:`TRAININGS`, :data:`STUDIES` or :data:`CELLS`.
     """
-    return trainings + _PAGES[role].suffix
+    return trainings + _SUFFIXES[role]
 
 
-def experiment_tags(role: str, experiment_id: str) -> dict[str, str]:
+def experiment_tags(role: str, experiment_id: str, shown: Shown | None) -> dict[str, str]:
     """Tags that make MLflow open an experiment as its view, and describe it.
 
     Args:
         role: see :func:`experiment_of`.
         experiment_id: MLflow's.
+        shown: of the task; where it is not known, the view is left to whoever knows it.
     """
-    page = _PAGES[role]
     links = (
         f"[with its numbers]({runs_page(experiment_id, role)}) · "
         f"[charts]({runs_page(experiment_id, role, is_chart=True)})"
     )
-    view = {"name": page.title, "createdAt": 0, "updatedAt": 0, "state": json.dumps(_state(page))}
-    return {
+    tags = {
         _KIND_TAG: "custom_model_development",
-        NOTE_TAG: f"{page.note} The list {links}.",
-        _VIEW_TAG + role: json.dumps(view),
+        NOTE_TAG: f"{_NOTES[role]} The list {links}.",
     }
+    if shown is None:
+        return tags
+    page = _page(role, shown)
+    view = {"name": page.title, "createdAt": 0, "updatedAt": 0, "state": json.dumps(_state(page))}
+    return tags | {_VIEW_TAG + role: json.dumps(view)}
 
 
 def _state(page: _Page) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from sftcore.tracking.layout import (
     PARENT_TAG,
     STUDIES,
     TRAININGS,
+    Shown,
     compare_page,
     experiment_of,
     runs_page,
@@ -14,20 +15,21 @@ from sftcore.tracking.store import connect, reader, tracking_uri
 _MOST_COMPARED = 6  # more columns do not fit a screen
 
 
-def worthwhile_pages(experiment: str) -> dict[str, str]:
+def worthwhile_pages(experiment: str, shown: Shown) -> dict[str, str]:
     """Addresses by what they show; those for which there is nothing yet are left out.
 
     A local store is made if it is not there, so that it can be served; a server's is only read.
 
     Args:
         experiment: name of that of the trainings.
+        shown: what the lists show of the task.
 
     Raises:
         Exception: whatever a store can raise.
     """
     uri = tracking_uri()
     if uri.startswith("sqlite:"):
-        connect(experiment, uri)
+        connect(experiment, uri, shown=shown)
     client = reader(uri)
     pages: dict[str, str] = {}
     for role in (TRAININGS, STUDIES, CELLS):

@@ -19,7 +19,7 @@ from sftcore.foundations.repository import scratch_folder
 from sftcore.tracking import delivery
 from sftcore.tracking.address import Address
 from sftcore.tracking.context import context_tags
-from sftcore.tracking.delivery import Delivery
+from sftcore.tracking.delivery import Delivery, deliver_or_drop
 from sftcore.tracking.entries import (
     Entry,
     History,
@@ -29,7 +29,7 @@ from sftcore.tracking.entries import (
     params_entry,
     tags_entry,
 )
-from sftcore.tracking.layout import TRAININGS
+from sftcore.tracking.layout import TRAININGS, Shown
 from sftcore.tracking.store import tracking_uri, without_login
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ MODEL_TAG = "sft.model_sha256"
 ABLATION_TAG = "sft.ablation_sha256"
 _RETRY_S = 5.0  # least time between two attempts to reach a store that fails
 _RETRY_FACTOR = 20  # and in attempts: a store that answers by silence costs training a twentieth
-# What MLflow says of an entry that it will never take.
-_HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
 
 
 class Run:
@@ -167,7 +165,7 @@ class Run:
                 if self._delivery is None:
                     self._delivery = Delivery(self._address)
                 while self._waiting:
-                    _deliver(self._delivery, self._waiting[0])
+                    deliver_or_drop(self._delivery, self._waiting[0])
                     self._waiting.pop(0)
         except Exception as error:  # whatever a store can raise must not stop training
             took = time.monotonic() - began
@@ -194,18 +192,6 @@ class Run:
             LOGGER.warning("what MLflow has to hear is kept in memory alone: %s", error)
 
 
-def _deliver(target: Delivery, entry: Entry) -> None:
-    """Deliver an entry, or drop it with a warning if no store will ever take it."""
-    try:
-        target.deliver(entry)
-    except FileNotFoundError as error:
-        LOGGER.warning("MLflow does not get the %s: %s", entry["kind"], error)
-    except Exception as error:
-        if getattr(error, "error_code", "") not in _HOPELESS:
-            raise
-        LOGGER.warning("MLflow refuses the %s: %s", entry["kind"], without_login(str(error)))
-
-
 @contextmanager
 def open_run(
     *,
@@ -216,6 +202,7 @@ def open_run(
     key: tuple[str, str] | None = None,
     any_experiment: bool = False,
     role: str = TRAININGS,
+    shown: Shown | None = None,
 ) -> Iterator[Run]:
     """A run that ends FINISHED, FAILED on an error, or KILLED on SIGTERM and Ctrl-C.
 
@@ -229,11 +216,12 @@ def open_run(
             same DVC experiment, or like this one to none, is continued, whatever became of it.
         any_experiment: whether a run of another DVC experiment is continued too.
         role: what the run is, see :mod:`sftcore.tracking.layout`.
+        shown: what the lists show of its task; an experiment that is new without has no view.
     """
     if not enabled:
         yield Run(None)
         return
-    address = _address(experiment, name, tags, key, any_experiment, role)
+    address = _address(experiment, name, tags, key, any_experiment, role, shown)
     with leave_on_signals():
         run = Run(address)
         try:
@@ -251,10 +239,12 @@ def contents_of(
     key: tuple[str, str],
     any_experiment: bool,
     role: str = TRAININGS,
+    shown: Shown | None = None,
 ) -> set[str]:
     """What the run that :func:`open_run` would continue holds; nothing if it is not finished."""
+    address = _address(experiment, "", tags, key, any_experiment, role, shown)
     with warnings.catch_warnings(action="ignore"):
-        return delivery.contents_of(_address(experiment, "", tags, key, any_experiment, role))
+        return delivery.contents_of(address)
 
 
 def _address(
@@ -264,10 +254,11 @@ def _address(
     key: tuple[str, str] | None,
     any_experiment: bool,
     role: str,
+    shown: Shown | None,
 ) -> Address:
     named = {key[0]: key[1]} if key else {}
     known = {tag: text for tag, text in {**context_tags(), **named, **tags}.items() if text}
-    return Address(tracking_uri(), experiment, name, known, key, any_experiment, role)
+    return Address(tracking_uri(), experiment, name, known, key, any_experiment, role, shown)
 
 
 def pending_folder() -> Path:
@@ -288,12 +279,11 @@ def replay_pending() -> Iterator[str]:
         uri = tracking_uri()
         if opening["uri"] == without_login(uri):
             opening["uri"] = uri  # with the login, which is not kept in files
-        key = tuple(opening.pop("key") or ()) or None
         with warnings.catch_warnings(action="ignore"):
-            target = Delivery(Address(**opening, key=key))
+            target = Delivery(Address.from_record(opening))
             target.doubt()
             for entry in entries:
-                _deliver(target, entry)
+                deliver_or_drop(target, entry)
             if not any(entry["kind"] == "status" for entry in entries):
                 target.deliver({"kind": "status", "status": "KILLED"})
         file.unlink()

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from sftcore.foundations.artifacts import remove_abandoned
 from sftcore.foundations.errors import TrackingError
 from sftcore.foundations.repository import repository_root
-from sftcore.tracking.layout import TRAININGS, experiment_tags
+from sftcore.tracking.layout import TRAININGS, Shown, experiment_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -73,7 +73,9 @@ def without_login(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def connect(experiment: str, uri: str, role: str = TRAININGS) -> tuple["MlflowClient", str]:
+def connect(
+    experiment: str, uri: str, role: str = TRAININGS, shown: Shown | None = None
+) -> tuple["MlflowClient", str]:
     """A client and the experiment's id; a fresh store is made by one process at a time.
 
     Two processes that create the same sqlite store break each other's migration, and an
@@ -83,6 +85,7 @@ def connect(experiment: str, uri: str, role: str = TRAININGS) -> tuple["MlflowCl
         experiment: its name.
         uri: of the store.
         role: what the experiment holds; see :mod:`sftcore.tracking.layout`.
+        shown: what its list shows, if that is known.
     """
     _silence()
     from filelock import FileLock
@@ -102,7 +105,7 @@ def connect(experiment: str, uri: str, role: str = TRAININGS) -> tuple["MlflowCl
         had = known.tags if known is not None else {}
         # A server may forbid it to people who may write runs; how a page looks stops nothing.
         with suppress(Exception):
-            for tag, value in experiment_tags(role, experiment_id).items():
+            for tag, value in experiment_tags(role, experiment_id, shown).items():
                 if tag not in had:  # what people have changed there is theirs
                     client.set_experiment_tag(experiment_id, tag, value)
         return client, experiment_id

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from sftcore.tracking import HEADLINE
+from sftcore.tasks.classification.task import ClassificationTask
 from tests.pipeline.project import digests, dvc, run_program, set_params
 
 pytestmark = pytest.mark.timeout(900)
+HEADLINE = ClassificationTask.headline
 
 
 @pytest.fixture(scope="module")

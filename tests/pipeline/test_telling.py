@@ -13,7 +13,7 @@ from sftcore.pipeline.telling import (
     study_text,
     training_text,
 )
-from sftcore.tracking import HEADLINE
+from sftcore.tasks.classification.task import ClassificationTask
 
 METRICS: dict[str, Any] = {
     "test": {"num_pictures": 9, "accuracy": 0.5, "accuracy_low": 0.2, "accuracy_high": 0.8,
@@ -29,7 +29,7 @@ METRICS: dict[str, Any] = {
 
 def test_each_headline_number_comes_from_its_own_place() -> None:
     found = headline_metrics(METRICS)
-    assert tuple(found) == HEADLINE
+    assert tuple(found) == tuple(ClassificationTask.headline)
     assert found["test/accuracy_gain"] == -0.1
     assert found["test/accuracy_gap"] == 0.25
     assert found["val/final_accuracy"] == 0.7

@@ -127,6 +127,6 @@ def test_names_of_rows_cannot_be_formulas_of_a_spreadsheet(root: Path) -> None:
     with study("one") as run:
         log(run, 0, "one", "=cmd|x")
         log(run, 1, "one", 'a "row", of <b>')
-    cells = Cells(f"sqlite:///{root}/mlflow.db", "t-cells")
+    cells = Cells(f"sqlite:///{root}/mlflow.db", "t-cells", None)
     table = pd.read_csv(io.StringIO(cells.table("one")))
     assert sorted(table["cell"]) == ["'=cmd|x", 'a "row", of <b>']

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftcore.tracking import HEADLINE, changes_since, open_run, plain, training_name
+from sftcore.pipeline.shown import shown_of
+from sftcore.tasks.registry import TASKS
+from sftcore.tracking import Shown, changes_since, open_run, plain, training_name
 from sftcore.tracking.layout import (
     CELLS,
     STUDIES,
@@ -25,12 +27,18 @@ from sftcore.tracking.pages import worthwhile_pages
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 _MLFLOW_LIMIT = 20000  # characters of an experiment's tag
+SHOWN = Shown(("test/r2", "test/r2_low"), "r2")
+
+
+def columns(role: str, shown: Shown) -> list[str]:
+    view = json.loads(experiment_tags(role, "1", shown)[f"mlflow.sharedViewState.{role}"])
+    return list(json.loads(view["state"])["selectedColumns"])
 
 
 @pytest.mark.parametrize("role", [TRAININGS, STUDIES, CELLS])
 def test_a_view_is_what_mlflow_reads(role: str) -> None:
     """MLflow's own envelope: name, times as numbers, the state as text."""
-    tags = experiment_tags(role, "7")
+    tags = experiment_tags(role, "7", SHOWN)
     view = json.loads(tags[f"mlflow.sharedViewState.{role}"])
     assert {type(view[name]) for name in ("createdAt", "updatedAt")} == {int}
     state = json.loads(view["state"])
@@ -42,11 +50,32 @@ def test_a_view_is_what_mlflow_reads(role: str) -> None:
     assert tags["mlflow.experimentKind"] == "custom_model_development"
 
 
-def test_the_list_of_trainings_shows_ten_numbers() -> None:
-    view = json.loads(experiment_tags(TRAININGS, "1")["mlflow.sharedViewState.trainings"])
-    columns = json.loads(view["state"])["selectedColumns"]
-    assert [c for c in columns if c.startswith("metrics")] == [f"metrics.`{n}`" for n in HEADLINE]
-    assert len(HEADLINE) == len(set(HEADLINE)) == 10
+@pytest.mark.parametrize("task", TASKS)
+def test_the_lists_show_the_numbers_of_the_task(task: str) -> None:
+    kind = TASKS[task]
+    shown, score = shown_of(task), kind.scores[0]
+    numbers = [name for name in columns(TRAININGS, shown) if name.startswith("metrics")]
+    assert numbers == [f"metrics.`{name}`" for name in kind.headline]
+    assert 8 <= len(numbers) <= 11
+    assert f"metrics.`study/worth_{score}_low`" in columns(STUDIES, shown)
+    assert f"metrics.`judged/{score}`" in columns(CELLS, shown)
+    for role in (TRAININGS, CELLS):
+        curves = experiment_tags(role, "1", shown)[f"mlflow.sharedViewState.{role}"]
+        assert f"val/{score}" in curves
+    if score != "accuracy":
+        assert not any("accuracy" in name for role in (TRAININGS, STUDIES, CELLS)
+                       for name in columns(role, shown))  # fmt: skip
+
+
+def test_the_view_is_left_to_whoever_knows_the_task(root: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
+    view = "mlflow.sharedViewState.trainings"
+    for shown, has_view in ((None, False), (SHOWN, True), (Shown((), "other"), True)):
+        with open_run(enabled=True, experiment="t", name="r", tags={}, shown=shown):
+            pass
+        tags = client.get_experiment_by_name("t").tags
+        assert (view in tags) == has_view
+    assert "val/r2" in tags[view], "the first who knows it has said it"
 
 
 def test_addresses_survive_quoting() -> None:
@@ -62,7 +91,7 @@ def test_what_people_changed_about_an_experiment_stays_theirs(root: Path) -> Non
     client = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
     ours = client.create_experiment("t")  # as an older version left it, without tags
     client.set_experiment_tag(ours, "mlflow.note.content", "mine")
-    with open_run(enabled=True, experiment="t", name="r", tags={}):
+    with open_run(enabled=True, experiment="t", name="r", tags={}, shown=SHOWN):
         pass
     tags = client.get_experiment(ours).tags
     assert tags["mlflow.note.content"] == "mine"
@@ -86,13 +115,13 @@ def test_a_server_that_forbids_views_gets_the_runs(
 
 
 def test_pages_worth_opening(root: Path) -> None:
-    assert list(worthwhile_pages("t")) == ["trainings", "their curves"]
+    assert list(worthwhile_pages("t", SHOWN)) == ["trainings", "their curves"]
     for number in range(8):
         with open_run(enabled=True, experiment="t", name=f"r{number}", tags={}):
             pass
     with open_run(enabled=True, experiment="t", role=STUDIES, name="s", tags={}):
         pass
-    pages = worthwhile_pages("t")
+    pages = worthwhile_pages("t", SHOWN)
     assert list(pages) == ["trainings", "their curves", "the last 6 compared", "studies"]
     assert len(json.loads(parse_qs(pages["the last 6 compared"].partition("?")[2])["runs"][0])) == 6
     assert experiment_of("t", STUDIES) == "t-studies"

@@ -61,6 +61,18 @@ class ClassificationTask(Task):
     name = "classification"
     outputs = "classes"
     scores = ("accuracy", "balanced_accuracy", "macro_f1")
+    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "test/accuracy": ("test", "accuracy"),
+        "test/accuracy_low": ("test", "accuracy_low"),
+        "test/accuracy_high": ("test", "accuracy_high"),
+        "test/balanced_accuracy": ("test", "balanced_accuracy"),
+        "test/macro_f1": ("test", "macro_f1"),
+        "test/nll": ("test", "nll"),
+        "test/ece": ("test", "ece"),
+        "test/accuracy_gain": ("worth", "test_accuracy"),
+        "test/accuracy_gap": ("gap", "train_minus_test_accuracy"),
+        "val/final_accuracy": ("val", "accuracy"),
+    }
     in_steps = frozenset(scores)  # see sftcore.metrics.classification.resolution
     words: ClassVar[Mapping[str, str]] = {
         "loss": "nats of loss",

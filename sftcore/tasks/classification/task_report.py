@@ -10,6 +10,7 @@ from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, rows_to_beat
 from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
+from sftcore.tasks.classification.task import ClassificationTask
 from sftcore.tasks.names import CLASSES
 from sftcore.tasks.report_contract import (
     AddParts,
@@ -30,18 +31,18 @@ class ClassificationReport(TaskReport):
     number = "accuracy"
     words = "accuracy"
     probe = LOGISTIC_REGRESSION
-    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "test/accuracy": ("test", "accuracy"),
-        "test/accuracy_low": ("test", "accuracy_low"),
-        "test/accuracy_high": ("test", "accuracy_high"),
-        "test/balanced_accuracy": ("test", "balanced_accuracy"),
-        "test/macro_f1": ("test", "macro_f1"),
-        "test/nll": ("test", "nll"),
-        "test/ece": ("test", "ece"),
-        "test/accuracy_gain": ("worth", "test_accuracy"),
-        "test/accuracy_gap": ("gap", "train_minus_test_accuracy"),
-        "val/final_accuracy": ("val", "accuracy"),
+    headline = ClassificationTask.headline
+    figures = ("generalization_gap", "reliability", "per_class", "most_wrong", "baselines")
+    charts: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "confusion": {
+            "title": "Confusion on the test split",
+            "template": "confusion",
+            "x": "actual",
+            "y": {"reports/evaluate/confusion.csv": "predicted"},
+        }
     }
+    # Over three seeds of the shipped recipe accuracy spreads by 0.046; a device may do as much.
+    tolerances: ClassVar[Mapping[str, float]] = {"accuracy": 0.05, "nll": 0.15, "ece": 0.05}
 
     def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """Most frequent class, nearest neighbours, logistic regression."""

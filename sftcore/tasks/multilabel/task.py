@@ -50,6 +50,19 @@ class MultilabelTask(Task):
     name = "multilabel"
     outputs = "labels"
     scores = ("mean_average_precision", "macro_f1", "micro_f1", "exact_match")
+    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "test/mean_average_precision": ("test", "mean_average_precision"),
+        "test/mean_average_precision_low": ("test", "mean_average_precision_low"),
+        "test/mean_average_precision_high": ("test", "mean_average_precision_high"),
+        "test/macro_f1": ("test", "macro_f1"),
+        "test/micro_f1": ("test", "micro_f1"),
+        "test/exact_match": ("test", "exact_match"),
+        "test/nll": ("test", "nll"),
+        "test/ece": ("test", "ece"),
+        "test/mean_average_precision_gain": ("worth", "test_mean_average_precision"),
+        "test/mean_average_precision_gap": ("gap", "train_minus_test_mean_average_precision"),
+        "val/final_mean_average_precision": ("val", "mean_average_precision"),
+    }
     in_steps = frozenset({"exact_match"})
     words: ClassVar[Mapping[str, str]] = {
         "loss": "nats of loss",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION, rows_to_beat
 from sftcore.tasks.multilabel.report import write_report
+from sftcore.tasks.multilabel.task import MultilabelTask
 from sftcore.tasks.names import LABELS
 from sftcore.tasks.report_contract import (
     AddParts,
@@ -27,19 +28,9 @@ class MultilabelReport(TaskReport):
     number = "mean_average_precision"
     words = "mean average precision"
     probe = LOGISTIC_REGRESSION
-    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "test/mean_average_precision": ("test", "mean_average_precision"),
-        "test/mean_average_precision_low": ("test", "mean_average_precision_low"),
-        "test/mean_average_precision_high": ("test", "mean_average_precision_high"),
-        "test/macro_f1": ("test", "macro_f1"),
-        "test/micro_f1": ("test", "micro_f1"),
-        "test/exact_match": ("test", "exact_match"),
-        "test/nll": ("test", "nll"),
-        "test/ece": ("test", "ece"),
-        "test/mean_average_precision_gain": ("worth", "test_mean_average_precision"),
-        "test/mean_average_precision_gap": ("gap", "train_minus_test_mean_average_precision"),
-        "val/final_mean_average_precision": ("val", "mean_average_precision"),
-    }
+    headline = MultilabelTask.headline
+    figures = ("generalization_gap", "reliability", "per_label", "most_wrong", "baselines")
+    tolerances: ClassVar[Mapping[str, float]] = {"mean_average_precision": 0.05, "nll": 0.02}
 
     def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """Label frequencies, nearest neighbours, logistic regression."""

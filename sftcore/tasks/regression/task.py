@@ -52,6 +52,16 @@ class RegressionTask(Task):
     name = "regression"
     outputs = "numbers"
     scores = ("r2", "root_mean_squared_error", "mean_absolute_error")
+    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "test/r2": ("test", "mean_r2"),
+        "test/r2_low": ("test", "mean_r2_low"),
+        "test/r2_high": ("test", "mean_r2_high"),
+        "test/mean_absolute_error": ("test", "mean_mae"),
+        "test/root_mean_squared_error": ("test", "mean_rmse"),
+        "test/r2_gain": ("worth", "test_mean_r2"),
+        "test/r2_gap": ("gap", "train_minus_test_mean_r2"),
+        "val/final_r2": ("val", "mean_r2"),
+    }
     words: ClassVar[Mapping[str, str]] = {
         "loss": "of squared error",
         "r2": "R²",

@@ -10,6 +10,7 @@ from sftcore.tasks.names import NUMBERS
 from sftcore.tasks.regression.baselines import RIDGE_REGRESSION, rows_to_beat
 from sftcore.tasks.regression.report import write_report
 from sftcore.tasks.regression.targets import TargetScale
+from sftcore.tasks.regression.task import RegressionTask
 from sftcore.tasks.report_contract import (
     AddParts,
     Finished,
@@ -35,16 +36,9 @@ class RegressionReport(TaskReport):
     number = "mean_r2"
     words = "R²"
     probe = RIDGE_REGRESSION
-    headline: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "test/r2": ("test", "mean_r2"),
-        "test/r2_low": ("test", "mean_r2_low"),
-        "test/r2_high": ("test", "mean_r2_high"),
-        "test/mean_absolute_error": ("test", "mean_mae"),
-        "test/root_mean_squared_error": ("test", "mean_rmse"),
-        "test/r2_gain": ("worth", "test_mean_r2"),
-        "test/r2_gap": ("gap", "train_minus_test_mean_r2"),
-        "val/final_r2": ("val", "mean_r2"),
-    }
+    headline = RegressionTask.headline
+    figures = ("generalization_gap", "predicted", "residuals", "most_wrong", "baselines")
+    tolerances: ClassVar[Mapping[str, float]] = {"mean_r2": 0.05, "mean_rmse": 0.05}
 
     def __init__(self, names: Sequence[str], facts: Mapping[str, Any]) -> None:
         super().__init__(names, facts)
