@@ -17,16 +17,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.pipeline.project import environment, make_project
 
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "train__epochs": 6,
     "train__head__epochs": 2,
     "train__batch_size": 4,
@@ -78,9 +79,9 @@ POWER_CUT, FULL_DISK = "power cut", "full disk"
 KINDS = (*SIGNALS, POWER_CUT, FULL_DISK)
 
 
-def new_project(folder: Path) -> Path:
+def new_project(folder: Path, changes: dict[str, Any] = CHANGES) -> Path:
     """A small project under git and DVC that has not run yet."""
-    make_project(folder, **CHANGES)
+    make_project(folder, **changes)
     with (folder / ".gitignore").open("a") as ignored:
         ignored.write("!/data/mine/\n")
     identity = ("-c", "user.name=chaos", "-c", "user.email=chaos@example.org")
@@ -195,6 +196,32 @@ def tracking_faults(folder: Path) -> list[str]:
     return found
 
 
+def run_with_kills(
+    folder: Path, plan: Iterable[tuple[str, float]], stream: random.Random
+) -> list[Kill]:
+    """Interrupt a project again and again, let it through at last, and tell MLflow what waited.
+
+    Args:
+        folder: of a project that has not run yet.
+        plan: kinds of kills with the seconds after which they come; each one meets what the one
+            before has left.
+        stream: of random numbers, for what a kind leaves open.
+
+    Returns:
+        The kills; those of the plan from which on the pipeline was over before are left out.
+    """
+    kills = []
+    for kind, seconds in plan:
+        kill = interrupt(folder, kind, seconds, stream)
+        if kill is None:
+            break
+        kills.append(kill)
+        print(f"{kill.kind} in {kill.stage} after {kill.seconds:.1f} s", flush=True)
+    run_whole(folder)
+    sync(folder)
+    return kills
+
+
 def campaign(root: Path, num_kills: int, seed: int, kills_per_run: int = 4) -> list[str]:
     """Kill ``num_kills`` times, print a table, and give all faults found."""
     stream = random.Random(seed)
@@ -210,18 +237,13 @@ def campaign(root: Path, num_kills: int, seed: int, kills_per_run: int = 4) -> l
     while kinds:
         folder = new_project(root / f"run{runs}")
         runs += 1
-        for kind in kinds[:kills_per_run]:
-            kill = interrupt(folder, kind, stream.uniform(0, whole), stream)
-            if kill is None:  # it was over before; the kind waits for another run
-                break
-            kinds.remove(kind)
-            kills.append(kill)
-            print(f"{kill.kind} in {kill.stage} after {kill.seconds:.1f} s", flush=True)
-        run_whole(folder)
-        sync(folder)
-        here = [f"run {runs}: {fault}" for fault in faults(folder, lock)]
-        print(f"run {runs}: {here or 'as in peace'}", flush=True)
-        found += here
+        plan = ((kind, stream.uniform(0, whole)) for kind in kinds[:kills_per_run])
+        here = run_with_kills(folder, plan, stream)
+        kinds = kinds[len(here) :]  # what came too late waits for another run
+        kills += here
+        faulty = [f"run {runs}: {fault}" for fault in faults(folder, lock)]
+        print(f"run {runs}: {faulty or 'as in peace'}", flush=True)
+        found += faulty
     print(f"\n{len(kills)} kills over {runs} runs, {len(found)} faults\n")
     print("| kind | times |\n|---|---|")
     for name, count in sorted(Counter(kill.kind for kill in kills).items()):

@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from sftcore.foundations.repository import EXAMPLES
@@ -40,7 +41,8 @@ class scandir:
     def close(self): self._real.close()
 os.listdir, os.scandir = listdir, scandir
 '''
-PLACES = {
+Place = tuple[dict[str, str], int, int]
+PLACES: dict[str, Place] = {
     "a": ({"LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "0"}, 0o022, 2),
     "another/and deeper/b": (
         {"LC_ALL": "C.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4711"}, 0o077, 1,
@@ -48,18 +50,27 @@ PLACES = {
 }  # fmt: skip
 
 
-def reproduce(root: Path, *, within: Path = Path(), is_small: bool = False) -> list[str]:
-    """Run in both places under ``root``; a line for every difference.
+def reproduce(
+    root: Path,
+    *,
+    within: Path = Path(),
+    is_small: bool = False,
+    places: dict[str, Place] = PLACES,
+    known: Sequence[Path] = (),
+) -> list[str]:
+    """Run in all places under ``root``; a line for every difference.
 
     Args:
         root: an empty folder.
         within: the folder of a copy whose pipeline is run: the top or an example.
-        is_small: whether a small project is run.
+        is_small: whether a small project runs and not the shipped one, whose lock is compared too.
+        places: folders with their variables, umask and number of worker processes.
+        known: locks of runs elsewhere, which are compared with those of the places.
     """
     (root / "shuffle").mkdir()
     (root / "shuffle" / "sitecustomize.py").write_text(SHUFFLE)
-    locks = []
-    for name, (variables, mask, num_workers) in PLACES.items():
+    locks = [*known]
+    for name, (variables, mask, num_workers) in places.items():
         folder = lay_out(root / name, is_small) / within
         (folder / "dvc.lock").unlink(missing_ok=True)
         set_params(folder, {"runtime.num_workers": num_workers})

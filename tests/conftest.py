@@ -34,6 +34,17 @@ PREPARE = {
 }
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that are given more time come first, so that no worker is alone with one at the end."""
+    usual = float(config.getini("timeout"))
+
+    def given_time(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return mark.args[0] if mark else usual
+
+    items.sort(key=given_time, reverse=True)  # the others stay in order
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the experiment or the store that its caller set."""

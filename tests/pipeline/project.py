@@ -1,15 +1,23 @@
 """A copy of the project with few pictures and a small network, to be run from its command line."""
 
+import contextlib
+import importlib
+import io
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from ruamel.yaml import YAML
 
+from sftcore import __main__ as program
 from sftcore.foundations.artifacts import sha256_file
+from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.instruction_set import PORTABLE
 from tests.import_closure import ROOT
 from tests.pictures import write_folders
@@ -63,6 +71,31 @@ def make_project(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+def copy_project(project: Path, folder: Path, *left_out: str) -> Path:
+    """Copy a project that has run; its MLflow store, if it comes along, then lies in the copy.
+
+    Args:
+        project: the project.
+        folder: where the copy goes; nothing is there.
+        left_out: names of its files and folders that stay behind.
+    """
+
+    def ignore(place: str, names: list[str]) -> set[str]:
+        return {"__pycache__", *(left_out if Path(place) == project else ())} & set(names)
+
+    shutil.copytree(project, folder, ignore=ignore, symlinks=True)
+    if (folder / "mlflow.db").exists():
+        places = {"experiments": "artifact_location", "runs": "artifact_uri",
+                  "logged_models": "artifact_location"}  # fmt: skip
+        with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as store, store:
+            for table, column in places.items():
+                store.execute(
+                    f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                    (project.as_uri(), folder.as_uri()),
+                )
+    return folder
+
+
 def set_params(folder: Path, changes: dict[str, Any]) -> None:
     """Change parameters by dotted name; a name that is not there is added.
 
@@ -110,6 +143,39 @@ def run_stage(folder: Path, stage: str, **options: Any) -> subprocess.CompletedP
     return run_program(folder, sys.executable, "-m", f"stages.{stage}", **options)
 
 
+def call_stage(folder: Path, stage: str) -> subprocess.CompletedProcess[str]:
+    """Run one stage inside this process, which saves the imports; see :func:`_call`."""
+    return _call(folder, importlib.import_module(f"stages.{stage}").main)
+
+
+def call_program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``python -m sftcore`` inside this process; see :func:`_call`."""
+    with patch.object(sys, "argv", ["sftcore", *arguments]):
+        return _call(folder, program.main)
+
+
+def _call(folder: Path, main: Callable[[], int | None]) -> subprocess.CompletedProcess[str]:
+    """What a process would say and its exit code; what would be a traceback is raised.
+
+    Tests compute with the portable kernels, so that there is nothing left to choose, and under
+    stricter rules: a warning is an error.
+    """
+    said, complained = io.StringIO(), io.StringIO()
+    code: Any = None
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(complained),
+        patch("sftcore.settings.early.choose_instruction_set"),
+    ):
+        try:
+            with exit_on_error():
+                code = main()
+        except SystemExit as left:
+            code = left.code
+    return subprocess.CompletedProcess((), code or 0, said.getvalue(), complained.getvalue())
+
+
 def digests(folder: Path) -> dict[str, str]:
     """sha256 of every output file."""
     return {
@@ -120,9 +186,9 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def dvc(folder: Path, *arguments: str) -> str:
+def dvc(folder: Path, *arguments: str, **options: Any) -> str:
     """What ``dvc`` prints; it must succeed."""
-    done = run_program(folder, "dvc", *arguments)
+    done = run_program(folder, "dvc", *arguments, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -1,13 +1,12 @@
 """What several people and several branches do with DVC: share, go back, apply, change the grid."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.pipeline.project import digests, dvc, git, run_program, set_params
+from tests.pipeline.project import copy_project, digests, dvc, git, run_program, set_params
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -15,10 +14,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture
 def project(finished_project: Path, tmp_path: Path) -> Path:
     """A copy that a test may spoil, without the scratch folder that would save it work."""
-    ignore = shutil.ignore_patterns(".sft", "mlflow.db", "mlartifacts", ".git/hooks")
-    shutil.copytree(finished_project, tmp_path / "project", ignore=ignore, symlinks=True)
-    dvc(tmp_path / "project", "checkout")
-    return tmp_path / "project"
+    return copy_project(finished_project, tmp_path / "project", ".sft", "mlflow.db", "mlartifacts")
 
 
 def test_a_fresh_clone_pulls_what_another_has_computed(project: Path, tmp_path: Path) -> None:

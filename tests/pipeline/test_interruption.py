@@ -1,5 +1,6 @@
 """The pipeline is ended in the middle and goes on; it is run in unlike places and is the same."""
 
+import random
 import signal
 import subprocess
 import sys
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from reliability.chaos import campaign
-from reliability.reproduce import reproduce
-from tests.pipeline.project import digests, environment, make_project, run_stage
+from reliability.chaos import POWER_CUT, faults, new_project, run_with_kills
+from reliability.reproduce import PLACES, reproduce
+from tests.pipeline.project import copy_project, digests, environment, run_stage, set_params
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -24,13 +25,12 @@ def runs(folder: Path) -> list[Any]:
     return list(client.search_runs(ids))
 
 
-def test_a_preempted_training_goes_on_in_the_same_run(tmp_path: Path) -> None:
-    project = make_project(
-        tmp_path / "project", tracking__enabled=True, train__epochs=200, train__batch_size=4,
-        train__augmentation__strength=0.5, runtime__checkpoint_seconds=1e9,
-    )  # fmt: skip
-    for stage in ("check", "prepare"):
-        assert run_stage(project, stage).returncode == 0
+def test_a_preempted_training_goes_on_in_the_same_run(untold_project: Path, tmp_path: Path) -> None:
+    project = copy_project(untold_project, tmp_path / "project", ".sft", "models", "reports")
+    set_params(project, {
+        "tracking.enabled": True, "train.epochs": 60, "train.batch_size": 4,
+        "train.augmentation.strength": 0.5, "runtime.checkpoint_seconds": 1e9,
+    })  # fmt: skip
     command = [sys.executable, "-m", "stages.finetune"]
     process = subprocess.Popen(command, cwd=project, env=environment(), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
@@ -53,7 +53,7 @@ def test_a_preempted_training_goes_on_in_the_same_run(tmp_path: Path) -> None:
 
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     history = client.get_metric_history(finished.info.run_id, "val/loss")
-    assert [metric.step for metric in history] == list(range(201))
+    assert [metric.step for metric in history] == list(range(61))
 
     after = digests(project)
     assert run_stage(project, "evaluate").returncode == 0  # DVC has the model by now
@@ -64,9 +64,21 @@ def test_a_preempted_training_goes_on_in_the_same_run(tmp_path: Path) -> None:
     }
 
 
-def test_killed_at_random_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    assert campaign(tmp_path, num_kills=3, seed=11) == []
+def test_killed_again_and_again_it_ends_with_the_same_bytes(
+    finished_project: Path, seconds_of_a_run: float, tmp_path: Path
+) -> None:
+    """Kills of three kinds, in a run that each of them finds further on."""
+    folder = new_project(tmp_path / "run", {
+        "tracking__enabled": True, "runtime__checkpoint_seconds": 0.0, "runtime__num_workers": 2,
+    })  # fmt: skip
+    moments = {"SIGKILL to DVC": 0.2, "SIGTERM to the stage": 0.3, POWER_CUT: 0.4}
+    plan = [(kind, part * seconds_of_a_run) for kind, part in moments.items()]
+    kills = run_with_kills(folder, plan, random.Random(11))
+    assert len(kills) >= 2
+    assert faults(folder, (finished_project / "dvc.lock").read_bytes()) == []
 
 
-def test_unlike_places_give_the_same_lock(tmp_path: Path) -> None:
-    assert reproduce(tmp_path, is_small=True) == []
+def test_an_unlike_place_gives_the_same_lock(finished_project: Path, tmp_path: Path) -> None:
+    *_, unlike = PLACES
+    lock = finished_project / "dvc.lock"
+    assert reproduce(tmp_path, is_small=True, places={unlike: PLACES[unlike]}, known=[lock]) == []

@@ -20,7 +20,7 @@ from tests.conftest import PREPARE
 from tests.import_closure import ROOT
 from tests.pictures import CLASSES, draw, encode
 from tests.pipeline.kinds import params_of, task_of, write_kind
-from tests.pipeline.project import SMALL, make_project, run_stage, set_params
+from tests.pipeline.project import SMALL, call_stage, make_project, run_stage, set_params
 
 REPORT = Path("reports/labels")
 PLANTED = ("circle/q00.png", "square/q01.png")  # both are stripes
@@ -113,7 +113,7 @@ def test_names_that_nobody_would_choose(tmp_path: Path) -> None:
         odd = project / "data" / "mine" / "=cmd|x" / f"@\u202e{number},\u007f.png"
         odd.write_bytes(encode(draw("stripes", 200 + number)))
     for stage in ("check", "prepare", "labels"):
-        done = run_stage(project, stage)
+        done = call_stage(project, stage)
         assert done.returncode == 0, done.stderr
     assert "may be wrong: reports/labels/suspects.csv" in done.stdout
     before = sha256_file(project / REPORT / "suspects.png")
@@ -127,7 +127,7 @@ def test_names_that_nobody_would_choose(tmp_path: Path) -> None:
 
 
 def test_without_prepared_data_it_says_what_to_do(tmp_path: Path) -> None:
-    done = run_stage(make_project(tmp_path), "labels")
+    done = call_stage(make_project(tmp_path), "labels")
     assert done.returncode == 2
     assert "run `dvc repro prepare`" in done.stderr
 

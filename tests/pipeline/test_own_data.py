@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.data.layouts import names, samples, splits, tar_of, zipped
-from tests.pipeline.project import dvc, git, make_project, run_stage, set_params
+from tests.pipeline.project import call_stage, dvc, git, make_project, run_stage, set_params
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_check_says_in_one_line_what_the_data_are(project: Path) -> None:
-    done = run_stage(project, "check")
+    done = call_stage(project, "check")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "data/mine: class folders (3 classes, 36 pictures)\n"
     assert json.loads((project / "reports/check.json").read_text())["data"] == "found"
@@ -30,7 +30,7 @@ def test_split_folders_are_splits_and_no_classes(project: Path) -> None:
         "data/mine: splits test, train, val with class folders in each (3 classes, 54 pictures)\n"
     )
     for stage in ("check", "prepare"):
-        done = run_stage(project, stage)
+        done = call_stage(project, stage)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(line)
     table = pd.read_csv(project / "data/prepared/samples.csv")
@@ -39,7 +39,7 @@ def test_split_folders_are_splits_and_no_classes(project: Path) -> None:
 
 
 def test_a_question_leaves_the_outputs_and_ends_with_code_2(project: Path) -> None:
-    assert run_stage(project, "check").returncode == 0
+    assert call_stage(project, "check").returncode == 0
     splits(project / "data/mine", samples(("train", "test")))
     done = run_stage(project, "check")
     assert done.returncode == 2
@@ -50,12 +50,12 @@ def test_a_question_leaves_the_outputs_and_ends_with_code_2(project: Path) -> No
         "  folders test, train with class folders in each: data.source: splits\n"
     )
     set_params(project, {"data.source": "splits"})
-    assert run_stage(project, "check").stdout.startswith("data/mine: splits test, train with")
+    assert call_stage(project, "check").stdout.startswith("data/mine: splits test, train with")
 
 
 def test_an_unknown_source_names_the_known_ones(project: Path) -> None:
     set_params(project, {"data.source": "zip"})
-    done = run_stage(project, "check")
+    done = call_stage(project, "check")
     assert done.returncode == 2
     assert "webdataset" in done.stderr
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.pictures import encode
-from tests.pipeline.project import environment, make_project, run_program, run_stage
+from tests.pipeline.project import call_program, copy_project, environment, run_program
 
 pytestmark = pytest.mark.timeout(900)  # of real stages, on a slow machine
 
@@ -25,16 +25,17 @@ NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_project(tmp_path_factory.mktemp("predict") / "project")
-    for stage in ("prepare", "finetune", "evaluate"):
-        done = run_stage(folder, stage)
-        assert done.returncode == 0, done.stderr
-    return folder
+def project(untold_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(untold_project, tmp_path_factory.mktemp("predict") / "project")
 
 
 def predict(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run_program(project, *COMMAND, *arguments, env=NO_GPU)
+
+
+def predict_here(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which saves the imports."""
+    return call_program(project, "predict", "--device", "cpu", "--workers", "0", *arguments)
 
 
 def read(file: Path) -> pd.DataFrame:
@@ -59,7 +60,7 @@ def test_the_answers_are_those_of_evaluate_to_the_bit(project: Path) -> None:
     assert f"wrote all.csv: {len(found)} files, 0 without an answer" in done.stdout
 
     one = found["file"].iloc[17]
-    done = predict(project, one, "--probabilities", "--out", "one.csv")
+    done = predict_here(project, one, "--probabilities", "--out", "one.csv")
     assert done.returncode == 0, done.stderr
     assert read(project / "one.csv").iloc[0].tolist() == found.iloc[17].tolist()
 
@@ -67,7 +68,7 @@ def test_the_answers_are_those_of_evaluate_to_the_bit(project: Path) -> None:
 def test_the_rules_are_those_of_the_record(project: Path) -> None:
     decision = json.loads((project / "models/decision/decision.json").read_text())
     predictions = read(project / "reports/evaluate/predictions.csv").set_index("id")
-    done = predict(project, "data/mine", "--out", "rules.csv")
+    done = predict_here(project, "data/mine", "--out", "rules.csv")
     assert done.returncode == 0, done.stderr
     found = read(project / "rules.csv")
     found.index = pd.Index(found["file"].str.removeprefix("data/mine/"))
@@ -110,7 +111,7 @@ def test_bad_files_are_rows_and_no_cell_is_a_formula(project: Path, tmp_path: Pa
 
 
 def tells(project: Path, *arguments: str) -> str:
-    done = predict(project, *arguments)
+    done = predict_here(project, *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -118,8 +119,9 @@ def tells(project: Path, *arguments: str) -> str:
 
 def test_what_cannot_be_done_is_said_at_once(project: Path) -> None:
     assert "no file matches" in tells(project, "data/*.none", "--out", "x.csv")
-    gpu = tells(project, "data/mine", "--out", "x.csv", "--device", "cuda")
-    assert "torch sees 0 CUDA devices" in gpu
+    gpu = predict(project, "data/mine", "--out", "x.csv", "--device", "cuda")
+    assert (gpu.returncode, "Traceback" in gpu.stderr) == (2, False)
+    assert "torch sees 0 CUDA devices" in gpu.stderr
     assert "holds no fine-tuned model" in tells(project, "data", "--model", "m", "--out", "x.csv")
     assert not (project / "x.csv").exists()
 
@@ -145,7 +147,7 @@ def test_rules_of_another_model_are_refused_and_missing_ones_are_told(
     (tmp_path / "models/decision/reference.safetensors").write_bytes(b"")
     assert "damaged" in tells(project, *arguments)
     shutil.rmtree(tmp_path / "models/decision")
-    done = predict(project, *arguments)
+    done = predict_here(project, *arguments)
     assert done.returncode == 0, done.stderr
     assert "the columns probability, labels, num_labels, abstain" in done.stdout
     assert list(read(project / "y.csv").columns) == ["file", "label", "confidence", "reason"]
@@ -157,7 +159,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many") / "set"
     folder.mkdir()
     stream = np.random.default_rng(0)
-    content = encode(Image.fromarray(stream.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)))
+    content = encode(Image.fromarray(stream.integers(0, 256, (1000, 1000, 3), dtype=np.uint8)))
     for number in range(160):
         (folder / f"{number:03d}.png").write_bytes(content)
     return folder

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.pipeline.project import dvc, run_program
+from tests.pipeline.project import copy_project, dvc, run_program
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -15,10 +15,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture
 def project(finished_project: Path, tmp_path: Path) -> Path:
     """A copy whose MLflow store was lost; the results are still there."""
-    ignore = shutil.ignore_patterns(".sft", "mlflow.db", "mlartifacts")
-    shutil.copytree(finished_project, tmp_path / "project", ignore=ignore)
-    dvc(tmp_path / "project", "exp", "remove", "--all-commits")  # of tests before this one
-    return tmp_path / "project"
+    return copy_project(finished_project, tmp_path / "project", ".sft", "mlflow.db", "mlartifacts")
 
 
 def sync(project: Path, **environment: str) -> list[str]:
@@ -83,8 +80,7 @@ def test_it_adds_no_cell_to_those_that_the_study_has_told(
     finished_project: Path, tmp_path: Path
 ) -> None:
     """The results come from another machine's cache, which knows no keys of cells."""
-    project = tmp_path / "project"
-    shutil.copytree(finished_project, project)
+    project = copy_project(finished_project, tmp_path / "project")
     before = {run.info.run_id for run in runs(project, "fine-tuning-cells")}
     dvc(project, "exp", "run", "--temp", "-n", "likewise", "-S", "seed=0")
     assert any("told MLflow of the ablation" in line for line in sync(project))

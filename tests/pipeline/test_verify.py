@@ -6,28 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.project import run_program
+from tests.pipeline.project import call_program, copy_project, run_program
 
 pytestmark = pytest.mark.timeout(900)  # of real stages, on a slow machine
 
 
 @pytest.fixture
 def project(finished_project: Path, tmp_path: Path) -> Path:
-    ignore = shutil.ignore_patterns(".sft", "mlflow.db", "mlartifacts")
-    shutil.copytree(finished_project, tmp_path / "project", ignore=ignore)
-    return tmp_path / "project"
+    return copy_project(finished_project, tmp_path / "project", ".sft", "mlflow.db", "mlartifacts")
 
 
 def verify(project: Path) -> tuple[int, str]:
-    done = run_program(project, "python", "-m", "sftcore", "verify")
+    done = call_program(project, "verify")
     return done.returncode, done.stdout + done.stderr
 
 
 def test_untouched_nothing_differs(project: Path) -> None:
-    code, said = verify(project)
-    assert (code, "no file differs" in said) == (0, True), said
-    assert "there is no reference" in said
-    assert run_program(project, "python", "-m", "sftcore", "reference").returncode == 0
+    done = run_program(project, "python", "-m", "sftcore", "verify")
+    assert (done.returncode, "no file differs" in done.stdout) == (0, True), done.stderr
+    assert "there is no reference" in done.stdout
+    assert call_program(project, "reference").returncode == 0
     assert "the same bytes as the reference" in verify(project)[1]
     # Another kind of machine is held to a tolerance.
     (kept,) = (project / "reference").iterdir()

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 import sftcore.regularization
 import sftcore.stability
-from sftcore.data.store import Store
+from sftcore.data.store import Store, open_store
 from sftcore.foundations.errors import ParamsError, WeightsError
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.foundations.yaml_files import flatten
@@ -358,32 +358,62 @@ def with_classes_of_unequal_size(store: Store) -> Store:
     return replace(store, samples=samples.drop(own.index[:3]).reset_index(drop=True))
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if form not in REFUSED])
-def test_on_changes_something_and_the_same_each_time(
-    form: str, store: Store, base: dict[str, Any]
-) -> None:
-    row = FORMS[form]
-    off, on = {**base, **row.base}, {**base, **row.base, setting_of(form): row.on}
+@pytest.fixture(scope="module", params=[form for form in FORMS if form not in REFUSED])
+def form(request: pytest.FixtureRequest) -> str:
+    """A setting in one of its forms; the tests of one follow each other and share a training."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def own_store(form: str, prepared: Path) -> Store:
+    store = open_store(prepared, ("train", "val"))
     if form == "train.imbalance.class_weighting":  # which is nothing where all are of one size
         store = with_classes_of_unequal_size(store)
-    first = run(store, on)
-    torch.rand(7)  # what others draw must not matter
-    assert same(first, run(store, on))
-    assert same(first, run(store, off)) is row.is_traceless
-    assert all(np.isfinite(r.val_loss) for r in first.history)
+    return store
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if form not in REFUSED])
-def test_ended_and_continued_the_bits_are_the_same(
+@pytest.fixture(scope="module")
+def on(form: str, base: dict[str, Any]) -> dict[str, Any]:
+    return {**base, **FORMS[form].base, setting_of(form): FORMS[form].on}
+
+
+@pytest.fixture(scope="module")
+def whole(own_store: Store, on: dict[str, Any]) -> FitResult:
+    """A training with the setting on, from its start to its end."""
+    return run(own_store, on)
+
+
+@pytest.fixture(scope="module")
+def without() -> dict[str, FitResult]:
+    """Trainings with settings off, of which many are one and the same."""
+    return {}
+
+
+def test_on_changes_something_and_the_same_each_time(
     form: str,
-    store: Store,
+    own_store: Store,
     base: dict[str, Any],
+    on: dict[str, Any],
+    whole: FitResult,
+    without: dict[str, FitResult],
+) -> None:
+    row = FORMS[form]
+    torch.rand(7)  # what others draw must not matter
+    assert same(whole, run(own_store, on))
+    off = repr((sorted(own_store.samples["id"]), {**base, **row.base}))
+    if off not in without:
+        without[off] = run(own_store, {**base, **row.base})
+    assert same(whole, without[off]) is row.is_traceless
+    assert all(np.isfinite(r.val_loss) for r in whole.history)
+
+
+def test_ended_and_continued_the_bits_are_the_same(
+    own_store: Store,
+    on: dict[str, Any],
+    whole: FitResult,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    row = FORMS[form]
-    on = {**base, **row.base, setting_of(form): row.on}
-    whole = run(store, on)
     original, updates, ends = epoch.train_step, count(), (1, 5, 7)
 
     def train_step(*args: Any, **kwargs: Any) -> Any:
@@ -397,11 +427,11 @@ def test_ended_and_continued_the_bits_are_the_same(
     for _ in ends:
         try:
             with leave_on_signals():
-                run(store, on, checkpoints)
+                run(own_store, on, checkpoints)
         except SystemExit:
             num_ended += 1
     assert num_ended >= 2
-    assert same(run(store, on, checkpoints), whole)
+    assert same(run(own_store, on, checkpoints), whole)
 
 
 @pytest.mark.parametrize("name", CONTRACT)

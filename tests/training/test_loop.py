@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,7 +47,13 @@ SMALL = {
 def small(**changes: object) -> Params:
     """The shipped parameters for a network that trains in a moment."""
     named = {name.replace("__", "."): value for name, value in changes.items()}
-    return override(load_params(ROOT / "params.yaml"), {**SMALL, **named}, "test")  # type: ignore[dict-item]
+    return override(shipped(), {**SMALL, **named}, "test")  # type: ignore[dict-item]
+
+
+@cache
+def shipped() -> Params:
+    """The parameters of the repository."""
+    return load_params(ROOT / "params.yaml")
 
 
 def run(
