@@ -121,7 +121,8 @@ def make_deterministic(*, forbid_tf32: bool = True) -> None:
         os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # whatever a library asks for
     import torch
 
-    torch.use_deterministic_algorithms(True)
+    # The same switch as use_deterministic_algorithms, which imports torch's compiler as well: 2 s.
+    torch.set_deterministic_debug_mode("error")
     # No operation here reads memory that it has not written; filling it first costs 5 %.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -8,6 +8,7 @@ from sftcore.foundations.errors import ParamsError
 
 PARAMS_FILE = Path("params.yaml")
 _MAX_YAML_LENGTH = 1_000_000
+_MAX_YAML_DEPTH = 40  # the library recurses, and thousands of lists in lists cost it seconds
 
 
 def read_yaml(path: Path) -> Any:
@@ -15,9 +16,10 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ParamsError: it is not YAML.
+        ParamsError: it is not YAML, or longer or deeper than parameters are.
     """
     from ruamel.yaml import YAML
+    from ruamel.yaml.composer import MaxDepthExceededError
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -27,8 +29,12 @@ def read_yaml(path: Path) -> Any:
         raise ParamsError(f"{path} is not a file of UTF-8 text: {error}") from error
     if len(text) > _MAX_YAML_LENGTH:
         raise ParamsError(f"{path} has {len(text)} characters, {_MAX_YAML_LENGTH} are allowed")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.max_depth = _MAX_YAML_DEPTH
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return yaml.load(text)
+    except MaxDepthExceededError as error:
+        raise ParamsError(f"{path} is nested more than {_MAX_YAML_DEPTH} deep") from error
     except Exception as error:  # the reader raises many kinds on hostile text
         raise ParamsError(f"{path} is not YAML: {str(error) or type(error).__name__}") from error
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from sftcore.data.pictures.decode import Refused, decode
 from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.yaml_files import read_yaml
 from sftcore.settings.tree import Params, load_params
 from tests.hostile.inputs import PICTURES, damaged, damaged_params, write_params
 from tests.pictures import encode
@@ -67,6 +68,19 @@ def test_hostile_params_are_refused_in_a_moment(
         load_params(path)
     assert len(str(refused.value)) < 20_000
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ("{a: ", "}")], ids=["lists", "maps"])
+def test_what_is_too_deep_is_refused_before_the_reader_recurses(
+    opened: str, closed: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(opened * 39 + closed * 39)
+    assert str(read_yaml(path)).count(opened[0]) == 39
+    for text in (opened * 41 + closed * 41, opened * 3000):
+        path.write_text(text)
+        with pytest.raises(ParamsError, match="is nested more than 40 deep"):
+            read_yaml(path)
 
 
 def test_a_folder_in_the_place_of_params_is_explained(tmp_path: Path) -> None:
