@@ -81,6 +81,7 @@ def last_epoch(store: Store, seed: int, rate: float, row: str) -> EpochRecord:
     usual: Mapping[str, Any] = {
         "optimizer": "adamw", "learning_rate": rate, "weight_decay": 0.01,
         "head": {"method": "descend", "epochs": 0}, "guard": {"answers": "none"},
+        "range_test": {"enabled": False},
     }  # fmt: skip
     model = ModelSettings.model_validate(
         {"backbone": MINILM, "trainable_blocks": "all", "text": {"max_tokens": 64, **text}}

@@ -62,6 +62,7 @@ def settings(trainable_blocks: Any, schedule: str, epochs: int) -> tuple[ModelSe
         "optimizer": "adamw", "learning_rate": RATE, "weight_decay": 0.0, "epochs": epochs,
         "batch_size": BATCH_SIZE, "schedule": {"name": schedule}, "guard": {"answers": "none"},
         "head": {"method": "descend", "epochs": 0}, "selection": {"margin": 1e3},
+        "range_test": {"enabled": False},
     })  # fmt: skip
     return model, recipe
 
