@@ -17,12 +17,13 @@ from sftcore.use.decision import AbstentionRule
 
 
 @own_style()
-def coverage_figure(table: pd.DataFrame, wanted: float) -> bytes:
+def coverage_figure(table: pd.DataFrame, wanted: float, examples: str = "pictures") -> bytes:
     """Coverage on test against the one that was wanted, and the size of the sets.
 
     Args:
         table: see :func:`sftcore.use.parts.coverage_table`.
         wanted: the coverage of the rule.
+        examples: what examples are called.
     """
     figure, axes = new_figure(8, 3.6, 1, 2)
     left, right = axes[0]
@@ -33,7 +34,7 @@ def coverage_figure(table: pd.DataFrame, wanted: float) -> bytes:
     left.plot([0.45, 1], [0.45, 1], color=GREY, linewidth=1, linestyle="--", label="as wanted")
     left.errorbar(
         table["coverage"], table["test_coverage"], yerr=np.stack([below, above]),
-        color=BLUE, marker="o", capsize=3, linewidth=1, label="test pictures",
+        color=BLUE, marker="o", capsize=3, linewidth=1, label=f"test {examples}",
     )  # fmt: skip
     left.axvline(wanted, color=ORANGE, linewidth=1, label="the rule")
     left.set(xlabel="coverage wanted", ylabel="sets that hold the label", title="Coverage")
@@ -41,7 +42,7 @@ def coverage_figure(table: pd.DataFrame, wanted: float) -> bytes:
     right.plot(table["coverage"], table["mean_labels"], color=BLUE, marker="o", linewidth=1)
     right.axvline(wanted, color=ORANGE, linewidth=1)
     right.set(xlabel="coverage wanted", ylabel="labels in a set, mean", title="What it costs")
-    note(figure, "bars: intervals over new test pictures, for this one model and threshold")
+    note(figure, f"bars: intervals over new test {examples}, for this one model and threshold")
     return to_png(figure)
 
 
@@ -72,12 +73,13 @@ def abstention_figure(table: pd.DataFrame, rule: AbstentionRule) -> bytes:
 
 
 @own_style()
-def unlike_figure(table: pd.DataFrame, most_distance: float) -> bytes:
-    """Share of pictures up to each distance from the training pictures.
+def unlike_figure(table: pd.DataFrame, most_distance: float, examples: str = "pictures") -> bytes:
+    """Share of examples up to each distance from the training examples.
 
     Args:
         table: see :func:`sftcore.use.unlike_part.unlike_table`.
         most_distance: the threshold.
+        examples: what examples are called.
     """
     figure, axes = new_figure(6.5, 3.6)
     axis = axes[0, 0]
@@ -86,7 +88,7 @@ def unlike_figure(table: pd.DataFrame, most_distance: float) -> bytes:
         part = np.arange(1, len(distance) + 1) / max(1, len(distance))
         axis.step(distance, part, where="post", color=SPLIT_COLOURS[split], label=split)
     axis.axvline(most_distance, color=GREY, linewidth=1, linestyle="--", label="threshold")
-    axis.set(xlabel="distance to the training pictures", ylabel="share of pictures",
-             title="Unlike the training pictures")  # fmt: skip
+    axis.set(xlabel=f"distance to the training {examples}", ylabel=f"share of {examples}",
+             title=f"Unlike the training {examples}")  # fmt: skip
     axis.legend(frameon=False, loc="upper left")
     return to_png(figure)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sftcore.foundations.errors import WeightsError
-from sftcore.reporting.parts import write_parts
+from sftcore.reporting.parts import PARTS_FILE, write_parts
 from sftcore.use.decision import decide, load_decision, read_classes, save_decision
 from sftcore.use.parts import use_parts
 from sftcore.use.rules import Fixed, Wanted, fix_rules
@@ -36,14 +36,24 @@ def make(
     return fixed, torch.from_numpy(features[rows["test"]]), probability[rows["test"]]
 
 
-def texts(fixed: Fixed, folder: Path) -> str:
+def texts(fixed: Fixed, folder: Path, examples: str = "pictures") -> str:
     folder.mkdir()
     ids = {"val": [f"=v{k}" for k in range(len(fixed.val.labels))],
            "test": [f"t{k}" for k in range(len(fixed.test.labels))]}  # fmt: skip
-    parts = use_parts(fixed, ids, folder)
+    parts = use_parts(fixed, ids, folder, examples)
     write_parts(folder, parts)
     assert "\n=v" not in (folder / "unlike.csv").read_text()
     return " ".join(text for part in parts for text in part.text)
+
+
+@pytest.mark.parametrize("wanted", [0.5, 1.0])
+def test_the_words_name_what_was_judged(wanted: float, tmp_path: Path) -> None:
+    fixed, _, _ = make(90, 1, Wanted(0.9, wanted, 0.9, 0.95))
+    texts(fixed, tmp_path / "pictures")
+    texts(fixed, tmp_path / "texts", "texts")
+    said = {name: (tmp_path / name / PARTS_FILE).read_text() for name in ("pictures", "texts")}
+    assert "picture" not in said["texts"]
+    assert said["texts"] == said["pictures"].replace("picture", "text").replace("Picture", "Text")
 
 
 def test_rules_are_kept_and_applied_as_they_were_measured(tmp_path: Path) -> None:
