@@ -21,6 +21,8 @@ class Metrics:
         accuracy: [W].
         balanced_accuracy: mean recall over the classes that occur, [W].
         macro_f1: mean F1 over the classes that occur, [W].
+        mcc: Matthews' correlation of predicted and true classes, in [-1, 1]; 0 where either is one
+            class alone, [W].
         nll: mean negative log-likelihood in nats, [W].
         brier: mean squared distance of probabilities from the one-hot label (Brier, 1950), [W].
         ece: expected calibration error, [W].
@@ -34,6 +36,7 @@ class Metrics:
     accuracy: np.ndarray
     balanced_accuracy: np.ndarray
     macro_f1: np.ndarray
+    mcc: np.ndarray
     nll: np.ndarray
     brier: np.ndarray
     ece: np.ndarray
@@ -44,7 +47,7 @@ class Metrics:
     occurs: np.ndarray
 
 
-# What a bootstrap gives an interval to; see sftcore.metrics.calibration for ECE.
+# What a bootstrap gives an interval to in every report; see sftcore.metrics.calibration for ECE.
 SCALARS = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier")
 
 
@@ -82,6 +85,7 @@ def classification_metrics(
         accuracy=weights @ is_right / total,
         balanced_accuracy=(recall * occurs).sum(axis=1) / occurs.sum(axis=1),
         macro_f1=(f1 * occurs).sum(axis=1) / occurs.sum(axis=1),
+        mcc=_correlation(hits.sum(axis=1), claimed, support),
         nll=weights @ row_nll / total,
         brier=weights @ row_brier / total,
         ece=np.abs(miscalibration).sum(axis=1) / total,
@@ -149,6 +153,23 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     return matrix
+
+
+def _correlation(num_right: np.ndarray, claimed: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """The correlation of two assignments to K classes.
+
+    (Gorodkin, 2004, Comparing two K-category assignments by a K-category correlation coefficient,
+    eq. 8; of two classes it is Matthews' coefficient.)
+
+    Args:
+        num_right: [W].
+        claimed: how often each class is predicted [W, C].
+        support: how often each class is true [W, C].
+    """
+    total = support.sum(axis=1)
+    covariance = num_right * total - (claimed * support).sum(axis=1)
+    spreads = [total**2 - (counts**2).sum(axis=1) for counts in (claimed, support)]
+    return _ratio(covariance, np.sqrt(spreads[0] * spreads[1]))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

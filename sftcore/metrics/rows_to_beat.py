@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
+_TITLES = {"tfidf_logistic_regression": "TF-IDF + logistic regression"}
 _CHUNK_ELEMENTS = 1 << 24  # similarities at a time: 64 MB
 
 
@@ -26,6 +27,11 @@ class Baseline:
     settings: dict[str, float]
     val: np.ndarray
     test: np.ndarray
+
+
+def title_of(row: str) -> str:
+    """A row's name as sentences, tables and figures have it."""
+    return _TITLES.get(row, row.replace("_", " "))
 
 
 def nearest_rows(known: Tensor, features: Tensor, count: int) -> Tensor:

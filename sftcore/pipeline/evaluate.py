@@ -22,9 +22,9 @@ from sftcore.pipeline.results import answer_text, headline_metrics
 from sftcore.pipeline.shown import shown_of
 from sftcore.settings.reading import Sections
 from sftcore.settings.tracking import TrackingSettings
+from sftcore.tasks.finished import Finished
 from sftcore.tasks.report_contract import (
     AddParts,
-    Finished,
     Known,
     Measuring,
     Shown,

@@ -13,75 +13,18 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from sftcore.foundations.errors import DataError
-from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.metrics.rows_to_beat import Baseline, title_of
 from sftcore.reporting.parts import Part
 from sftcore.tasks.answers import answers_of
+from sftcore.tasks.finished import Finished
 
-SPLITS = ("train", "val", "test")
+_TITLE_WIDTH = 20  # of rows in the terminal, where none is longer
 AddParts = Callable[[Path], Sequence[Part]]
 
 
 def no_parts(folder: Path) -> Sequence[Part]:
     """Adds nothing to a report."""
     return ()
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What a finished model says of a data set, beside what is true.
-
-    Attributes:
-        answers: of every picture [N, K], see :func:`sftcore.tasks.answers.answers_of`.
-        targets: of every picture [N, ...], as the store has them.
-        ids: names of the pictures [N].
-        splits: names of their splits [N].
-        groups: name of each picture's group of near-duplicates [N], resampled together.
-        examples: uint8 [N, S, S, 3] of pictures, objects [N] of texts.
-    """
-
-    answers: np.ndarray
-    targets: np.ndarray
-    ids: Sequence[str]
-    splits: Sequence[str]
-    groups: Sequence[str]
-    examples: np.ndarray
-
-    def rows(self, split: str) -> np.ndarray:
-        """Rows of a split, ascending."""
-        return np.flatnonzero(np.asarray(self.splits, dtype=object) == split)
-
-    def of(self, split: str) -> "Finished":
-        """The pictures of one split."""
-        rows = self.rows(split)
-        ids, splits, groups = (
-            np.asarray(names, dtype=object)[rows] for names in (self.ids, self.splits, self.groups)
-        )
-        return Finished(
-            self.answers[rows], self.targets[rows], ids, splits, groups, self.examples[rows]
-        )
-
-    def check(self) -> None:
-        """Refuse what cannot be reported.
-
-        Raises:
-            DataError: lengths differ, a split is empty, or an answer is not finite.
-        """
-        lengths = {
-            name: len(values) for name, values in vars(self).items() if len(values) != len(self.ids)
-        }
-        if lengths:
-            raise DataError(f"{len(self.ids)} pictures, but {lengths}: give one per picture")
-        if empty := [split for split in SPLITS if not len(self.rows(split))]:
-            raise DataError(
-                f"no picture in split {', '.join(empty)}, so there is nothing to report: add "
-                "pictures, or raise data.val_fraction and data.test_fraction"
-            )
-        if num_bad := int((~np.isfinite(self.answers)).any(axis=1).sum()):
-            raise DataError(
-                f"the model gives no finite answer for {num_bad} of {len(self.ids)} pictures: it "
-                "diverged, so lower train.learning_rate and train again"
-            )
 
 
 @dataclass(frozen=True)
@@ -154,6 +97,7 @@ class TaskReport(ABC):
         WeightsError: the facts are damaged.
 
     Attributes:
+        examples: what examples are called, as in :class:`sftcore.tasks.contract.Task`.
         name: of the task, in :data:`sftcore.tasks.registry.TASKS`.
         number: the headline's name in ``metrics.json``, under ``test``.
         words: the headline, as sentences have it.
@@ -166,6 +110,7 @@ class TaskReport(ABC):
             of another kind; sums differ in their last digits there, which training magnifies.
     """
 
+    examples: ClassVar[str] = "pictures"
     name: ClassVar[str]
     number: ClassVar[str]
     words: ClassVar[str]
@@ -238,7 +183,7 @@ class TaskReport(ABC):
         """The headline on test and those of the rows to beat, with intervals, as a table."""
         confidence = metrics["interval"]["confidence"]
         lines = [
-            f"| on {metrics['test']['num_pictures']} test pictures | {cls.words} | "
+            f"| on {metrics['test'][f'num_{cls.examples}']} test {cls.examples} | {cls.words} | "
             f"{confidence:.0%} interval |",
             "|---|---|---|",
         ]
@@ -250,13 +195,14 @@ class TaskReport(ABC):
     @classmethod
     def first_answer(cls, metrics: Mapping[str, Any]) -> list[str]:
         """The headline on test and those of the rows to beat, with intervals, a line each."""
-        confidence = metrics["interval"]["confidence"]
+        confidence, rows = metrics["interval"]["confidence"], cls._headlines(metrics)
+        width = max(_TITLE_WIDTH, *(len(title) for title, *_ in rows))
         return [
-            f"{cls.words} on {metrics['test']['num_pictures']} test pictures, "
+            f"{cls.words} on {metrics['test'][f'num_{cls.examples}']} test {cls.examples}, "
             f"{confidence:.0%} interval",
             *(
-                f"  {title:<20} {value:.3f} [{low:.3f}, {high:.3f}]"
-                for title, value, low, high in cls._headlines(metrics)
+                f"  {title:<{width}} {value:.3f} [{low:.3f}, {high:.3f}]"
+                for title, value, low, high in rows
             ),
             *cls.last_lines(metrics),
         ]
@@ -270,8 +216,8 @@ class TaskReport(ABC):
     def closing(cls, metrics: Mapping[str, Any]) -> str:
         """The sentence on the test split."""
         _, value, low, high = cls._headlines(metrics)[0]
-        count = metrics["test"]["num_pictures"]
-        return f"Test {cls.words} {value:.3f} [{low:.3f}, {high:.3f}], {count} pictures."
+        count = metrics["test"][f"num_{cls.examples}"]
+        return f"Test {cls.words} {value:.3f} [{low:.3f}, {high:.3f}], {count} {cls.examples}."
 
     @classmethod
     def worth_on_test(cls, metrics: Mapping[str, Any]) -> str:
@@ -289,7 +235,7 @@ class TaskReport(ABC):
         """Title, value and interval of the model and of the rows to beat."""
         rows = [("fine-tuned", metrics["test"], cls.number)]
         rows += [
-            (name.replace("_", " "), row, f"test_{cls.number}")
+            (title_of(name), row, f"test_{cls.number}")
             for name, row in metrics.get("baselines", {}).items()
         ]
         return [

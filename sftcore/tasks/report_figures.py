@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sftcore.metrics.rows_to_beat import title_of
 from sftcore.reporting.drawing import (
     BLUE,
     ORANGE,
@@ -16,8 +17,12 @@ from sftcore.reporting.drawing import (
     to_png,
 )
 
-COVERS = "line: interval over new pictures of this split, for this one model"
 _COLUMNS = 4
+
+
+def covers(examples: str = "pictures") -> str:
+    """What the line of an interval speaks of."""
+    return f"line: interval over new {examples} of this split, for this one model"
 
 
 @dataclass(frozen=True)
@@ -36,16 +41,23 @@ class Panel:
 
 
 @own_style()
-def gap_figure(gap: pd.DataFrame, panels: tuple[Panel, Panel], title: str) -> bytes:
+def gap_figure(
+    gap: pd.DataFrame,
+    panels: tuple[Panel, Panel],
+    title: str,
+    examples: str = "pictures",
+) -> bytes:
     """Two numbers on train, val and test with intervals.
 
-    A gap between the splits is what a training that has learnt its pictures shows; whether it did
+    A gap between the splits is what a training that has learnt its examples shows; whether it did
     harm is told by the course of the validation loss, and not by the gap.
 
     Args:
-        gap: columns split, num_pictures, and those of the panels with _low and _high.
+        gap: columns split, ``num_`` and what examples are called, and those of the panels with _low
+            and _high.
         panels: what is shown; limits without a margin.
         title: of the figure.
+        examples: what examples are called.
     """
     figure, axes = new_figure(7, 3.6, 1, 2)
     for axis, panel in zip(axes.flat, panels, strict=True):
@@ -58,25 +70,28 @@ def gap_figure(gap: pd.DataFrame, panels: tuple[Panel, Panel], title: str) -> by
         for place, value in enumerate(values):
             axis.annotate(f"{value:.3f}", (place + 0.06, value), xytext=(0, 3),
                           textcoords="offset points", fontweight="bold")  # fmt: skip
-        counts = zip(gap["split"], gap["num_pictures"], strict=True)
+        counts = zip(gap["split"], gap[f"num_{examples}"], strict=True)
         axis.set_xticks(range(len(gap)), [f"{split}\nn={n}" for split, n in counts])
         axis.set_title(panel.title)
         if panel.limits:
             low, high = panel.limits
             axis.set_ylim(low, high + 0.05)
     figure.suptitle(title)
-    note(figure, "line: resamples of the split's own pictures; only test speaks of new ones")
+    note(figure, f"line: resamples of the split's own {examples}; only test speaks of new ones")
     return to_png(figure)
 
 
 @own_style()
-def baselines_figure(table: pd.DataFrame, panels: tuple[Panel, Panel]) -> bytes:
+def baselines_figure(
+    table: pd.DataFrame, panels: tuple[Panel, Panel], examples: str = "pictures"
+) -> bytes:
     """The fine-tuned model and the rows to beat on test: two numbers with intervals.
 
     Args:
         table: a row per model, the fine-tuned one first: row, and the panels' columns after
             ``test_`` with _low and _high.
         panels: what is shown.
+        examples: what examples are called.
     """
     figure, axes = new_figure(7.5, 1.6 + 0.45 * len(table), 1, 2)
     place = np.arange(len(table))[::-1]
@@ -89,7 +104,7 @@ def baselines_figure(table: pd.DataFrame, panels: tuple[Panel, Panel]) -> bytes:
         for height, value in zip(place, table[column], strict=True):
             axis.annotate(f"{value:.3f}", (value, height), xytext=(0, 7), ha="center",
                           textcoords="offset points", fontsize=9)  # fmt: skip
-        names = [row.replace("_", " ") for row in table["row"]]
+        names = [title_of(row) for row in table["row"]]
         axis.set_yticks(place, [] if number else names)
         axis.set_ylim(-0.6, len(table) - 0.3)
         axis.set_title(panel.title)
@@ -98,7 +113,7 @@ def baselines_figure(table: pd.DataFrame, panels: tuple[Panel, Panel]) -> bytes:
             low, high = panel.limits
             axis.set_xlim(low - 0.02, high + 0.02)
     figure.suptitle("The rows to beat, on the test split: what needs no fine-tuning")
-    note(figure, COVERS)
+    note(figure, covers(examples))
     return to_png(figure)
 
 

@@ -132,20 +132,24 @@ def gaps(
     return found
 
 
-def paired_numbers(is_right: np.ndarray, other_is_right: np.ndarray) -> dict[str, float]:
-    """On how many pictures exactly one of two models is right.
+def paired_numbers(
+    is_right: np.ndarray, other_is_right: np.ndarray, examples: str = "pictures"
+) -> dict[str, float]:
+    """On how many examples exactly one of two models is right.
 
     Args:
-        is_right: of the first model, on N pictures.
-        other_is_right: of the second one, on the same pictures.
+        is_right: of the first model, on N examples.
+        other_is_right: of the second one, on the same examples.
+        examples: what these are called.
 
     Returns:
-        ``num_pictures``, ``num_better``, ``num_worse`` and the ``p_value`` of
+        ``num_<examples>``, ``num_better``, ``num_worse`` and the ``p_value`` of
         :func:`sftcore.metrics.paired_test.paired_test`.
     """
     test = paired_test(is_right, other_is_right)
-    names = ("num_pictures", "num_better", "num_worse", "p_value")
-    return {name: round(float(getattr(test, name)), 6) for name in names}
+    names = ("num_better", "num_worse", "p_value")
+    numbers = {name: round(float(getattr(test, name)), 6) for name in names}
+    return {f"num_{examples}": round(float(test.num_pictures), 6)} | numbers
 
 
 def _defined(name: str, value: np.ndarray, many: np.ndarray, confidence: float) -> dict[str, float]:

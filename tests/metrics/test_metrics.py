@@ -49,6 +49,25 @@ def test_metrics_agree_with_scikit_learn(example: tuple[np.ndarray, np.ndarray])
     )
 
 
+def test_mcc_agrees_with_scikit_learn_under_every_weighting(
+    example: tuple[np.ndarray, np.ndarray],
+) -> None:
+    labels, p = example
+    weights = np.random.default_rng(1).integers(0, 4, (6, 200))
+    weights[0] = 1
+    found = classification_metrics(labels, p, weights, 15).mcc
+    expected = [
+        reference.matthews_corrcoef(labels, p.argmax(axis=1), sample_weight=row) for row in weights
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_one_class_alone_is_correlated_with_nothing() -> None:
+    labels, always = np.array([0, 1, 2, 1]), np.tile([[0.1, 0.8, 0.1]], (4, 1))
+    weights = np.array([[1, 1, 1, 1], [0, 1, 0, 3]])
+    np.testing.assert_array_equal(classification_metrics(labels, always, weights, 15).mcc, [0, 0])
+
+
 @pytest.mark.parametrize("classes", [(0, 1, 2, 3, 4), (0, 3)])
 def test_scores_agree_with_those_of_the_training(
     example: tuple[np.ndarray, np.ndarray], classes: tuple[int, ...]

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sftcore.tasks.report_contract import Finished, Measuring
+from sftcore.tasks.finished import Finished
+from sftcore.tasks.report_contract import Measuring
 from tests.tasks.made import multilabel_rows, number_rows
 
 NAMES = ["=cat", "a $very$ long name of a thing", "日本"]

@@ -15,9 +15,10 @@ from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.pipeline.results import answer_text, first_answer, headline_metrics
 from sftcore.reporting.parts import read_parts
+from sftcore.tasks.finished import Finished
 from sftcore.tasks.names import CLASSES, LABELS, NUMBERS
 from sftcore.tasks.registry import TASKS
-from sftcore.tasks.report_contract import Finished, Known, Shown, TaskReport
+from sftcore.tasks.report_contract import Known, Shown, TaskReport
 from sftcore.tasks.reports import REPORTS, WITHOUT_REPORT, report_for, report_of
 from sftcore.use.usages import USAGES
 from tests.tasks.finished import MEASURING, NAMES, PLACES, made

@@ -1,4 +1,4 @@
-"""A fine-tuned model beside the rows to beat, on the same pictures and in the same resamples."""
+"""A fine-tuned model beside the rows to beat, on the same examples and in the same resamples."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION
 from sftcore.tasks.report_contract import Resampling
 from sftcore.tasks.report_numbers import FINE_TUNED, Resampled
 
-# What is compared, and whether less is better.
+# What every report of classes compares, and whether less is better.
 COMPARED = {"nll": True, "accuracy": False, "balanced_accuracy": False, "macro_f1": False}
 
 
@@ -44,6 +44,7 @@ def compare(
     labels: Mapping[str, np.ndarray],
     groups: Mapping[str, np.ndarray],
     resampling: Resampling,
+    compared: Mapping[str, bool] = COMPARED,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Numbers of the rows to beat, and what fine-tuning is worth over logistic regression.
 
@@ -53,6 +54,7 @@ def compare(
         labels: class indices of both splits.
         groups: of near-duplicates of both splits.
         resampling: that ``fine_tuned`` was measured with.
+        compared: metrics, and whether less of one is better.
 
     Returns:
         See :func:`sftcore.tasks.report_numbers.compare`.
@@ -65,19 +67,23 @@ def compare(
         }
     settings = {row.name: row.settings for row in baselines}
     return report_numbers.compare(
-        models, settings, COMPARED, LOGISTIC_REGRESSION, resampling.confidence
+        models, settings, compared, LOGISTIC_REGRESSION, resampling.confidence
     )
 
 
 def paired_counts(
-    labels: np.ndarray, probability: np.ndarray, baselines: Sequence[Baseline]
+    labels: np.ndarray,
+    probability: np.ndarray,
+    baselines: Sequence[Baseline],
+    examples: str = "pictures",
 ) -> dict[str, float]:
-    """On how many test pictures exactly one of the model and logistic regression is right.
+    """On how many test examples exactly one of the model and logistic regression is right.
 
     Args:
-        labels: class indices of the test pictures [N].
+        labels: class indices of the test examples [N].
         probability: of the fine-tuned model [N, C].
         baselines: the rows to beat; without logistic regression there is nothing to say.
+        examples: what examples are called.
 
     Returns:
         See :func:`sftcore.tasks.report_numbers.paired_numbers`; or nothing.
@@ -85,5 +91,6 @@ def paired_counts(
     for baseline in baselines:
         if baseline.name == LOGISTIC_REGRESSION:
             is_right = probability.argmax(axis=1) == labels
-            return report_numbers.paired_numbers(is_right, baseline.test.argmax(axis=1) == labels)
+            other = baseline.test.argmax(axis=1) == labels
+            return report_numbers.paired_numbers(is_right, other, examples)
     return {}

@@ -52,11 +52,12 @@ def confusion_figure(matrix: np.ndarray, classes: list[str]) -> bytes:
 
 
 @own_style()
-def per_class_figure(per_class: pd.DataFrame) -> bytes:
+def per_class_figure(per_class: pd.DataFrame, examples: str = "pictures") -> bytes:
     """F1 of every class with its interval, best on top.
 
     Args:
         per_class: columns class, support, f1, f1_low, f1_high.
+        examples: what examples are called.
     """
     table = per_class.sort_values(["f1", "class"])
     figure, axes = new_figure(7.5, float(np.clip(1.2 + 0.27 * len(table), 3, 20)))
@@ -69,18 +70,21 @@ def per_class_figure(per_class: pd.DataFrame) -> bytes:
     axis.set_yticks(place, names, fontsize=9 if len(table) <= 40 else 6)
     axis.set(xlim=(-0.02, 1.02), xlabel="F1 on the test split, with interval")
     axis.set_title("Classes")
-    note(figure, report_figures.COVERS)
+    note(figure, report_figures.covers(examples))
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     return to_png(figure)
 
 
 @own_style()
-def reliability_figure(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, str]) -> bytes:
-    """Accuracy against confidence, with the number of pictures in every bin.
+def reliability_figure(
+    before: tuple[pd.DataFrame, str], after: tuple[pd.DataFrame, str], examples: str = "pictures"
+) -> bytes:
+    """Accuracy against confidence, with the number of examples in every bin.
 
     Args:
         before: table of :func:`sftcore.metrics.calibration.reliability_table`, and its title.
         after: the same of probabilities at the temperature.
+        examples: what examples are called.
     """
     figure, axes = new_figure(9, 6, 2, 2)
     for (upper, lower), (table, title) in zip(axes.T, (before, after), strict=True):
@@ -93,31 +97,34 @@ def reliability_figure(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFra
         upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
         upper.set_title(title, fontsize=9)
         lower.bar(centre, table["num_pictures"], width, color=GREY)
-        lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pictures")
+        lower.set(xlim=(0, 1), xlabel="confidence", ylabel=examples)
         lower.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 0].legend(frameon=False, fontsize=9, loc="upper left")
     figure.suptitle("Reliability on the test split")
     return to_png(figure)
 
 
-def gap_figure(gap: pd.DataFrame) -> bytes:
+def gap_figure(gap: pd.DataFrame, examples: str = "pictures") -> bytes:
     """Accuracy and loss on train, val and test; see :func:`report_figures.gap_figure`.
 
     Args:
-        gap: columns split, num_pictures, and accuracy and nll with _low and _high.
+        gap: columns split, ``num_`` and what examples are called, and accuracy and nll with
+            _low and _high.
+        examples: what examples are called.
     """
     title = "Accuracy and loss by split; their difference is the generalisation gap"
-    return report_figures.gap_figure(gap, _PANELS, title)
+    return report_figures.gap_figure(gap, _PANELS, title, examples)
 
 
-def baselines_figure(table: pd.DataFrame) -> bytes:
+def baselines_figure(table: pd.DataFrame, examples: str = "pictures") -> bytes:
     """The fine-tuned model and the rows to beat on test: accuracy and loss with intervals.
 
     Args:
         table: of :func:`sftcore.tasks.classification.comparison.compare`, the fine-tuned model
             first.
+        examples: what examples are called.
     """
-    return report_figures.baselines_figure(table, _PANELS)
+    return report_figures.baselines_figure(table, _PANELS, examples)
 
 
 def most_wrong_figure(wrong: pd.DataFrame, images: np.ndarray) -> bytes:

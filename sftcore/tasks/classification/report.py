@@ -20,20 +20,43 @@ from sftcore.metrics.calibration import (
     squared_calibration_error,
 )
 from sftcore.metrics.classification import SCALARS, Metrics, confusion_matrix
-from sftcore.metrics.intervals import percentile_interval
 from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.metrics.weighted import interval_where
 from sftcore.reporting.parts import Part, write_parts
 from sftcore.tasks.classification import figures
-from sftcore.tasks.classification.comparison import compare, paired_counts, resample
+from sftcore.tasks.classification.comparison import (
+    COMPARED,
+    compare,
+    paired_counts,
+    resample,
+)
+from sftcore.tasks.classification.most_wrong import ShowWrong, show_pictures
 from sftcore.tasks.classification.results_parts import results_parts
-from sftcore.tasks.report_contract import SPLITS, Resampling
-from sftcore.tasks.report_numbers import HEADLINE_FILE, Resampled, with_interval
+from sftcore.tasks.finished import SPLITS
+from sftcore.tasks.report_contract import Resampling
+from sftcore.tasks.report_numbers import HEADLINE_FILE, Resampled, gaps, with_interval
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What the report of classes says otherwise for another kind of examples.
+
+    Attributes:
+        examples: what examples are called.
+        more: numbers beside those of every report, of
+            :class:`sftcore.metrics.classification.Metrics`; more of each is better.
+        show_wrong: shows the examples that the model is most wrong about.
+    """
+
+    examples: str = "pictures"
+    more: tuple[str, ...] = ()
+    show_wrong: ShowWrong = show_pictures
 
 
 def write_report(
     table: pd.DataFrame,
     classes: list[str],
-    images: np.ndarray,
+    examples: np.ndarray,
     *,
     groups: Sequence[str],
     num_bootstrap: int,
@@ -44,34 +67,37 @@ def write_report(
     output: Path,
     baselines: Sequence[Baseline] = (),
     add_parts: Callable[[Path], Sequence[Part]] = lambda folder: (),
+    telling: Telling = Telling(),
 ) -> dict[str, Any]:
     """Write everything that is known of a finished model's predictions.
 
     Args:
         table: columns id, split, label, predicted, confidence, probability_of_label, p_0 .. p_C-1.
         classes: C names.
-        images: uint8 [N, S, S, 3], the table's pictures.
-        groups: name of each picture's group of near-duplicates [N], which are resampled together.
+        examples: the table's: uint8 [N, S, S, 3] of pictures, objects [N] of texts.
+        groups: name of each example's group of near-duplicates [N], which are resampled together.
         num_bootstrap: resamples behind each interval and each band of perfect calibration.
         confidence: of the intervals.
         num_calibration_bins: of the calibration error.
-        num_most_wrong: pictures shown.
+        num_most_wrong: examples shown.
         seed: of the bootstrap.
         output: folder to write.
         add_parts: writes more files into the folder that it is given, and says what they show.
-        baselines: rows to beat, on the table's pictures of val and of test in their order; without
+        baselines: rows to beat, on the table's examples of val and of test in their order; without
             any, nothing is said of them.
+        telling: what examples are called, and how they are shown.
 
     Returns:
         The content of ``metrics.json``.
 
     Raises:
         DataError: a split is empty, a label is not a class, a probability is not finite, or the
-            pictures or groups are not one per row.
+            examples or groups are not one per row.
         OutputError: the disk is full or the folder cannot be written.
     """
-    _check(table, classes, images, groups)
-    table = table.reset_index(drop=True)  # pictures are found by row, whatever the index was
+    _check(table, classes, examples, groups, telling.examples)
+    noun = telling.examples
+    table = table.reset_index(drop=True)  # examples are found by row, whatever the index was
     index_of = {name: index for index, name in enumerate(classes)}
     labels = table["label"].map(index_of).to_numpy(dtype=np.int64)
     probability = table[[f"p_{k}" for k in range(len(classes))]].to_numpy(dtype=float)
@@ -81,11 +107,12 @@ def write_report(
         split: _judge(labels[rows], probability[rows], np.asarray(groups)[rows], resampling, split)
         for split, rows in rows_of.items()
     }
-    metrics = _summarize(judged, confidence)
+    metrics = _summarize(judged, confidence, telling)
     beside, comparison = compare(
         {split: of.resampled for split, of in judged.items()}, baselines,
         {split: labels[rows] for split, rows in rows_of.items()},
         {split: np.asarray(groups)[rows] for split, rows in rows_of.items()}, resampling,
+        COMPARED | dict.fromkeys(telling.more, False),
     )  # fmt: skip
     val, test = rows_of["val"], rows_of["test"]
     temperature = fit_temperature(np.log(probability[val].clip(1e-12)), labels[val])
@@ -96,14 +123,13 @@ def write_report(
     metrics["temperature"] |= {f"test_{name}": number for name, number in numbers.items()}
     if baselines:
         metrics |= beside
-        metrics["paired"] = paired_counts(labels[test], probability[test], baselines)
+        metrics["paired"] = paired_counts(labels[test], probability[test], baselines, noun)
     per_class = _per_class(judged["test"], labels[test], classes, confidence)
     reliability = reliability_table(labels[test], probability[test], num_calibration_bins)
     after = reliability_table(labels[test], scaled, num_calibration_bins)
     matrix = confusion_matrix(labels[test], probability[test].argmax(axis=1), len(classes))
     gap = pd.DataFrame([{"split": split, **metrics[split]} for split in SPLITS])
     wrong = table[test].sort_values(["probability_of_label", "id"]).head(num_most_wrong)
-    shown = ["id", "label", "predicted", "confidence", "probability_of_label"]
     with output_folder(output) as folder:
         write_json(folder / "metrics.json", metrics)
         write_json(folder / HEADLINE_FILE, _headline(metrics))
@@ -114,26 +140,27 @@ def write_report(
         frame = pd.DataFrame(matrix, columns=classes)
         frame.insert(0, "actual", classes)
         write_csv(folder / "confusion_matrix.csv", safe_cells(frame))
-        write_csv(folder / "reliability.csv", reliability)
-        write_csv(folder / "reliability_scaled.csv", after)
+        counts = {"num_pictures": f"num_{noun}"}
+        write_csv(folder / "reliability.csv", reliability.rename(columns=counts))
+        write_csv(folder / "reliability_scaled.csv", after.rename(columns=counts))
         write_csv(folder / "generalization_gap.csv", gap)
-        write_csv(folder / "most_wrong.csv", safe_cells(wrong[shown]))
-        pictures = {
+        drawn = {
             "confusion": figures.confusion_figure(matrix, classes),
-            "per_class": figures.per_class_figure(per_class),
+            "per_class": figures.per_class_figure(per_class, noun),
             "reliability": figures.reliability_figure(
                 (reliability, f"as trained: {judged['test'].calibration_words}"),
                 (after, f"at temperature {temperature:.2f}: {at_temperature.calibration_words}"),
+                noun,
             ),
-            "generalization_gap": figures.gap_figure(gap),
-            "most_wrong": figures.most_wrong_figure(wrong, images[wrong.index.to_numpy()]),
+            "generalization_gap": figures.gap_figure(gap, noun),
         }
         if baselines:
             write_csv(folder / "baselines.csv", comparison)
-            pictures["baselines"] = figures.baselines_figure(comparison)
-        for name, content in pictures.items():
+            drawn["baselines"] = figures.baselines_figure(comparison, noun)
+        for name, content in drawn.items():
             write_bytes(folder / f"{name}.png", content)
-        write_parts(folder, [*results_parts(metrics), *add_parts(folder)])
+        hardest = telling.show_wrong(wrong, examples[wrong.index.to_numpy()], folder)
+        write_parts(folder, [*results_parts(metrics, noun), hardest, *add_parts(folder)])
     return metrics
 
 
@@ -144,16 +171,20 @@ def _headline(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def _check(
-    table: pd.DataFrame, classes: list[str], images: np.ndarray, groups: Sequence[str]
+    table: pd.DataFrame,
+    classes: list[str],
+    examples: np.ndarray,
+    groups: Sequence[str],
+    noun: str,
 ) -> None:
     if len(groups) != len(table):
         raise DataError(f"{len(table)} predictions and {len(groups)} groups: give one per row")
-    if len(images) != len(table):
-        raise DataError(f"{len(table)} predictions and {len(images)} pictures: give one per row")
+    if len(examples) != len(table):
+        raise DataError(f"{len(table)} predictions and {len(examples)} {noun}: give one per row")
     if empty := [split for split in SPLITS if not (table["split"] == split).any()]:
         raise DataError(
-            f"no picture in split {', '.join(empty)}, so there is nothing to report: add pictures, "
-            "or raise data.val_fraction and data.test_fraction"
+            f"no {noun.removesuffix('s')} in split {', '.join(empty)}, so there is nothing to "
+            f"report: add {noun}, or raise data.val_fraction and data.test_fraction"
         )
     if unknown := sorted(set(table["label"]) - set(classes)):
         raise DataError(
@@ -162,7 +193,7 @@ def _check(
     probability = table[[f"p_{k}" for k in range(len(classes))]].to_numpy(dtype=float)
     if num_bad := int((~np.isfinite(probability)).any(axis=1).sum()):
         raise DataError(
-            f"the model gives no finite probability for {num_bad} of {len(table)} pictures: it "
+            f"the model gives no finite probability for {num_bad} of {len(table)} {noun}: it "
             "diverged, so lower train.learning_rate and train again"
         )
 
@@ -171,7 +202,7 @@ def _check(
 class _Judged:
     """A split's metrics: themselves, of every resample, and of a perfectly calibrated model."""
 
-    num_pictures: int
+    num_examples: int
     resampled: Resampled[Metrics]
     perfect: PerfectCalibration
     squared_calibration_error: float
@@ -227,25 +258,16 @@ def _numbers(judged: _Judged, names: Sequence[str], confidence: float) -> dict[s
     return numbers | {name: round(number, 6) for name, number in calibration.items()}
 
 
-def _summarize(judged: dict[str, _Judged], confidence: float) -> dict[str, Any]:
+def _summarize(judged: dict[str, _Judged], confidence: float, telling: Telling) -> dict[str, Any]:
     """Numbers with intervals per split, and the gaps between splits."""
+    scalars = (*SCALARS, *telling.more)
     summary: dict[str, Any] = {
-        split: {"num_pictures": of.num_pictures} | _numbers(of, SCALARS, confidence)
+        split: {f"num_{telling.examples}": of.num_examples} | _numbers(of, scalars, confidence)
         for split, of in judged.items()
     }
     summary["interval"] = {"confidence": confidence}
-    summary["gap"] = {}
-    for name, more, less in (
-        ("accuracy", "train", "val"),
-        ("accuracy", "train", "test"),
-        ("accuracy", "val", "test"),
-        ("nll", "val", "train"),
-        ("nll", "test", "train"),
-    ):
-        # Splits are resampled independently, so differences of resamples give the gap's interval.
-        value = getattr(judged[more].itself, name) - getattr(judged[less].itself, name)
-        many = getattr(judged[more].many, name) - getattr(judged[less].many, name)
-        summary["gap"] |= with_interval(f"{more}_minus_{less}_{name}", value, many, confidence)
+    resampled = {split: of.resampled for split, of in judged.items()}
+    summary["gap"] = gaps(resampled, "accuracy", "nll", confidence)
     return summary
 
 
@@ -259,21 +281,6 @@ def _per_class(
     }
     defined = {"precision": many.is_predicted, "recall": many.occurs, "f1": many.occurs}
     for name, is_defined in defined.items():
-        low, high = _interval_where(getattr(many, name), is_defined, confidence)
+        low, high = interval_where(getattr(many, name), is_defined, confidence)
         columns |= {name: getattr(value, name)[0], f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
-
-
-def _interval_where(
-    values: np.ndarray, is_defined: np.ndarray, confidence: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Interval per class [C] over the resamples [W, C] in which its value is defined.
-
-    A resample may miss a small class altogether; its recall there is unknown and not 0. A class
-    that is defined in no resample gets NaN bounds, an empty cell.
-    """
-    bounds = np.full((2, values.shape[1]), np.nan)
-    for column in np.flatnonzero(is_defined.any(axis=0)):
-        defined = values[is_defined[:, column], column]
-        bounds[:, column] = percentile_interval(defined, confidence)
-    return bounds[0], bounds[1]

@@ -9,12 +9,12 @@ import numpy as np
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.classification.baselines import LOGISTIC_REGRESSION, rows_to_beat
 from sftcore.tasks.classification.predictions import predictions_table
-from sftcore.tasks.classification.report import write_report
+from sftcore.tasks.classification.report import Telling, write_report
 from sftcore.tasks.classification.task import ClassificationTask
+from sftcore.tasks.finished import Finished
 from sftcore.tasks.names import CLASSES
 from sftcore.tasks.report_contract import (
     AddParts,
-    Finished,
     Known,
     Measuring,
     Shown,
@@ -73,14 +73,20 @@ class ClassificationReport(TaskReport):
             output=output,
             baselines=baselines,
             add_parts=add_parts,
+            telling=self.telling(finished),
         )
+
+    def telling(self, finished: Finished) -> Telling:
+        """What is said otherwise for another kind of examples."""
+        return Telling()
 
     @classmethod
     def title(cls, data: Mapping[str, Any]) -> str:
-        """Pictures and classes."""
-        return f"Fine-tuning on {data['num_pictures']} pictures of {data['num_classes']} classes"
+        """Examples and classes."""
+        count = data[f"num_{cls.examples}"]
+        return f"Fine-tuning on {count} {cls.examples} of {data['num_classes']} classes"
 
     @classmethod
     def last_lines(cls, metrics: Mapping[str, Any]) -> list[str]:
         """Where model and logistic regression differ."""
-        return paired_line(metrics.get("paired", {}))
+        return paired_line(metrics.get("paired", {}), examples=cls.examples)

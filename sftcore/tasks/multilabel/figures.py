@@ -49,7 +49,7 @@ def per_label_figure(per_label: pd.DataFrame) -> bytes:
     names = [f"{plain_label(name)}  (n={n})" for name, n in rows]
     axes[0, 0].set_yticks(place, names, fontsize=9 if len(table) <= 40 else 6)
     figure.suptitle("Labels, on the test split")
-    note(figure, report_figures.COVERS)
+    note(figure, report_figures.covers())
     return to_png(figure)
 
 

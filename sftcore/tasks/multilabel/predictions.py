@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sftcore.tasks.report_contract import Finished
+from sftcore.tasks.finished import Finished
 
 _TINY = 1e-12  # see sftcore.metrics.multilabel
 

@@ -18,12 +18,13 @@ from sftcore.metrics.multilabel_tables import per_label_table, pooled_reliabilit
 from sftcore.metrics.multilabel_thresholds import choose_thresholds
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.reporting.parts import write_parts
+from sftcore.tasks.finished import SPLITS, Finished
 from sftcore.tasks.multilabel import figures
 from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION
 from sftcore.tasks.multilabel.predictions import predictions_table
 from sftcore.tasks.multilabel.results_parts import results_parts
 from sftcore.tasks.names import LABELS
-from sftcore.tasks.report_contract import SPLITS, AddParts, Finished, Measuring, no_parts
+from sftcore.tasks.report_contract import AddParts, Measuring, no_parts
 from sftcore.tasks.report_numbers import (
     FINE_TUNED,
     HEADLINE_FILE,

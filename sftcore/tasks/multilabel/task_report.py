@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.tasks.finished import Finished
 from sftcore.tasks.multilabel.baselines import LOGISTIC_REGRESSION, rows_to_beat
 from sftcore.tasks.multilabel.report import write_report
 from sftcore.tasks.multilabel.task import MultilabelTask
 from sftcore.tasks.names import LABELS
 from sftcore.tasks.report_contract import (
     AddParts,
-    Finished,
     Known,
     Measuring,
     Shown,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sftcore.tasks.finished import Finished
 from sftcore.tasks.regression.targets import TargetScale
-from sftcore.tasks.report_contract import Finished
 
 
 def predictions_table(finished: Finished, scale: TargetScale) -> pd.DataFrame:

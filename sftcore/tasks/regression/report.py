@@ -19,13 +19,14 @@ from sftcore.metrics.regression_tables import (
 )
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.reporting.parts import write_parts
+from sftcore.tasks.finished import SPLITS, Finished
 from sftcore.tasks.names import NUMBERS
 from sftcore.tasks.regression import figures
 from sftcore.tasks.regression.baselines import RIDGE_REGRESSION
 from sftcore.tasks.regression.predictions import most_wrong_table, predictions_table
 from sftcore.tasks.regression.results_parts import results_parts
 from sftcore.tasks.regression.targets import TargetScale
-from sftcore.tasks.report_contract import SPLITS, AddParts, Finished, Measuring, no_parts
+from sftcore.tasks.report_contract import AddParts, Measuring, no_parts
 from sftcore.tasks.report_numbers import (
     FINE_TUNED,
     HEADLINE_FILE,

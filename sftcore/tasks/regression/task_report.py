@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.regularization.error_loss import ErrorSettings
+from sftcore.tasks.finished import Finished
 from sftcore.tasks.names import NUMBERS
 from sftcore.tasks.regression.baselines import RIDGE_REGRESSION, rows_to_beat
 from sftcore.tasks.regression.report import write_report
@@ -13,7 +14,6 @@ from sftcore.tasks.regression.targets import TargetScale
 from sftcore.tasks.regression.task import RegressionTask
 from sftcore.tasks.report_contract import (
     AddParts,
-    Finished,
     Known,
     Measuring,
     Shown,
