@@ -33,9 +33,9 @@ def training_parts(
     words = (
         f"Epochs of the head alone: {num_head}; of the trained blocks with it: "
         f"{len(history) - num_head}. Validation chose: {chosen} (the best epoch was {best_epoch}). "
-        f"After the last epoch the loss is {last['train_loss']:.3f} on training pictures and "
-        f"{last['val_loss']:.3f} on validation pictures, as "
-        f"{task.loss_words} of plain pictures.",
+        f"After the last epoch the loss is {last['train_loss']:.3f} on training {task.examples} "
+        f"and {last['val_loss']:.3f} on validation {task.examples}, as "
+        f"{task.loss_words} of plain {task.examples}.",
         f"The guard answered {len(incidents)} incidents."
         if len(incidents)
         else "The guard saw nothing to answer.",
@@ -63,7 +63,7 @@ def _candidates(figures: Sequence[str], task: type[Task]) -> Part:
         tables=(
             Table(
                 "candidates.csv",
-                "A line per candidate; the choosing pictures decide.",
+                f"A line per candidate; the choosing {task.examples} decide.",
                 {
                     "name": "candidate", "epochs": "epochs", "alpha": "alpha",
                     "val_loss": "validation loss",

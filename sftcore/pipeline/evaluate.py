@@ -6,9 +6,11 @@ from typing import Any
 import torch
 
 from sftcore.data.store import Store, open_store
+from sftcore.evaluation.attribution import explain_texts
 from sftcore.evaluation.frozen import frozen_network
-from sftcore.evaluation.predict import ModelRecord, Seen, load_model, look_at
+from sftcore.evaluation.predict import FineTuned, ModelRecord, Seen, load_model, look_at
 from sftcore.evaluation.settings import EvaluateSettings
+from sftcore.evaluation.sight import TextSight
 from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
@@ -22,7 +24,7 @@ from sftcore.pipeline.results import answer_text, headline_metrics
 from sftcore.pipeline.shown import shown_of
 from sftcore.settings.reading import Sections
 from sftcore.settings.tracking import TrackingSettings
-from sftcore.tasks.finished import Finished
+from sftcore.tasks.finished import Explain, Finished, unexplained
 from sftcore.tasks.report_contract import (
     AddParts,
     Known,
@@ -89,6 +91,7 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
             splits=list(store.samples["split"]),
             groups=list(store.samples["group"]),
             examples=store.read(),
+            explain=_explain(model),
         )
         metrics = report.write(
             finished,
@@ -102,6 +105,13 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
         run.log_artifacts(EVALUATE_REPORT, "evaluate")
         run.link()
     return metrics
+
+
+def _explain(model: FineTuned) -> Explain:
+    """Which words answers rest on, where the model reads texts."""
+    if isinstance(model.sight, TextSight):
+        return partial(explain_texts, model.network, model.sight)
+    return unexplained
 
 
 def _fix_rules(

@@ -30,7 +30,7 @@ from sftcore.models.text.start import TextRecord, write_description
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
 from sftcore.pipeline.shown import shown_of
-from sftcore.pipeline.telling import files_text, recipe_key, training_text
+from sftcore.pipeline.telling import files_text, recipe_key, size_text, training_text
 from sftcore.reporting.parts import write_parts
 from sftcore.settings.tree import Params
 from sftcore.stability.guard import GuardSettings, Incident
@@ -126,10 +126,10 @@ def _description(params: Params, store: Store, changes: Mapping[str, tuple[Any, 
     return training_text(
         params.model.backbone,
         store.names,
-        store.image_size,
+        size_text(store.image_size, params.model.text.max_tokens),
         counts,
         changes,
-        TASKS[params.task].outputs,
+        TASKS[params.task],
     )
 
 

@@ -67,23 +67,24 @@ def _article() -> Article:
         verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `dvc repro`") from error
-    splits, backbone = data["splits"], model["backbone"]
-    question = f"How well does {backbone}, fine-tuned on these pictures, do on the test split?"
+    splits, backbone, report = data["splits"], model["backbone"], report_of(model)
+    examples = report.examples
+    question = f"How well does {backbone}, fine-tuned on these {examples}, do on the test split?"
     if verdict["worth"]:  # a study was made
         question = (
-            f"Is it worth fine-tuning {backbone} on these pictures, does it over-fit, what helps?"
+            f"Is it worth fine-tuning {backbone} on these {examples}, does it over-fit, what helps?"
         )
     figure = Figure(
         "baselines.png",
-        "The fine-tuned model beside what needs no fine-tuning, on test pictures that had no "
-        "say in it. Lines: intervals over new test pictures, for this one model.",
+        f"The fine-tuned model beside what needs no fine-tuning, on test {examples} that had no "
+        f"say in it. Lines: intervals over new test {examples}, for this one model.",
         "baselines.csv",
     )
     return Article(
-        title=report_of(model).title(data),
+        title=report.title(data),
         question=(
             f"{question} Trained on {splits['train']}, chosen on {splits['val']} and tested on "
-            f"{splits['test']} pictures."
+            f"{splits['test']} {examples}."
         ),
         answers=answers(),
         figure=figure,

@@ -31,6 +31,7 @@ from sftcore.pipeline.telling import (
     cell_lines,
     files_text,
     recipe_key,
+    size_text,
     study_text,
     training_text,
 )
@@ -197,10 +198,11 @@ def _backfill_model(version: Version, tree: dict[str, Any]) -> Iterator[str]:
     epochs = epochs_of(history)
     changes = changes_since(tree, version.baseline)
     name = training_name(record["backbone"], changes, version.experiment)
-    counts = {split: int(metrics[split]["num_pictures"]) for split in ("train", "val")}
+    count = f"num_{report.examples}"
+    counts = {split: int(metrics[split][count]) for split in ("train", "val")}
     names = record["classes"] if "classes" in record else record["facts"]["names"]
-    outputs = TASKS[report.name].outputs
-    about = (record["backbone"], names, record["image_size"], counts, changes, outputs)
+    size = size_text(record.get("image_size", 0), record.get("text", {}).get("max_tokens", 0))
+    about = (record["backbone"], names, size, counts, changes, TASKS[report.name])
     with open_run(enabled=True, name=name, **options) as run:
         num_threads, precision = tree["runtime"]["num_threads"], record.get("precision", FULL)
         settings |= {"runtime.num_threads": num_threads, "runtime.precision": precision}

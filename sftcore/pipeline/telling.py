@@ -8,6 +8,7 @@ import pandas as pd
 
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.settings.tree import Params, recipe_digest
+from sftcore.tasks.contract import Task
 from sftcore.tracking import LINE_LENGTH, commit_of_run, experiment_name, plain
 
 _MOST_NAMES, _MOST_CHANGES = 20, 10
@@ -26,31 +27,44 @@ def recipe_key(params: Params, digest: str) -> str:
     return sha256_json([recipe_digest(params), params.seed, digest])
 
 
+def size_text(image_size: int, max_tokens: int) -> str:
+    """How large examples are.
+
+    Args:
+        image_size: side of the pictures in pixels; 0 of texts.
+        max_tokens: longest text in tokens; not looked at for pictures.
+    """
+    if image_size:
+        return f"{image_size} × {image_size} pixels"
+    return f"at most {max_tokens} tokens"
+
+
 def training_text(
     backbone: str,
     names: Sequence[str],
-    image_size: int,
-    num_pictures: Mapping[str, int],
+    size: str,
+    num_examples: Mapping[str, int],
     changes: Mapping[str, tuple[Any, Any]],
-    outputs: str = "classes",
+    task: type[Task],
 ) -> str:
     """What was trained on what.
 
     Args:
         backbone: its name.
         names: of the outputs.
-        image_size: side of the pictures in pixels.
-        num_pictures: by split.
+        size: of the examples, see :func:`size_text`.
+        num_examples: by split.
         changes: parameters that differ from the commit it began from, as (there, here).
-        outputs: what these are called.
+        task: knows what examples and outputs are called.
     """
-    counts = ", ".join(f"{number} in {split}" for split, number in num_pictures.items())
+    outputs = task.outputs
+    counts = ", ".join(f"{number} in {split}" for split, number in num_examples.items())
     shown_names = ", ".join(plain(name) for name in names[:_MOST_NAMES])
     if len(names) > _MOST_NAMES:
         shown_names += f" and {len(names) - _MOST_NAMES} more"
     lines = [
-        f"{plain(backbone)}, fine-tuned on {len(names)} {outputs} of pictures, "
-        f"{image_size} × {image_size} pixels{counts and ': '}{counts}.",
+        f"{plain(backbone)}, fine-tuned on {len(names)} {outputs} of {task.examples}, "
+        f"{size}{counts and ': '}{counts}.",
         f"{outputs.capitalize()}: {shown_names}.",
     ]
     if changes:

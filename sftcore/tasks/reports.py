@@ -8,12 +8,19 @@ from sftcore.tasks.classification.task_report import ClassificationReport
 from sftcore.tasks.multilabel.task_report import MultilabelReport
 from sftcore.tasks.regression.task_report import RegressionReport
 from sftcore.tasks.report_contract import TaskReport
+from sftcore.tasks.text_classification.task_report import TextClassificationReport
 
 REPORTS: dict[str, type[TaskReport]] = {
-    report.name: report for report in (ClassificationReport, MultilabelReport, RegressionReport)
+    report.name: report
+    for report in (
+        ClassificationReport,
+        MultilabelReport,
+        RegressionReport,
+        TextClassificationReport,
+    )
 }
 # Tasks that can be trained and studied, and whose finished models nothing reports on yet.
-WITHOUT_REPORT: tuple[str, ...] = ("text_classification",)
+WITHOUT_REPORT: tuple[str, ...] = ()
 
 
 def report_of(content: Mapping[str, Any]) -> type[TaskReport]:

@@ -10,10 +10,12 @@ from sftcore.pipeline.results import answer_text, headline_metrics
 from sftcore.pipeline.telling import (
     cell_lines,
     files_text,
+    size_text,
     study_text,
     training_text,
 )
 from sftcore.tasks.classification.task import ClassificationTask
+from sftcore.tasks.text_classification.task import TextClassificationTask
 
 METRICS: dict[str, Any] = {
     "test": {"num_pictures": 9, "accuracy": 0.5, "accuracy_low": 0.2, "accuracy_high": 0.8,
@@ -47,11 +49,20 @@ def test_the_table_has_the_training_and_the_rows_to_beat() -> None:
 
 def test_names_of_classes_stay_text_and_many_are_counted() -> None:
     classes = ["<script>", "`a`|b", *(f"c{number}" for number in range(30))]
-    text = training_text("net", classes, 32, {"train": 5, "val": 2}, {"train.penalties.l1": (0, 1)})
+    changes = {"train.penalties.l1": (0, 1)}
+    counts = {"train": 5, "val": 2}
+    text = training_text("net", classes, size_text(32, 128), counts, changes, ClassificationTask)
     assert "&lt;script&gt;, \\`a\\`\\|b, c0" in text
     assert "and 12 more" in text
     assert "32 classes of pictures, 32 × 32 pixels: 5 in train, 2 in val" in text
     assert "train.penalties.l1 0 → 1" in text
+
+
+def test_of_texts_tokens_are_told_and_no_pixels() -> None:
+    size, counts = size_text(0, 64), {"train": 5}
+    text = training_text("net", ["a", "b"], size, counts, {}, TextClassificationTask)
+    assert "2 classes of texts, at most 64 tokens: 5 in train." in text
+    assert "pi" not in text.lower()
 
 
 def test_a_study_without_some_answers() -> None:

@@ -16,7 +16,7 @@ from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.pipeline.results import answer_text, first_answer, headline_metrics
 from sftcore.reporting.parts import read_parts
 from sftcore.tasks.finished import Finished
-from sftcore.tasks.names import CLASSES, LABELS, NUMBERS
+from sftcore.tasks.names import CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
 from sftcore.tasks.registry import TASKS
 from sftcore.tasks.report_contract import Known, Shown, TaskReport
 from sftcore.tasks.reports import REPORTS, WITHOUT_REPORT, report_for, report_of
@@ -48,9 +48,10 @@ def written(
 def test_every_task_has_a_report_or_is_said_to_have_none() -> None:
     assert set(TASKS) == set(REPORTS) | set(WITHOUT_REPORT)
     assert not set(REPORTS) & set(WITHOUT_REPORT)
-    assert set(USAGES) == set(REPORTS) == {CLASSES, LABELS, NUMBERS}
+    assert set(USAGES) <= set(REPORTS) == {CLASSES, LABELS, NUMBERS, CLASSES_OF_TEXTS}
     for name, report in REPORTS.items():
         assert report.name == name
+        assert report.examples == TASKS[name].examples
         assert report.probe.replace("_", " ") == TASKS[name].probe_words
 
 
@@ -79,7 +80,7 @@ def test_the_words_are_the_numbers(written: tuple[TaskReport, Path, dict[str, An
     high, row = metrics["test"][f"{report.number}_high"], metrics["baselines"][report.probe]
     assert low < value < high
     lines = first_answer(metrics)
-    assert lines[0] == f"{report.words} on 50 test pictures, 90% interval"
+    assert lines[0] == f"{report.words} on 50 test {report.examples}, 90% interval"
     assert lines[1].endswith(f"{value:.3f} [{low:.3f}, {high:.3f}]")
     assert any(f"{row[f'test_{report.number}']:.3f} [" in line for line in lines[2:])
     assert f"| **fine-tuned** | {value:.3f} | {low:.3f} to {high:.3f} |" in answer_text(metrics)
@@ -126,7 +127,7 @@ def test_what_cannot_be_reported_is_refused(task: str, tmp_path: Path) -> None:
     broken[4, 0] = np.nan
     for bad, message in (
         (replace(finished, answers=broken), "finite"),
-        (replace(finished, splits=["train"] * 200), "no picture in split val, test"),
+        (replace(finished, splits=["train"] * 200), "no (picture|text) in split val, test"),
         (replace(finished, groups=["a"]), "one per"),
     ):
         with pytest.raises(DataError, match=message):

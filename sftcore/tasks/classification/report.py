@@ -42,12 +42,14 @@ class Telling:
     """What the report of classes says otherwise for another kind of examples.
 
     Attributes:
+        task: in ``metrics.json``; that of pictures names none.
         examples: what examples are called.
         more: numbers beside those of every report, of
             :class:`sftcore.metrics.classification.Metrics`; more of each is better.
         show_wrong: shows the examples that the model is most wrong about.
     """
 
+    task: str = ""
     examples: str = "pictures"
     more: tuple[str, ...] = ()
     show_wrong: ShowWrong = show_pictures
@@ -265,6 +267,7 @@ def _summarize(judged: dict[str, _Judged], confidence: float, telling: Telling) 
         split: {f"num_{telling.examples}": of.num_examples} | _numbers(of, scalars, confidence)
         for split, of in judged.items()
     }
+    summary |= {"task": telling.task} if telling.task else {}
     summary["interval"] = {"confidence": confidence}
     resampled = {split: of.resampled for split, of in judged.items()}
     summary["gap"] = gaps(resampled, "accuracy", "nll", confidence)
