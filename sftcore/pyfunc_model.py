@@ -2,7 +2,8 @@
 
 MLflow runs this file when it loads the model. Input: N pictures, as uint8 pixels [N, S, S, 3] laid
 on the background as the prepare stage does it, or as encoded files (``bytes``, or base64 text as
-JSON needs it), which are decoded as there. Output: a table, as trained. Of classes it has the
+JSON needs it), which are decoded as there; or N texts, in a list, an array, a series, or a table
+with one column or a column ``text``. Output: a table, as trained. Of classes it has the
 column ``label`` and a column ``p_<class>`` of probabilities for each class; of labels a column
 ``p_<label>`` for each; of numbers a column ``y_<number>`` for each, in its unit.
 
@@ -17,7 +18,7 @@ import shutil
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -34,17 +35,20 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, Schema
 
-from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.instruction_set import choose_for_torch
-from sftcore.tasks.names import CLASSES, NUMBERS
+from sftcore.tasks.names import CLASSES, LEARNT
 
-_REQUIRED = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow", "safetensors")
-LABEL = "label"
+_REQUIRED = ("torch", "timm", "numpy", "pandas", "safetensors")  # timm groups parameters, too
+_REQUIRED_OF_KIND = {
+    "pictures": ("torchvision", "pillow"),
+    "texts": ("transformers", "tokenizers"),
+}
+LABEL, TEXT = "label", "text"
 
 
 class BadInput(MlflowException):
-    """What was handed over is no picture: status 400 over HTTP, with the reason alone.
+    """What was handed over is no example: status 400 over HTTP, with the reason alone.
 
     The server would put the whole body before the reason, which may be megabytes of base64.
     """
@@ -77,40 +81,40 @@ class FineTunedModel(PythonModel):
             )  # fmt: skip
         from sftcore.evaluation.predict import load_model
         from sftcore.tasks.answers import answers_of
+        from sftcore.use.requests import request_reader
 
         self.model = load_model(folder)
         self.record = record = self.model.record
         self.answers = answers_of(record.task, record.facts)
-        self.decoding = Decoding(record.image_size, MAX_PIXELS, record.background)
+        self.read = request_reader(record)
         self.lock = threading.Lock()  # decoding and the number of threads are the process's
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: Any = None
     ) -> pd.DataFrame:
-        """What the model says of N pictures, a row each.
+        """What the model says of N examples, a row each.
 
         The hint of the input is one that MLflow makes no schema of; what else is taken stands at
         the top of this file.
         """
         from sftcore.evaluation.predict import look_at
-        from sftcore.use.requests import read_request
 
         with self.lock, _num_threads(self.record.num_threads):
             try:
-                images = read_request(model_input, self.decoding)
+                examples = self.read(model_input)
+                said = look_at(self.model.network, examples, self.model.sight, self.answers).answers
             except DataError as error:
                 raise BadInput(str(error)) from error
-            said = look_at(self.model.network, images, self.model.sight, self.answers).answers
         names = self.record.names
         columns = dict(zip(answer_columns(self.record.task, names), said.T, strict=True))
-        if self.record.task != CLASSES:
+        if LEARNT[self.record.task].target != "class":
             return pd.DataFrame(columns)
         return pd.DataFrame({LABEL: [names[k] for k in said.argmax(axis=1)]} | columns)
 
 
 def answer_columns(task: str, names: Sequence[str]) -> list[str]:
     """A column for each output: with a prefix none can be called ``label``."""
-    prefix = "y" if task == NUMBERS else "p"
+    prefix = "y" if LEARNT[task].target == "numbers" else "p"
     return [f"{prefix}_{name}" for name in names]
 
 
@@ -159,14 +163,9 @@ def save_model(target: Path, folder: Path, description: Model) -> None:
         folder: ``models/finetuned``.
         description: holds the ids under which MLflow knows the model.
     """
-    # No schema of MLflow lets pixels and encoded files through: the model checks its input itself.
     record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    task, answer = record.get("task", CLASSES), []  # a model of classes names no task
-    if task == CLASSES:
-        names, answer, kind = record["classes"], [ColSpec("string", LABEL)], "float"
-    else:
-        names, kind = record["facts"]["names"], "double"
-    answer += [ColSpec(kind, name) for name in answer_columns(task, names)]
+    task = record.get("task", CLASSES)  # a model of classes of pictures names no task
+    required = (*_REQUIRED, *_REQUIRED_OF_KIND[LEARNT[task].kind])
     package = Path(__file__).parent
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
         # An example would be a picture of somebody's data.
@@ -178,10 +177,30 @@ def save_model(target: Path, folder: Path, description: Model) -> None:
             mlflow_model=description,
             python_model=str(Path(__file__)),
             artifacts={"model": str(folder)},
-            signature=ModelSignature(outputs=Schema(answer)),
+            signature=_signature(task, record),
             code_paths=[str(code)],
-            pip_requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIRED],
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in required],
         )
+
+
+def _signature(task: str, record: Mapping[str, Any]) -> ModelSignature:
+    """What MLflow shows of the model's input and output.
+
+    No schema of MLflow lets pixels and encoded files through, so pictures have none; of texts a
+    schema would refuse lists, and take the first of several columns for the one that is meant. The
+    model checks its input itself: MLflow is told so by the mark that it sets where types of
+    Python say what the input is.
+    """
+    names = record.get("classes") or record["facts"]["names"]
+    is_class = LEARNT[task].target == "class"
+    kind = "float" if is_class else "double"
+    answer = [ColSpec("string", LABEL)] if is_class else []
+    answer += [ColSpec(kind, name) for name in answer_columns(task, names)]
+    if LEARNT[task].kind == "pictures":
+        return ModelSignature(outputs=Schema(answer))
+    signature = ModelSignature(Schema([ColSpec("string", TEXT)]), Schema(answer))
+    signature._is_signature_from_type_hint = True
+    return signature
 
 
 set_model(FineTunedModel())

@@ -132,11 +132,11 @@ def save_model(
         add_files(temporary)
 
 
-def load_model(folder: Path, device: str = "cpu") -> FineTuned:
-    """Read a fine-tuned model without running code from its files.
+def read_record(folder: Path) -> ModelRecord:
+    """What is known of a fine-tuned model; its tensors are not looked at.
 
     Raises:
-        WeightsError: a file is missing or is not the one that its record names.
+        WeightsError: a file is missing, or the record is damaged.
     """
     if not (folder / RECORD_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
         raise WeightsError(f"{folder} holds no fine-tuned model: run `dvc repro finetune`")
@@ -145,24 +145,34 @@ def load_model(folder: Path, device: str = "cpu") -> FineTuned:
         triples = ("mean", "std", "background")
         fields |= {key: tuple(fields[key]) for key in triples if key in fields}
         record = ModelRecord(**fields)
-        num_outputs, options = len(record.names), record.text_options
+        _ = record.names, record.kind, record.text_options
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{folder / RECORD_FILE} is damaged or of another version of this code ({error}): run "
             "`dvc repro finetune`"
         ) from error
+    return record
+
+
+def load_model(folder: Path, device: str = "cpu") -> FineTuned:
+    """Read a fine-tuned model without running code from its files.
+
+    Raises:
+        WeightsError: a file is missing or is not the one that its record names.
+    """
+    record = read_record(folder)
     if sha256_file(folder / WEIGHTS_FILE) != record.model_sha256:
         raise WeightsError(f"{folder / WEIGHTS_FILE} is damaged: run `dvc repro finetune`")
     is_text = record.kind == "texts"
     start = build_start(
         backbone=f"{LIBRARY}{folder}" if is_text else record.backbone,
         weights="none",
-        num_classes=num_outputs,
+        num_classes=len(record.names),
         image_size=record.image_size,
         dropout=record.dropout,
         seed=0,
         device=torch.device(device),
-        text=options,
+        text=record.text_options,
     )
     start.network.load_state_dict(read_state(folder / WEIGHTS_FILE))
     place = torch.device(device)

@@ -35,6 +35,9 @@ class Sight(Protocol):
             to :data:`PREDICT_BATCH_SIZE` rows. Each example comes once.
         """
 
+    def why_not(self, example: Any) -> str:
+        """Why the network cannot be shown an example; empty where it can."""
+
 
 @dataclass(frozen=True)
 class PictureSight:
@@ -59,6 +62,10 @@ class PictureSight:
                 batch = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
             pictures = normalize(to_unit_range(batch, self.device), self.mean, self.std)
             yield np.arange(start, start + count), pictures
+
+    def why_not(self, example: np.ndarray) -> str:
+        """Every picture can be shown."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -89,3 +96,7 @@ class TextSight:
                 rows = alike[start : start + PREDICT_BATCH_SIZE]
                 filled = np.resize(rows, PREDICT_BATCH_SIZE)
                 yield rows, to_device(tokens.batch(filled), self.device)
+
+    def why_not(self, example: str) -> str:
+        """A text has to give a token; the special ones around it are enough."""
+        return "" if self.tokenizer.has_tokens(example) else "no token: the model reads none of it"

@@ -3,27 +3,25 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
-from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
-from sftcore.evaluation.predict import FineTuned, ModelRecord, Seen, load_model, look_at
-from sftcore.evaluation.sight import PREDICT_BATCH_SIZE
+from sftcore.evaluation.predict import ModelRecord, Seen, load_model, look_at, read_record
 from sftcore.foundations.artifacts import sha256_json
+from sftcore.foundations.errors import DataError
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import DECISION, MODEL
-from sftcore.tasks.answers import Answers, answers_of
+from sftcore.tasks.answers import answers_of
 from sftcore.use.contract import REASON, Usage
 from sftcore.use.decision import load_decision
-from sftcore.use.decoding import Opened, open_all
-from sftcore.use.inputs import find_pictures
+from sftcore.use.inputs import find_files
 from sftcore.use.journal import Journal
+from sftcore.use.reading import Opened, Reading, ReadingOptions, reading_of, shown_to
 from sftcore.use.rows import RowMaker
 from sftcore.use.usages import USAGES
 
@@ -40,7 +38,7 @@ class PredictOptions:
         model: folder of the model.
         decision: folder of its rules; empty: the one beside the model, ``none``: no rules.
         with_probabilities: whether all classes' probabilities are written.
-        max_pixels: larger pictures are refused undecoded.
+        reading: what is said of the examples.
         device: see :func:`sftcore.foundations.runtime.set_up`.
         num_workers: processes that decode; 0: this one.
     """
@@ -50,13 +48,13 @@ class PredictOptions:
     model: Path = MODEL
     decision: str = ""
     with_probabilities: bool = False
-    max_pixels: int = MAX_PIXELS
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
     device: str = "auto"
     num_workers: int = 2
 
 
 def predict(options: PredictOptions) -> Iterator[str]:
-    """Write a row for every file; a killed run goes on and ends with the same bytes.
+    """Write a row for every example; a killed run goes on and ends with the same bytes.
 
     Args:
         options: see :class:`PredictOptions`.
@@ -65,37 +63,45 @@ def predict(options: PredictOptions) -> Iterator[str]:
         Lines for the user.
 
     Raises:
-        DataError: an input names nothing, or a zip archive is none.
+        ParamsError: an option means nothing for the model's kind of examples.
+        DataError: an input names nothing, a zip archive is none, or a table has no texts.
         WeightsError: the model is missing or damaged, or the rules are of another model.
         DeviceError: the named device is not there.
         OutputError: the output cannot be written.
         ResourceError: a decoding process was ended from outside.
     """
-    pictures = find_pictures(options.inputs, options.out)
+    record = read_record(options.model)
+    reading = reading_of(record, options.reading)
+    files = find_files(options.inputs, options.out, reading.names.plural)
     device = str(set_up(options.device, 1))
     model = load_model(options.model, device)
-    record = model.record
     set_up(options.device, record.num_threads)
     answers = answers_of(record.task, record.facts)
     usage = USAGES[record.task](record.names)
     decision, note = _find_decision(options, record, usage, torch.device(device))
+    examples = [example for named in files for example in reading.examples_of(named)]
+    if not examples:
+        raise DataError(f"there is no row in {', '.join(of.name for of in files)}")
     if note:
         yield note
     maker = RowMaker(usage, decision, options.with_probabilities)
-    journal = Journal(options.out, _key(options, record, decision, device), pictures)
+    key = _key(options, record, decision, device) | dict(reading.facts)
+    journal = Journal(options.out, sha256_json(key), examples)
     with closing(journal):
         if journal.num_done:
             yield f"goes on after {journal.num_done} rows of an earlier run"
-        decoding = Decoding(record.image_size, options.max_pixels, record.background)
-        left = pictures[journal.num_done :]
-        with show_progress("predict", len(left), "files") as progress:
-            opened = open_all(left, decoding, options.num_workers)
-            for batch in _batches(opened):
-                seen = _see(batch, model, answers)
+        left = examples[journal.num_done :]
+        with show_progress("predict", len(left), reading.counted) as progress:
+            opened = reading.open_all(left, options.num_workers)
+            for batch in _batches((shown_to(model.sight, of) for of in opened), reading.group):
+                shown = [of.example for of in batch if of.example is not None]
+                seen: Seen | None = None
+                if shown:
+                    seen = look_at(model.network, reading.stack(shown), model.sight, answers)
                 journal.add([of.named for of in batch], maker.lines(batch, seen))
                 progress.advance(len(batch))
         journal.finish(maker.header)
-    yield from _summary(options.out, usage, decision[0] if decision else None)
+    yield from _summary(options.out, usage, decision[0] if decision else None, reading)
 
 
 def _find_decision(
@@ -126,55 +132,47 @@ def _key(
     record: ModelRecord,
     decision: tuple[Any, torch.Tensor] | None,
     device: str,
-) -> str:
-    """Of all that a row depends on besides its picture."""
-    return sha256_json(
-        {
-            "model": asdict(record),
-            "decision": asdict(decision[0]) if decision else None,
-            "with_probabilities": options.with_probabilities,
-            "max_pixels": options.max_pixels,
-            "device": device,
-            "torch": torch.__version__,
-            "kernels": torch.backends.cpu.get_cpu_capability(),
-        }
-    )
+) -> dict[str, Any]:
+    """All that a row depends on besides its example and how that is read."""
+    return {
+        "model": asdict(record),
+        "decision": asdict(decision[0]) if decision else None,
+        "with_probabilities": options.with_probabilities,
+        "device": device,
+        "torch": torch.__version__,
+        "kernels": torch.backends.cpu.get_cpu_capability(),
+    }
 
 
-def _batches(opened: Iterator[Opened]) -> Iterator[list[Opened]]:
-    """Files in order, cut where the network has a batch, or where many files are no pictures."""
+def _batches(opened: Iterator[Opened], group: int) -> Iterator[list[Opened]]:
+    """Examples in order, cut where there are enough to be shown, or where many are none."""
     batch: list[Opened] = []
-    num_pictures = 0
+    num_shown = 0
     for of in opened:
         batch.append(of)
-        num_pictures += of.pixels is not None
-        if num_pictures == PREDICT_BATCH_SIZE or len(batch) == 4 * PREDICT_BATCH_SIZE:
+        num_shown += of.example is not None
+        if num_shown == group or len(batch) == 4 * group:
             yield batch
-            batch, num_pictures = [], 0
+            batch, num_shown = [], 0
     if batch:
         yield batch
 
 
-def _see(batch: Sequence[Opened], model: FineTuned, answers: Answers) -> Seen | None:
-    """What the network says of the pictures among some files; None without any."""
-    images = [of.pixels for of in batch if of.pixels is not None]
-    if not images:
-        return None
-    return look_at(model.network, np.stack(images), model.sight, answers)
-
-
-def _summary(out: Path, usage: Usage[Any, Any], decision: Any) -> Iterator[str]:
+def _summary(out: Path, usage: Usage[Any, Any], decision: Any, reading: Reading) -> Iterator[str]:
     """What was written, and what the columns can be trusted for."""
     wanted = {REASON, *(usage.flags if decision else ())}
-    num_files, counts = 0, Counter[str]()
+    num_rows, counts = 0, Counter[str]()
     for part in pd.read_csv(
         out, usecols=lambda name: name in wanted, dtype=str, chunksize=10_000, keep_default_na=False
     ):
-        num_files += len(part)
+        num_rows += len(part)
         counts[REASON] += int((part[REASON] != "").sum())
         for name in wanted - {REASON}:
             counts[name] += int((part[name] == "True").sum())
-    num_pictures = num_files - counts[REASON]
-    yield f"wrote {out}: {num_files} files, {counts[REASON]} without an answer (column reason)"
+    num_answered = num_rows - counts[REASON]
+    yield (
+        f"wrote {out}: {num_rows} {reading.counted}, {counts[REASON]} without an answer "
+        "(column reason)"
+    )
     if decision is not None:
-        yield from usage.told(decision, counts, num_pictures)
+        yield from usage.told(decision, counts, num_answered, reading.names.plural)

@@ -5,21 +5,25 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
-Writes a row for every file: the label with its confidence as trained (as in
-reports/evaluate/predictions.csv) and its calibrated probability; the set of labels for the
-coverage that params.yaml wants; whether it abstains; the distance to the training pictures and
-whether it is unlike them; and the reason where a file has no answer. Of a model of labels: those
-from their thresholds on. Of numbers: y_<k> with the interval low_<k> to high_<k>. A killed run
-goes on."""
+Writes a row for every file, or for every row of a table with texts: the label with its
+confidence as trained (as in reports/evaluate/predictions.csv) and its calibrated probability;
+the set of labels for the coverage that params.yaml wants; whether it abstains; the distance to
+the training examples and whether it is unlike them; and the reason where there is no answer. Of
+a model of labels: those from their thresholds on. Of numbers: y_<k> with the interval low_<k> to
+high_<k>. A killed run goes on."""
 
 
 def add_predict(commands: Any) -> None:
     """Add the command to a parser's subcommands."""
     parser = commands.add_parser(
-        "predict", help="a finished model's answers for files, folders, globs, zip archives",
+        "predict", help="a finished model's answers for files, folders, zip archives, tables",
         description=DESCRIPTION,
     )  # fmt: skip
-    parser.add_argument("inputs", nargs="+", help="files, folders, quoted globs, zip archives")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        help="files, folders, quoted globs, zip archives, and of texts tables",
+    )
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     parser.add_argument("--model", type=Path, default=Path("models/finetuned"))
     parser.add_argument(
@@ -31,9 +35,14 @@ def add_predict(commands: Any) -> None:
         "--probabilities", action="store_true", help="also p_<k> of all classes, as trained"
     )
     parser.add_argument("--max-pixels", type=_positive, help="larger pictures are refused")
+    parser.add_argument("--max-characters", type=_positive, help="longer texts are refused")
+    parser.add_argument("--column", help="of tables, that holds the texts (default: by its name)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index>")
     parser.add_argument(
-        "--workers", type=_count, default=2, help="processes that decode; 0: none beside this one"
+        "--workers",
+        type=_count,
+        default=2,
+        help="processes that decode pictures; 0: none beside this one",
     )
 
 
@@ -43,12 +52,13 @@ def run_predict(options: argparse.Namespace) -> int:
 
     choose_kernels(options.model)
     from sftcore.pipeline.predict import PredictOptions, predict
+    from sftcore.use.reading import ReadingOptions
 
-    limits = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
     asked = PredictOptions(
         inputs=options.inputs, out=options.out, model=options.model, decision=options.decision,
         with_probabilities=options.probabilities, device=options.device,
-        num_workers=options.workers, **limits,
+        num_workers=options.workers,
+        reading=ReadingOptions(options.max_pixels, options.max_characters, options.column),
     )  # fmt: skip
     for line in predict(asked):
         print(line, flush=True)

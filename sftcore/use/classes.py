@@ -72,7 +72,7 @@ class ClassUsage(Usage[Decision, Fixed]):
         return cells | {f"p_{k}": of.astype(float) for k, of in enumerate(probability.T)}
 
     def told(
-        self, decision: Decision, counts: Mapping[str, int], num_pictures: int
+        self, decision: Decision, counts: Mapping[str, int], num_examples: int, plural: str
     ) -> Iterator[str]:
         """Of sets, abstention and distance."""
         rule = decision.abstention
@@ -84,10 +84,10 @@ class ClassUsage(Usage[Decision, Fixed]):
             yield f"abstain: all; no threshold made answers right in {rule.wanted:g} on validation"
         else:
             yield (
-                f"abstain: {counts['abstain']} of {num_pictures}; on test the answered were "
+                f"abstain: {counts['abstain']} of {num_examples}; on test the answered were "
                 f"{rule.test_answered}, right in {rule.test_accuracy}"
             )
-        yield unlike_line(decision.unlike, counts["unlike"], num_pictures)
+        yield unlike_line(decision.unlike, counts["unlike"], num_examples, plural)
 
 
 def json_set(names: Sequence[str], inside: np.ndarray, probability: np.ndarray) -> str:

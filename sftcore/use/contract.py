@@ -124,13 +124,16 @@ class Usage(ABC, Generic[D, F]):
         """
 
     @abstractmethod
-    def told(self, decision: D, counts: Mapping[str, int], num_pictures: int) -> Iterator[str]:
+    def told(
+        self, decision: D, counts: Mapping[str, int], num_examples: int, plural: str
+    ) -> Iterator[str]:
         """What the columns can be trusted for, a line each.
 
         Args:
             decision: the rules.
             counts: of the flags that are True.
-            num_pictures: that have an answer.
+            num_examples: that have an answer.
+            plural: what they are called, ``pictures`` or ``texts``.
         """
 
 
@@ -149,9 +152,9 @@ def unlike_cells(rule: UnlikeRule, directions: Tensor, features: Tensor) -> dict
     }
 
 
-def unlike_line(rule: UnlikeRule, count: int, num_pictures: int) -> str:
+def unlike_line(rule: UnlikeRule, count: int, num_examples: int, plural: str) -> str:
     """What the column ``unlike`` can be trusted for."""
     return (
-        f"unlike: {count} of {num_pictures} farther from the training pictures than "
+        f"unlike: {count} of {num_examples} farther from the training {plural} than "
         f"{rule.wanted:.0%} of validation; of test, {rule.test_passed} were not"
     )

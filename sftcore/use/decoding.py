@@ -6,43 +6,16 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
-from sftcore.data.pictures.decode import Decoding, Refused, decode_square
+from sftcore.data.pictures.decode import Decoding, decode_square
 from sftcore.foundations.errors import ResourceError
 from sftcore.foundations.interruption import end_with_parent
 from sftcore.use.inputs import Named
+from sftcore.use.reading import Opened, open_with
 
 CHUNK = 16  # pictures that a process is given at once
 _WAITING = 3  # chunks for each process, so that none has to wait and memory stays flat
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A file that was looked at.
-
-    Attributes:
-        named: which.
-        pixels: uint8 [S, S, 3], or None where it was refused.
-        reason: why it was refused.
-    """
-
-    named: Named
-    pixels: np.ndarray | None
-    reason: str = ""
-
-
-def open_one(named: Named, decoding: Decoding) -> Opened:
-    """Read and decode a file, or say why not."""
-    try:
-        square = decode_square(named.read(), decoding)
-    except Refused as refused:
-        detail = f": {refused.detail}" if refused.detail else ""
-        return Opened(named, None, f"{refused.reason}{detail}")
-    return Opened(named, square.pixels)
 
 
 def open_all(pictures: Sequence[Named], decoding: Decoding, num_workers: int) -> Iterator[Opened]:
@@ -57,7 +30,7 @@ def open_all(pictures: Sequence[Named], decoding: Decoding, num_workers: int) ->
         ResourceError: a process was ended from outside.
     """
     if not num_workers or len(pictures) <= 2 * CHUNK:  # a pool takes longer to start
-        yield from (open_one(named, decoding) for named in pictures)
+        yield from (_open(named, decoding) for named in pictures)
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half-way
     pool = ProcessPoolExecutor(
@@ -88,4 +61,8 @@ def _in_order(
 
 
 def _open_chunk(chunk: Sequence[Named], decoding: Decoding) -> list[Opened]:
-    return [open_one(named, decoding) for named in chunk]
+    return [_open(named, decoding) for named in chunk]
+
+
+def _open(named: Named, decoding: Decoding) -> Opened:
+    return open_with(lambda content: decode_square(content, decoding).pixels, named)

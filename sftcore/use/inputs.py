@@ -1,4 +1,4 @@
-"""What a user names, as pictures: files, folders, globs and zip archives.
+"""What a user names: files, folders, globs and zip archives.
 
 Nothing is unpacked onto the disk, and nothing is opened here but folders and lists of archives.
 """
@@ -7,22 +7,22 @@ import glob
 import os
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from sftcore.data.pictures.decode import Refused
+from sftcore.data.kinds import Refused
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable
 
-MOST_BYTES = 1 << 28  # of one picture file, packed or not
+MOST_BYTES = 1 << 28  # of one file, packed or not
 _ENCRYPTED = 1  # flag of a member of an archive
 
 
 @dataclass(frozen=True)
 class Named:
-    """A picture file before anyone has looked at it.
+    """An example before anyone has looked at it: a file, or a part of one.
 
     Attributes:
         name: as the user would find it, fit for a line of text.
@@ -30,6 +30,8 @@ class Named:
         member: inside the archive; empty for a file.
         stamp: changes when the content does: size and times of change in nanoseconds.
         fault: why it cannot be read, where that is known already.
+        is_asked: whether the user named the file itself, and not a folder or archive around it.
+        content: what reads an example that is no file of its own; raises :class:`Refused`.
     """
 
     name: str
@@ -37,9 +39,11 @@ class Named:
     member: str = ""
     stamp: str = ""
     fault: str = ""
+    is_asked: bool = False
+    content: Callable[[], bytes] | None = None
 
     def read(self) -> bytes:
-        """The file's bytes.
+        """The example's bytes.
 
         Raises:
             Refused: it cannot be read, is too large, or must not be read.
@@ -47,6 +51,8 @@ class Named:
         if self.fault:
             raise Refused("cannot be read", self.fault)
         try:
+            if self.content is not None:
+                return self.content()
             return self._read_member() if self.member else self._read_file()
         except Refused:
             raise
@@ -95,7 +101,7 @@ def is_outside(member: str) -> bool:
     return parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]
 
 
-def find_pictures(arguments: Sequence[str], output: Path) -> list[Named]:
+def find_files(arguments: Sequence[str], output: Path, plural: str) -> list[Named]:
     """All that the user names, in the order of the arguments, each file once.
 
     Folders are walked, sorted by name; hidden files and folders inside them are left out, links to
@@ -104,6 +110,7 @@ def find_pictures(arguments: Sequence[str], output: Path) -> list[Named]:
     Args:
         arguments: files, folders, globs, zip archives.
         output: the file that will be written, which is no input.
+        plural: what the files are to hold.
 
     Raises:
         DataError: an argument names nothing, or a zip archive is none.
@@ -112,12 +119,12 @@ def find_pictures(arguments: Sequence[str], output: Path) -> list[Named]:
     own = output.resolve()
     for argument in arguments:
         for path in _expand(argument):
-            for named in _pictures_of(path):
+            for named in _files_of(path):
                 if Path(named.path).resolve() != own or named.member:
                     found.setdefault((named.path, named.member), named)
     if not found:
         raise DataError(
-            f"no file in {', '.join(printable(a) for a in arguments)}: name pictures, folders of "
+            f"no file in {', '.join(printable(a) for a in arguments)}: name {plural}, folders of "
             "them, globs in quotes, or zip archives"
         )
     return list(found.values())
@@ -134,16 +141,17 @@ def _expand(argument: str) -> list[str]:
     return matches
 
 
-def _pictures_of(path: str) -> Iterator[Named]:
+def _files_of(path: str) -> Iterator[Named]:
     if Path(path).is_dir():
         yield from _walk(path)
     elif path.lower().endswith(".zip") and Path(path).is_file():
-        yield from _members(path)
+        yield from archive_members(path)
     else:
-        yield _file(path)
+        yield replace(file_named(path), is_asked=True)
 
 
-def _file(path: str) -> Named:
+def file_named(path: str) -> Named:
+    """A file as an example, with the fault of one that cannot be looked at."""
     try:
         stamp = stamp_of(path)
     except OSError as error:
@@ -170,11 +178,16 @@ def _walk(folder: str) -> Iterator[Named]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):
-                yield _file(f"{root.rstrip(os.sep)}{os.sep}{name}")
+                yield file_named(f"{root.rstrip(os.sep)}{os.sep}{name}")
     yield from faults
 
 
-def _members(path: str) -> Iterator[Named]:
+def archive_members(path: str) -> Iterator[Named]:
+    """The files in a zip archive but hidden ones.
+
+    Raises:
+        DataError: it is none.
+    """
     try:
         stamp = stamp_of(path)
         members = _open_archive(path, stamp).infolist()

@@ -15,20 +15,20 @@ from sftcore.use.inputs import Named
 class Journal:
     """A file of done rows: a line for what they depend on, then a line of JSON for each.
 
-    Rows stand in the order of the pictures. Of an earlier run those are kept that come first and
-    whose files have not changed; all others are predicted again. A row depends on its picture
+    Rows stand in the order of the examples. Of an earlier run those are kept that come first and
+    whose files have not changed; all others are predicted again. A row depends on its example
     alone, so the output is the same whoever computed it when.
 
     Args:
         output: the table that is written at the end.
-        key: of all that the rows depend on besides the pictures.
-        pictures: in their order.
+        key: of all that the rows depend on besides the examples.
+        examples: in their order.
 
     Raises:
         OutputError: it cannot be written, or another process writes it.
     """
 
-    def __init__(self, output: Path, key: str, pictures: Sequence[Named]) -> None:
+    def __init__(self, output: Path, key: str, examples: Sequence[Named]) -> None:
         self._output, self._path = output, output.with_name(f".{output.name}.part")
         if output.is_dir():
             raise OutputError(f"{output} is a folder: name a file after --out")
@@ -39,7 +39,7 @@ class Journal:
                 raise PermissionError(13, os.strerror(13))
             self._file: IO[bytes] = self._path.open("a+b")
             self._lock()
-            self.num_done = self._take_over(key, pictures)
+            self.num_done = self._take_over(key, examples)
         except OSError as error:
             raise output_error(output, error) from error
 
@@ -53,7 +53,7 @@ class Journal:
                 "file after --out"
             ) from error
 
-    def _take_over(self, key: str, pictures: Sequence[Named]) -> int:
+    def _take_over(self, key: str, examples: Sequence[Named]) -> int:
         """Keep what still holds of an earlier run; gives the number of its rows."""
         self._file.seek(0)
         first = json.dumps({"key": key}).encode() + b"\n"
@@ -63,7 +63,7 @@ class Journal:
             self._file.flush()
             return 0
         num_done, end = 0, self._file.tell()
-        for named in pictures:
+        for named in examples:
             line = self._file.readline()
             if not _is_of(line, named):
                 break
@@ -71,7 +71,7 @@ class Journal:
         self._file.truncate(end)
         return num_done
 
-    def add(self, pictures: Sequence[Named], rows: Sequence[str]) -> None:
+    def add(self, examples: Sequence[Named], rows: Sequence[str]) -> None:
         """Keep the next rows, each a line of CSV, also through a power cut.
 
         Raises:
@@ -79,7 +79,7 @@ class Journal:
         """
         lines = [
             json.dumps({"name": named.name, "stamp": named.stamp, "row": row})
-            for named, row in zip(pictures, rows, strict=True)
+            for named, row in zip(examples, rows, strict=True)
         ]
         try:
             self._file.write("".join(f"{line}\n" for line in lines).encode())
@@ -121,7 +121,7 @@ class Journal:
 
 
 def _is_of(line: bytes, named: Named) -> bool:
-    """Whether a line is whole and of this picture as it is now."""
+    """Whether a line is whole and of this example as it is now."""
     if not line.endswith(b"\n"):
         return False
     try:

@@ -167,16 +167,16 @@ class LabelUsage(Usage[LabelDecision, FixedLabels]):
         return cells | {f"p_{k}": of.astype(float) for k, of in enumerate(seen.answers.T)}
 
     def told(
-        self, decision: LabelDecision, counts: Mapping[str, int], num_pictures: int
+        self, decision: LabelDecision, counts: Mapping[str, int], num_examples: int, plural: str
     ) -> Iterator[str]:
         """Of the thresholds and of the distance."""
         rule = decision.labels
         yield (
-            f"labels: from thresholds of {decision.num_val} validation pictures on; on test "
+            f"labels: from thresholds of {decision.num_val} validation {plural} on; on test "
             f"{rule.test_precision} of those predicted were present, and {rule.test_recall} of "
             "those present were predicted"
         )
-        yield unlike_line(decision.unlike, counts["unlike"], num_pictures)
+        yield unlike_line(decision.unlike, counts["unlike"], num_examples, plural)
 
 
 def _share_of(

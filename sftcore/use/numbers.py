@@ -140,7 +140,7 @@ class NumberUsage(Usage[NumberDecision, FixedNumbers]):
         return cells | unlike_cells(rules.unlike, directions, seen.features)
 
     def told(
-        self, decision: NumberDecision, counts: Mapping[str, int], num_pictures: int
+        self, decision: NumberDecision, counts: Mapping[str, int], num_examples: int, plural: str
     ) -> Iterator[str]:
         """Which number a column is of, and what its interval can be trusted for."""
         rule = decision.intervals
@@ -148,7 +148,7 @@ class NumberUsage(Usage[NumberDecision, FixedNumbers]):
             shown = printable(name)
             if radius is None:
                 yield (
-                    f"y_{k}: {shown}; {decision.num_val} validation pictures are too few for "
+                    f"y_{k}: {shown}; {decision.num_val} validation {plural} are too few for "
                     f"intervals of coverage {rule.wanted:g}"
                 )
             else:
@@ -156,4 +156,4 @@ class NumberUsage(Usage[NumberDecision, FixedNumbers]):
                     f"y_{k}: {shown}; low_{k} to high_{k} is ± {radius:.4g}, wanted to hold it in "
                     f"{rule.wanted:g} of the cases; on test in {rule.test[k]}"
                 )
-        yield unlike_line(decision.unlike, counts["unlike"], num_pictures)
+        yield unlike_line(decision.unlike, counts["unlike"], num_examples, plural)

@@ -1,80 +1,42 @@
-"""What is handed to a model that answers over HTTP or in a notebook, as pictures."""
+"""What is handed to a model that answers over HTTP or in a notebook, kind by kind."""
 
-import base64
-import binascii
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
+from sftcore.evaluation.predict import ModelRecord
 
-from sftcore.data.pictures.decode import Decoding, Refused, decode_square
-from sftcore.foundations.errors import DataError
-
-ACCEPTED = "uint8 pictures [N, S, S, 3], or a list of picture files as bytes or base64"
+Read = Callable[[Any], Any]
 
 
-def read_request(given: Any, decoding: Decoding) -> np.ndarray:
-    """Pictures of whatever was handed over.
+def request_reader(record: ModelRecord) -> Read:
+    """What makes examples of whatever is handed over, as the store would have them.
 
     Args:
-        given: an array of pixels [N, S, S, 3] (whole numbers from 0 to 255), or N encoded pictures:
-            ``bytes`` or base64 text in a list, an array, a series or a table with one column.
-        decoding: how encoded pictures become pixels.
+        record: of the model.
 
     Returns:
-        uint8 [N, S, S, 3].
-
-    Raises:
-        DataError: one line that says which picture is wrong and why.
+        A function that raises :class:`sftcore.foundations.errors.DataError`: one line that says
+        which example is wrong and why.
     """
-    values = _values(given)
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iub":
-        return _read_pixels(values, decoding.image_size)
-    flat = values.ravel().tolist() if isinstance(values, np.ndarray) else values
-    if not isinstance(flat, list) or not flat:
-        raise DataError(f"no picture was given: give {ACCEPTED}")
-    return np.stack([_read_file(index, of, decoding) for index, of in enumerate(flat)])
+    return _READERS[record.kind](record)
 
 
-def _values(given: Any) -> Any:
-    if isinstance(given, str | bytes | bytearray):
-        return [given]
-    if isinstance(given, pd.DataFrame):
-        if given.shape[1] != 1:
-            raise DataError(f"a table of {given.shape[1]} columns was given, wanted: one, of files")
-        return given.iloc[:, 0].tolist()
-    if isinstance(given, pd.Series):
-        return given.tolist()
-    if isinstance(given, dict):
-        if len(given) != 1:
-            raise DataError(f"{len(given)} inputs were given, wanted: one; give {ACCEPTED}")
-        return _values(next(iter(given.values())))
-    if isinstance(given, list) and given and isinstance(given[0], list | np.ndarray):
-        try:
-            return np.asarray(given)
-        except ValueError as error:
-            raise DataError(f"rows of unequal length were given: give {ACCEPTED}") from error
-    return given
+def _of_pictures(record: ModelRecord) -> Read:
+    from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
+    from sftcore.use.picture_requests import read_request
+
+    decoding = Decoding(record.image_size, MAX_PIXELS, record.background)
+    return lambda given: read_request(given, decoding)
 
 
-def _read_pixels(values: np.ndarray, size: int) -> np.ndarray:
-    if values.ndim != 4 or values.shape[1:] != (size, size, 3) or not len(values):
-        raise DataError(f"an array {list(values.shape)} was given, wanted: [N, {size}, {size}, 3]")
-    if values.dtype.kind == "b" or values.min() < 0 or values.max() > 255:
-        raise DataError("pixels should be whole numbers from 0 to 255")
-    return values.astype(np.uint8)
+def _of_texts(record: ModelRecord) -> Read:
+    from sftcore.use.text_requests import read_request
+
+    return read_request
 
 
-def _read_file(index: int, given: Any, decoding: Decoding) -> np.ndarray:
-    if isinstance(given, str):
-        try:
-            given = base64.b64decode("".join(given.split()), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise DataError(f"picture {index}: not base64 ({error})") from error
-    if not isinstance(given, bytes | bytearray):
-        raise DataError(f"picture {index}: {type(given).__name__} was given, wanted: {ACCEPTED}")
-    try:
-        return decode_square(bytes(given), decoding).pixels
-    except Refused as refused:
-        reason = " ".join(str(refused).split())
-        raise DataError(f"picture {index}: {reason}") from refused
+# A model of texts answers without the libraries that decode pictures.
+_READERS: Mapping[str, Callable[[ModelRecord], Read]] = {
+    "pictures": _of_pictures,
+    "texts": _of_texts,
+}

@@ -1,4 +1,4 @@
-"""The table of predictions: a row for every file, also for those that have no answer."""
+"""The table of predictions: a row for every example, also for those that have no answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sftcore.evaluation.predict import Seen
 from sftcore.foundations.artifacts import CSV_FLOAT_FORMAT
 from sftcore.foundations.tables import printable, safe_cells
 from sftcore.use.contract import REASON, Usage
-from sftcore.use.decoding import Opened
+from sftcore.use.reading import Opened
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class RowMaker:
         return ",".join(self.columns) + "\n"
 
     def lines(self, opened: Sequence[Opened], seen: Seen | None) -> list[str]:
-        """A line for each file, in their order.
+        """A line for each example, in their order.
 
         Args:
-            opened: files.
-            seen: what the network says of those of them that are pictures; None without any.
+            opened: files or rows of tables.
+            seen: what the network says of those of them that could be read; None without any.
         """
         table = pd.DataFrame(
             {
@@ -54,10 +54,10 @@ class RowMaker:
                 REASON: [printable(of.reason) for of in opened],
             }
         )
-        is_picture = np.array([of.pixels is not None for of in opened])
+        is_read = np.array([of.example is not None for of in opened])
         if seen is not None:
             answers = pd.DataFrame(
-                self.usage.cells(seen, self.decision), index=np.flatnonzero(is_picture)
+                self.usage.cells(seen, self.decision), index=np.flatnonzero(is_read)
             )
             table = table.join(answers)
         table = safe_cells(table.reindex(columns=self.columns))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sftcore.tasks.names import CLASSES, LABELS, NUMBERS
+from sftcore.tasks.names import CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
 from sftcore.use.classes import ClassUsage
 from sftcore.use.contract import Usage
 from sftcore.use.labels import LabelUsage
@@ -10,6 +10,7 @@ from sftcore.use.numbers import NumberUsage
 
 USAGES: dict[str, type[Usage[Any, Any]]] = {
     CLASSES: ClassUsage,
+    CLASSES_OF_TEXTS: ClassUsage,
     LABELS: LabelUsage,
     NUMBERS: NumberUsage,
 }

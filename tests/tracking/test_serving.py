@@ -61,6 +61,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(model: Path) -> Iterator[Served]:
+    yield from serve(model)
+
+
+def serve(model: Path) -> Iterator[Served]:
+    """MLflow's server of ``logged`` in a folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

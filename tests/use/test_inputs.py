@@ -10,7 +10,7 @@ from sftcore.data.pictures.decode import Decoding, Refused
 from sftcore.foundations.errors import DataError
 from sftcore.use import inputs
 from sftcore.use.decoding import open_all
-from sftcore.use.inputs import find_pictures
+from sftcore.use.inputs import find_files
 from tests.pictures import draw, encode
 
 DECODING = Decoding(32, 10_000, (255, 255, 255))
@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def find(*arguments: str) -> list[inputs.Named]:
-    return find_pictures(arguments, Path("out.csv"))
+    return find_files(arguments, Path("out.csv"), "pictures")
 
 
 def test_names_of_any_bytes_are_read_and_printed_in_a_line(here: Path) -> None:
@@ -45,7 +45,7 @@ def test_an_archive_is_read_in_memory_and_leads_nowhere(here: Path) -> None:
     at = content.rindex(PNG)
     Path("set.zip").write_bytes(content[: at + 50] + b"!" + content[at + 51 :])
     opened = {of.named.name: of for of in open_all(find("set.zip"), DECODING, 0)}
-    assert opened["set.zip/inner/a.png"].pixels is not None
+    assert opened["set.zip/inner/a.png"].example is not None
     assert "outside the archive" in opened["set.zip/../out.png"].reason
     assert "outside the archive" in opened["set.zip//etc/b.png"].reason
     assert "CRC" in opened["set.zip/torn.png"].reason
@@ -124,5 +124,5 @@ def test_processes_give_the_same_in_order(here: Path) -> None:
     assert [of.named for of in many] == [of.named for of in alone]
     assert [of.reason for of in many] == [of.reason for of in alone]
     for one, other in zip(alone, many, strict=True):
-        assert (one.pixels is None) == (other.pixels is None)
-        assert one.pixels is None or (one.pixels == other.pixels).all()
+        assert (one.example is None) == (other.example is None)
+        assert one.example is None or (one.example == other.example).all()

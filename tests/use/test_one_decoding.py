@@ -9,8 +9,8 @@ from PIL import Image
 from sftcore.data.prepare import prepare
 from sftcore.data.store import open_store
 from sftcore.use.decoding import open_all
-from sftcore.use.inputs import find_pictures
-from sftcore.use.requests import read_request
+from sftcore.use.inputs import find_files
+from sftcore.use.picture_requests import read_request
 from tests.conftest import DECODING, PREPARE
 from tests.pictures import draw, encode, write_folders
 
@@ -41,8 +41,8 @@ def test_all_three_see_the_same_bits(tmp_path: Path) -> None:
     prepare(**PREPARE, path=source, output=tmp_path / "prepared")
     store = open_store(tmp_path / "prepared", ("train", "val", "test"))
     opened = {
-        str(Path(of.named.path).relative_to(source)): of.pixels
-        for of in open_all(find_pictures([str(source)], tmp_path / "x"), DECODING, 2)
+        str(Path(of.named.path).relative_to(source)): of.example
+        for of in open_all(find_files([str(source)], tmp_path / "x", "pictures"), DECODING, 2)
     }
     assert set(opened) == set(store.samples["id"])
     assert {f"circle/{name}" for name in odd_files()} <= set(opened)

@@ -17,8 +17,8 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.reporting.parts import write_parts
 from sftcore.use.contract import ToJudge
 from sftcore.use.decision import load_decision, save_decision
-from sftcore.use.decoding import Opened
 from sftcore.use.inputs import Named
+from sftcore.use.reading import Opened
 from sftcore.use.rows import RowMaker
 from sftcore.use.rules import Wanted
 from sftcore.use.usages import USAGES
@@ -108,7 +108,7 @@ def test_parts_and_last_words(task: str, tmp_path: Path) -> None:
     ids = {split: [f"={k}" for k in range(len(PLACES[split]))] for split in ("val", "test")}
     write_parts(tmp_path, usage.parts(fixed, ids, tmp_path))
     assert "\n=" not in (tmp_path / "unlike.csv").read_text()
-    lines = list(usage.told(fixed.decision, Counter({"unlike": 3}), 9))
+    lines = list(usage.told(fixed.decision, Counter({"unlike": 3}), 9, "texts"))
     assert lines[-1].startswith("unlike: 3 of 9")
     assert str(fixed.decision.unlike.test_passed) in lines[-1]
     assert len(lines) == (2 if task == "multilabel" else 4)
@@ -147,4 +147,4 @@ def test_too_few_validation_pictures_leave_the_intervals_empty(tmp_path: Path) -
     decision = load_decision(tmp_path / "decision", "m", usage.read)
     cells = usage.cells(seen_of(judged, "test"), decision)
     assert np.isnan(cells["low_0"]).all()
-    assert "too few" in next(usage.told(decision[0], Counter(), 1))
+    assert "too few" in next(usage.told(decision[0], Counter(), 1, "texts"))

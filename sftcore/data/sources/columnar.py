@@ -32,7 +32,9 @@ def read_parquet(tree: Tree, name: str) -> Rows:
         def column(wanted: str) -> Sequence[Any]:
             return file.read(columns=[wanted]).column(wanted).to_pylist()
 
-        return _rows(tree, name, schema, column, _ParquetExamples(tree, name))
+        return _rows(
+            tree, name, schema, column, _ParquetExamples(tree, name), file.metadata.num_rows
+        )
 
 
 def read_arrow(tree: Tree, name: str) -> Rows:
@@ -54,7 +56,7 @@ def read_arrow(tree: Tree, name: str) -> Rows:
     def examples(wanted: str) -> Cell:
         return lambda row: table.column(wanted)[row].as_py()
 
-    return _rows(tree, name, table.schema, column, examples)
+    return _rows(tree, name, table.schema, column, examples, table.num_rows)
 
 
 def _open_arrow(tree: Tree, name: str) -> pa.Table:
@@ -69,7 +71,9 @@ def _open_arrow(tree: Tree, name: str) -> pa.Table:
         return pa.ipc.open_file(source()).read_all()
 
 
-def _rows(tree: Tree, name: str, schema: pa.Schema, column: Any, examples: Any) -> Rows:
+def _rows(
+    tree: Tree, name: str, schema: pa.Schema, column: Any, examples: Any, num_rows: int
+) -> Rows:
     features = _features(schema, tree, name)
     class_labels = {
         key: names
@@ -90,8 +94,9 @@ def _rows(tree: Tree, name: str, schema: pa.Schema, column: Any, examples: Any) 
     is_path = not columns.is_cell and not _holds_bytes(schema.field(columns.example).type)
     paths = [text_of(value) for value in column(columns.example)] if is_path else None
     return Rows(
-        columns, cells, paths, examples(columns.example), class_labels.get(columns.label, [])
-    )
+        columns, cells, paths, examples(columns.example), num_rows,
+        class_labels.get(columns.label, []),
+    )  # fmt: skip
 
 
 def _class_names(feature: Any) -> list[str]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from sftcore.data.sources.sought import PICTURES_WITH_CLASSES, Sought
 from sftcore.data.targets.columns import MissingColumn as MissingColumn
-from sftcore.data.targets.columns import target_columns
-from sftcore.foundations.errors import DataError
+from sftcore.data.targets.columns import UnclearColumn, target_columns
 
 LABELS = ("label", "class", "labels", "category", "target", "fine_label", "coarse_label")
 LABEL_NAMES = ("label_name", "class_name", "label_text")
@@ -57,7 +56,7 @@ def find_columns(
 
     Raises:
         MissingColumn: no column of examples or of targets.
-        DataError: several columns that could be it.
+        UnclearColumn: several columns that could be it.
     """
     named = {name.strip().lower(): name for name in reversed(names)}
     kind = sought.names
@@ -65,8 +64,10 @@ def find_columns(
     example = found or _named(named, kind.columns, kind.noun, place)
     is_cell = kind.is_cell and bool(example)
     example = example or _named(named, kind.paths, f"path of the {kind.noun}", place)
-    if not example and not sought.is_class:
+    if not example and not (sought.is_class and sought.has_target):
         raise MissingColumn(_lacking([kind.columns[0]], names, place, sought))
+    if not sought.has_target:
+        return Columns(example, is_cell, "", "", "")
     targets = {} if sought.is_class else target_columns(sought.target, names, place)
     label = _label_column(named, class_labels or {}, place) if sought.is_class else ""
     missing = [] if example else [kind.columns[0]]
@@ -77,12 +78,14 @@ def find_columns(
 
 
 def _lacking(missing: Sequence[str], names: Sequence[str], place: str, sought: Sought) -> str:
-    target = "label (or class)" if sought.is_class else f"the {sought.target.kind}"
-    columns = sought.names.columns
+    first, *others = sought.names.columns
+    wanted = f"{first} (or {', '.join(others[:4])})" if others else first
+    if sought.has_target:
+        target = "label (or class)" if sought.is_class else f"the {sought.target.kind}"
+        wanted += f", {target}, and if you like split and group"
     return (
         f"{place} lacks the column{'s' * (len(missing) > 1)} {' and '.join(missing)}; it has "
-        f"{', '.join(names)}. Wanted: {columns[0]} (or {', '.join(columns[1:5])}), {target}, "
-        "and if you like split and group"
+        f"{', '.join(names)}. Wanted: {wanted}"
     )
 
 
@@ -110,7 +113,7 @@ def _named(named: Mapping[str, str], wanted: Sequence[str], what: str, place: st
 
 def _one(found: list[str], what: str, usual: str, place: str) -> str:
     if len(found) > 1:
-        raise DataError(
+        raise UnclearColumn(
             f"{place}: the columns {', '.join(found)} could each be the {what}. Name the one that "
             f"is meant {usual!r}, or leave only one"
         )

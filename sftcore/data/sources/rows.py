@@ -29,6 +29,7 @@ class Rows:
             no value.
         paths: the examples' paths; None where the rows hold the examples themselves.
         example: the example's cell of a row.
+        num_rows: of the table.
         class_names: names of the classes where the table keeps them and labels are their numbers.
         first_row: number of the first row in messages.
     """
@@ -37,11 +38,12 @@ class Rows:
     cells: Mapping[str, Sequence[str]]
     paths: list[str] | None
     example: Cell
+    num_rows: int
     class_names: Sequence[str] = ()
     first_row: int = 1
 
     def __len__(self) -> int:
-        return len(self.cells[self.columns.wanted()[0]])
+        return self.num_rows
 
     def read(self, row: int, tree: Tree) -> bytes:
         """The example of a row as the bytes of its file, or of its cell.
@@ -136,11 +138,16 @@ def _read_csv(tree: Tree, name: str) -> Rows:
             file, sep="\t" if name.lower().endswith(".tsv") else ",", dtype="string",
             encoding="utf-8-sig", keep_default_na=False,
         )  # fmt: skip
+    if not isinstance(table.index, pd.RangeIndex):  # the first cells would be taken for names
+        raise ValueError(
+            "rows have more cells than there are names of columns: put texts that "
+            "hold the separator into quotes"
+        )
     columns = find_columns([str(column) for column in table.columns], tree.shown(name), tree.sought)
     cells = {column: table[column].fillna("").tolist() for column in columns.wanted()}
     examples = table[columns.example].fillna("").tolist()
     paths = None if columns.is_cell else examples
-    return Rows(columns, cells, paths, examples.__getitem__, first_row=2)
+    return Rows(columns, cells, paths, examples.__getitem__, len(examples), first_row=2)
 
 
 def _read_jsonl(tree: Tree, name: str) -> Rows:
@@ -171,7 +178,8 @@ def _read_jsonl(tree: Tree, name: str) -> Rows:
     if columns is None:
         raise ValueError("it is empty")
     cell = _json_cell(tree, name, places, columns.example)
-    return Rows(columns, cells, paths, texts_of_rows.__getitem__ if columns.is_cell else cell)
+    read = texts_of_rows.__getitem__ if columns.is_cell else cell
+    return Rows(columns, cells, paths, read, len(places))
 
 
 def _is_path(cell: Any) -> bool:

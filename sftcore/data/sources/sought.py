@@ -17,10 +17,12 @@ class Sought:
     Attributes:
         names: what words and names say about the kind of examples.
         target: what is to be predicted of each.
+        has_target: whether the source says it; not where a finished model is asked.
     """
 
     names: Names = PICTURE_NAMES
     target: Target = field(default_factory=Target)
+    has_target: bool = True
 
     @property
     def noun(self) -> str:

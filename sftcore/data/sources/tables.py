@@ -10,6 +10,7 @@ from sftcore.data.sources.registry import register_source
 from sftcore.data.sources.rows import Rows, read_rows, shown_rows
 from sftcore.data.sources.trees import TABLE_SUFFIXES
 from sftcore.data.splits import SPLIT_ORDER
+from sftcore.data.targets.columns import UnclearColumn
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable
 
@@ -31,9 +32,9 @@ def _usable(tree: Tree) -> list[str]:
     for name in table_names(tree):
         try:
             read_rows(tree, name)
-        except DataError as error:
-            if " could each be " in str(error):
-                raise
+        except UnclearColumn:
+            raise
+        except DataError:
             continue
         usable.append(name)
     return usable

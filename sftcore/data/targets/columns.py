@@ -15,6 +15,10 @@ class MissingColumn(DataError):
     """A table has no column for the examples, or none for their targets."""
 
 
+class UnclearColumn(DataError):
+    """Several columns of a table could be the one that is looked for."""
+
+
 def target_columns(target: Target, names: Sequence[str], place: str) -> dict[str, str]:
     """The columns of labels or numbers.
 
@@ -28,13 +32,14 @@ def target_columns(target: Target, names: Sequence[str], place: str) -> dict[str
 
     Raises:
         MissingColumn: the table lacks one.
-        DataError: several could be meant, one is named twice, or has a name of our own.
+        UnclearColumn: several could be meant.
+        DataError: one is named twice, or has a name of our own.
     """
     there = {name.strip().lower(): name for name in reversed(names)}
     usual = _USUAL[target.kind]
     wanted = list(target.columns) or [name for name in usual if name in there]
     if not target.columns and len(wanted) > 1:
-        raise DataError(
+        raise UnclearColumn(
             f"{place}: the columns {', '.join(wanted)} could each be the {target.kind}. Name the "
             "one that is meant in data.targets.columns"
         )

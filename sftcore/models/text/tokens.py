@@ -87,6 +87,11 @@ class TextTokenizer:
         """One more than the greatest id."""
         return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values())
 
+    def has_tokens(self, text: str) -> bool:
+        """Whether a text gives any token, special ones included."""
+        always = self.tokenizer.num_special_tokens_to_add(False) > 0
+        return always or bool(self.tokenizer.encode(text).ids)
+
     def encode(self, texts: Sequence[str] | np.ndarray, max_tokens: int) -> Tokens:
         """Tokenise texts; a longer one is cut at its end, and its special tokens are kept.
 

@@ -1,0 +1,150 @@
+"""How the files that a user names become examples that a network is shown, kind by kind."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
+
+from sftcore.data.kinds import Names, Refused
+from sftcore.evaluation.predict import ModelRecord
+from sftcore.evaluation.sight import Sight
+from sftcore.foundations.errors import ParamsError
+from sftcore.use.inputs import Named
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What a user may say of the examples; None where nothing is said.
+
+    Attributes:
+        max_pixels: of pictures; larger ones are refused undecoded.
+        max_characters: of texts; longer ones are refused.
+        column: of a table, that holds the texts.
+    """
+
+    max_pixels: int | None = None
+    max_characters: int | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An example that was looked at.
+
+    Attributes:
+        named: which.
+        example: as the store would have it, uint8 [S, S, 3] or a text; None where it was refused.
+        reason: why it was refused.
+    """
+
+    named: Named
+    example: Any
+    reason: str = ""
+
+
+class Reading(ABC):
+    """One kind of examples.
+
+    Args:
+        record: of the model.
+        options: what the user says of the examples.
+
+    Attributes:
+        names: what words and names say about it.
+        counted: what the rows of the output are called.
+        takes: names of the options that mean something for it.
+        group: examples that a network is shown at once.
+    """
+
+    names: ClassVar[Names]
+    counted: ClassVar[str]
+    takes: ClassVar[tuple[str, ...]]
+    group: ClassVar[int]
+
+    @abstractmethod
+    def __init__(self, record: ModelRecord, options: ReadingOptions) -> None: ...
+
+    @property
+    @abstractmethod
+    def facts(self) -> Mapping[str, Any]:
+        """What the options come to, on which answers depend."""
+
+    @abstractmethod
+    def examples_of(self, named: Named) -> Iterator[Named]:
+        """The examples in a file that the user has named; mostly the file itself.
+
+        Raises:
+            DataError: the user asked for this very file, and it cannot hold any.
+        """
+
+    @abstractmethod
+    def open_all(self, examples: Sequence[Named], num_workers: int) -> Iterator[Opened]:
+        """Every example in order, few of them held at any time.
+
+        Args:
+            examples: to open.
+            num_workers: processes that may help.
+
+        Raises:
+            ResourceError: a process was ended from outside.
+        """
+
+    @abstractmethod
+    def stack(self, examples: Sequence[Any]) -> Any:
+        """Examples as :func:`sftcore.evaluation.predict.look_at` takes them."""
+
+
+def open_with(read: Callable[[bytes], Any], named: Named) -> Opened:
+    """Read an example, or say why not.
+
+    Args:
+        read: from its bytes to what the store would have.
+        named: which.
+    """
+    try:
+        return Opened(named, read(named.read()))
+    except Refused as refused:
+        detail = f": {refused.detail}" if refused.detail else ""
+        return Opened(named, None, f"{refused.reason}{detail}")
+
+
+def shown_to(sight: Sight, opened: Opened) -> Opened:
+    """The same, refused if the network cannot be shown it."""
+    fault = "" if opened.example is None else sight.why_not(opened.example)
+    return replace(opened, example=None, reason=fault) if fault else opened
+
+
+def reading_of(record: ModelRecord, options: ReadingOptions) -> Reading:
+    """How the examples of a model's kind are read.
+
+    Args:
+        record: of the model.
+        options: what the user says of the examples.
+
+    Raises:
+        ParamsError: an option means nothing for them.
+    """
+    kind = _KINDS[record.kind]()
+    for name, value in asdict(options).items():
+        if value is not None and name not in kind.takes:
+            raise ParamsError(
+                f"--{name.replace('_', '-')} means nothing for a model of {record.kind}: leave it "
+                "out"
+            )
+    return kind(record, options)
+
+
+def _pictures() -> type[Reading]:
+    from sftcore.use.pictures import PictureReading
+
+    return PictureReading
+
+
+def _texts() -> type[Reading]:
+    from sftcore.use.texts import TextReading
+
+    return TextReading
+
+
+# Imported here, as each kind imports the contract.
+_KINDS: dict[str, Callable[[], type[Reading]]] = {"pictures": _pictures, "texts": _texts}
