@@ -1,4 +1,4 @@
-"""The label audit for people: a table of suspects, their pictures, and what it does not know."""
+"""The label audit for people: a table of suspects, as they look, and what it does not know."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,12 @@ import numpy as np
 import pandas as pd
 
 from sftcore.data.store import Store
-from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv, write_json
-from sftcore.foundations.tables import safe_cells
+from sftcore.foundations.artifacts import output_folder, write_json
+from sftcore.inspection.examples.registry import EXAMPLE_REPORTS
 from sftcore.inspection.out_of_fold import NUM_FOLDS, OutOfFold
-from sftcore.inspection.sheets import Cell, Layout, draw_sheet, wrap
 from sftcore.inspection.suspects import self_confidence, suspect_rows
-from sftcore.reporting.parts import Figure, Part, Table, write_parts
+from sftcore.reporting.parts import Part, write_parts
 
-_LAYOUT = Layout(title_width=0, cell_width=141, picture_size=96, num_lines=3)
-_MOST_SHOWN = 63
 _TITLE = "Labels that may be wrong"
 
 
@@ -24,13 +21,12 @@ _NOT_AUDITED = {
     "of labels",
     "numbers": "a number is not right or wrong but more or less far off, so there is no number of "
     "wrong ones to estimate",
-    "texts": "the probe stands on what a network of pictures sees",
 }
 
 
 def why_not_audited(store: Store) -> str:
     """Why labels of such data are not looked through; empty where they are."""
-    return _NOT_AUDITED.get(store.target, "") or _NOT_AUDITED.get(store.kind, "")
+    return _NOT_AUDITED.get(store.target, "")
 
 
 def write_no_label_report(output: Path, reason: str) -> list[str]:
@@ -53,7 +49,7 @@ def write_no_label_report(output: Path, reason: str) -> list[str]:
 
 
 def suspects_table(store: Store, labels: np.ndarray, judged: OutOfFold) -> pd.DataFrame:
-    """Pictures whose label may be wrong, the least probable label first.
+    """Examples whose label may be wrong, the least probable label first.
 
     Args:
         store: opened for the splits that were judged.
@@ -84,7 +80,7 @@ def suspects_table(store: Store, labels: np.ndarray, judged: OutOfFold) -> pd.Da
 def write_label_report(
     output: Path, store: Store, labels: np.ndarray, judged: OutOfFold
 ) -> list[str]:
-    """Write table, pictures, numbers and the report's part.
+    """Write table, examples, numbers and the report's part.
 
     Args:
         output: folder to write.
@@ -99,26 +95,22 @@ def write_label_report(
         OutputError: the disk is full or the folder cannot be written.
     """
     table = suspects_table(store, labels, judged)
-    summary = _summarize(table, labels, judged)
-    sentences = _sentences(summary)
+    summary = _summarize(table, labels, judged, store.kind)
+    sentences = _sentences(summary, store.kind)
     with output_folder(output) as folder:
-        write_csv(folder / "suspects.csv", safe_cells(table.drop(columns="row")))
         write_json(folder / "summary.json", summary)
-        figures = _draw(folder, store, table)
-        shown = Table(
-            "suspects.csv", "A row is a picture; the least probable label comes first.",
-            {"rank": "rank", "id": "picture", "split": "split", "label": "label",
-             "suggested": "suggested", "self_confidence": "probability of the label"},
-        )  # fmt: skip
-        part = Part(_TITLE, tuple(sentences), figures, (shown,))
+        shown = EXAMPLE_REPORTS[store.kind].show_suspects(folder, store, table)
+        part = Part(_TITLE, tuple(sentences), shown.figures, shown.tables)
         write_parts(folder, [part])
     return sentences
 
 
-def _summarize(table: pd.DataFrame, labels: np.ndarray, judged: OutOfFold) -> dict[str, Any]:
+def _summarize(
+    table: pd.DataFrame, labels: np.ndarray, judged: OutOfFold, kind: str
+) -> dict[str, Any]:
     is_right = judged.probability.argmax(axis=1) == labels
     return {
-        "num_pictures": len(labels),
+        f"num_{kind}": len(labels),
         "num_judged": int(judged.is_judged.sum()),
         "num_suspects": len(table),
         "num_disagreeing": int((~is_right & judged.is_judged).sum()),
@@ -128,7 +120,7 @@ def _summarize(table: pd.DataFrame, labels: np.ndarray, judged: OutOfFold) -> di
     }
 
 
-def _sentences(summary: dict[str, Any]) -> list[str]:
+def _sentences(summary: dict[str, Any], kind: str) -> list[str]:
     num_judged, accuracy = summary["num_judged"], summary["out_of_fold_accuracy"]
     sentences = [
         f"{summary['num_suspects']:,} of {num_judged:,} labels of train and validation may be "
@@ -137,30 +129,9 @@ def _sentences(summary: dict[str, Any]) -> list[str]:
         f"regression on frozen features, agrees with {accuracy:.0%} of the labels that it had not "
         "seen, and its own mistakes are among the suspects.",
     ]
-    if num_left := summary["num_pictures"] - num_judged:
+    if num_left := summary[f"num_{kind}"] - num_judged:
         sentences.append(
-            f"{num_left:,} pictures could not be judged: their classes have no second group of "
+            f"{num_left:,} {kind} could not be judged: their classes have no second group of "
             "near-duplicates to learn from."
         )
     return sentences
-
-
-def _draw(folder: Path, store: Store, table: pd.DataFrame) -> tuple[Figure, ...]:
-    """The first suspects as a contact sheet; none where there are none."""
-    first = table.head(_MOST_SHOWN)
-    if first.empty:
-        return ()
-    cells = [
-        Cell(np.asarray(store.images[one.row]), _lines(one.id, one.label, one.suggested))
-        for one in first.itertuples()
-    ]
-    write_bytes(folder / "suspects.png", draw_sheet(wrap(cells, _LAYOUT), _LAYOUT))
-    caption = (
-        f"The first {len(first)} of {len(table):,}, by rank: file name, label, and (→) the class "
-        "that the probe finds most probable."
-    )
-    return (Figure("suspects.png", caption, "suspects.csv"),)
-
-
-def _lines(id_: str, label: str, suggested: str) -> tuple[str, ...]:
-    return id_.rsplit("/", 1)[-1], label, f"→ {suggested}"

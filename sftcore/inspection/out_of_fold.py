@@ -1,4 +1,4 @@
-"""What a simple model says of each picture that it has not learnt from.
+"""What a simple model says of each example that it has not learnt from.
 
 The model is logistic regression on the frozen pretrained features. Each fold is judged by a model
 of the other folds, and near-duplicates share a fold: otherwise a wrong label would be confirmed by
@@ -24,11 +24,11 @@ _STRENGTHS = STRENGTHS[::2]  # decades: half of them would move a probability li
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Probabilities of pictures by models that have not seen them.
+    """Probabilities of examples by models that have not seen them.
 
     Attributes:
         probability: float64 [N, C]; each row sums to 1.
-        is_judged: whether the class of the picture was among those that its model learnt, [N].
+        is_judged: whether the class of the example was among those that its model learnt, [N].
         strength: of the L2 penalty, as a part of the features' variance.
     """
 
@@ -38,7 +38,7 @@ class OutOfFold:
 
 
 def grouped_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """A fold for every picture: groups whole, classes spread as evenly as that allows.
+    """A fold for every example: groups whole, classes spread as evenly as that allows.
 
     Args:
         labels: class indices [N].
@@ -50,7 +50,7 @@ def grouped_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     folds = np.empty(len(labels), dtype=np.int64)
     splitter = StratifiedGroupKFold(NUM_FOLDS)
     with warnings.catch_warnings():
-        # Classes of fewer pictures than folds are expected: they are missing in some folds.
+        # Classes of fewer examples than folds are expected: they are missing in some folds.
         warnings.filterwarnings("ignore", message="The least populated class")
         for number, (_, held_out) in enumerate(splitter.split(labels, labels, groups)):
             folds[held_out] = number
@@ -58,9 +58,9 @@ def grouped_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def compact(features: Tensor) -> Tensor:
-    """The same features in fewer numbers, where there are fewer pictures than numbers.
+    """The same features in fewer numbers, where there are fewer examples than numbers.
 
-    N pictures span N directions at most. In these directions every inner product stays what it was,
+    N examples span N directions at most. In these directions every inner product stays what it was,
     and so does every optimum of a penalised linear head; the search costs N/D of the time.
 
     Args:
@@ -77,15 +77,15 @@ def compact(features: Tensor) -> Tensor:
 
 
 def out_of_fold(features: Tensor, labels: Tensor, folds: np.ndarray, num_classes: int) -> OutOfFold:
-    """Judge every picture by logistic regression that was fitted to the other folds.
+    """Judge every example by logistic regression that was fitted to the other folds.
 
-    One strength serves all folds: that of the least loss over all held-out pictures. A fold's path
+    One strength serves all folds: that of the least loss over all held-out examples. A fold's path
     from strong to weak ends where its own held-out loss rises.
 
     Args:
         features: [N, D], of the frozen backbone.
         labels: class indices [N], on the same device.
-        folds: of the pictures [N].
+        folds: of the examples [N].
         num_classes: C.
     """
     features = compact(features)

@@ -11,13 +11,18 @@ import pytest
 
 from sftcore.data.prepare import prepare
 from sftcore.data.store import SAMPLES_FILE, write_manifest
+from sftcore.data.texts.kind import TextKind
 from sftcore.foundations.artifacts import read_json, sha256_file
-from sftcore.pipeline.labels import audit_labels
+from sftcore.inspection.examples.texts import MOST_CHARACTERS
+from sftcore.models.settings import ModelSettings
+from sftcore.models.text.settings import TextOptions
+from sftcore.pipeline.labels import LabelsParams, audit_labels
 from sftcore.pipeline.prepare import prepare_and_show
 from sftcore.reporting.parts import read_parts
 from sftcore.settings.tree import Params, load_params
 from tests.conftest import PREPARE
 from tests.import_closure import ROOT
+from tests.models.text.tiny import write_encoder
 from tests.pictures import CLASSES, draw, encode
 from tests.pipeline.kinds import params_of, task_of, write_kind
 from tests.pipeline.project import SMALL, call_stage, make_project, run_stage, set_params
@@ -95,6 +100,48 @@ def test_planted_labels_are_named_with_the_right_class(folder: Path, params: Par
     assert (part.text, part.figures[0].file) == (tuple(sentences), "suspects.png")
 
 
+WORDS_OF = {"=animal": "a cat dog", "thing": "red house tree", "日本": "sleeps runs never always"}
+
+
+def test_planted_labels_of_texts_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encoder = write_encoder(tmp_path / "encoder")
+    stream = np.random.default_rng(0)
+    rows = [(" ".join(stream.choice(WORDS_OF[kind].split(), 9)), kind)
+            for kind in WORDS_OF for _ in range(30)]  # fmt: skip
+    planted = [(f"never {'always sleeps ' * 200}", "=animal"), ("always runs never " * 3, "thing"),
+               ("red house tree " * 3, "日本"), ("dog cat a " * 3, "thing")]  # fmt: skip
+    table = pd.DataFrame([*rows, *planted], columns=["text", "label"]).assign(split="train")
+    table.loc[[place for place in range(90) if place % 30 < 4], "split"] = "test"
+    (tmp_path / "set").mkdir()
+    table.to_csv("set/t.csv", index=False)
+    prepare(**PREPARE | {"source": "table", "table": "t.csv", "near_duplicate_distance": -1,
+                         "kind": TextKind(10_000)},
+            path=tmp_path / "set", output=Path("data/prepared"))  # fmt: skip
+    settings = {"backbone": f"transformers/{encoder}", "weights": "pretrained",
+                "text": TextOptions(max_tokens=11)}  # fmt: skip
+    read = LabelsParams(seed=params.seed, model=ModelSettings(**settings), runtime=params.runtime)
+    sentences = audit_labels(read)
+    found = pd.read_csv(REPORT / "suspects.csv").set_index("id")
+    assert set(found.index) <= {f"t.csv/{row:06d}" for row in range(90, 94)}
+    assert len(found) >= 3
+    assert found.loc["t.csv/000090", ["label", "suggested"]].tolist() == ["'=animal", "日本"]
+    assert found.loc["t.csv/000090", "text"].startswith("never always sleeps")
+    assert found["text"].str.len().max() == MOST_CHARACTERS + 1
+    assert sentences[0].startswith(f"{len(found)} of 82 labels of train and validation may be")
+    assert json.loads((REPORT / "summary.json").read_text())["num_texts"] == 82
+    (part,) = read_parts(REPORT)
+    assert (part.figures, part.tables[0].columns["text"]) == ((), "text")
+    assert "picture" not in (REPORT / "parts.json").read_text()
+    assert sorted(p.name for p in REPORT.iterdir()) == [
+        "parts.json",
+        "summary.json",
+        "suspects.csv",
+    ]
+
+
 def test_the_test_split_has_no_say(folder: Path, params: Params) -> None:
     audit_labels(params)
     before = digests()
@@ -137,7 +184,7 @@ def test_without_prepared_data_it_says_what_to_do(tmp_path: Path) -> None:
     [
         ("pictures", "labels", "any number of labels"),
         ("pictures", "numbers", "not right or wrong but more or less far off"),
-        ("texts", "class", "a network of pictures"),
+        ("texts", "labels", "any number of labels"),
     ],
 )
 def test_what_is_not_looked_through_says_why(

@@ -6,8 +6,14 @@ from typing import Protocol
 
 import pandas as pd
 
+from sftcore.data.kinds import Names
+from sftcore.data.store import Store
+from sftcore.foundations.artifacts import write_csv
+from sftcore.foundations.tables import safe_cells
 from sftcore.inspection.targets.contract import Prepared, Selection, TargetReport
 from sftcore.reporting.parts import Figure, Table
+
+SUSPECTS_FILE = "suspects.csv"
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,30 @@ class ExampleReport(Protocol):
             members: the store's samples in groups of more than one, the largest
                 group first.
         """
+
+    def show_suspects(self, folder: Path, store: Store, suspects: pd.DataFrame) -> Exhibit:
+        """Examples whose label may be wrong.
+
+        Args:
+            folder: gets ``suspects.csv`` and the other files.
+            store: that holds them.
+            suspects: see :func:`sftcore.inspection.label_report.suspects_table`; may be empty.
+        """
+
+
+def write_suspects(folder: Path, suspects: pd.DataFrame, names: Names) -> Table:
+    """Write ``suspects.csv``, with all columns but the row.
+
+    Args:
+        folder: gets the file.
+        suspects: the least probable label first.
+        names: of the kind of examples.
+    """
+    write_csv(folder / SUSPECTS_FILE, safe_cells(suspects.drop(columns="row")))
+    headings = {name: name for name in ("rank", "id", "split", "label", "suggested")}
+    headings |= {"id": names.noun, "self_confidence": "probability of the label"}
+    caption = f"A row is a {names.noun}; the least probable label comes first."
+    return Table(SUSPECTS_FILE, caption, headings)
 
 
 def file_name(id_: str) -> str:

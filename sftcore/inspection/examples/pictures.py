@@ -7,11 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sftcore.data.pictures.names import PICTURE_NAMES
 from sftcore.data.store import Store
 from sftcore.foundations.artifacts import write_bytes, write_csv
 from sftcore.foundations.tables import safe_cells
 from sftcore.inspection.choice import Shown, choose_groups
-from sftcore.inspection.examples.contract import Exhibit, file_name, groups_table
+from sftcore.inspection.examples.contract import (
+    SUSPECTS_FILE,
+    Exhibit,
+    file_name,
+    groups_table,
+    write_suspects,
+)
 from sftcore.inspection.overview import groups_name
 from sftcore.inspection.sheets import Cell, Layout, Row, draw_sheet, pack, wrap
 from sftcore.inspection.targets.contract import Prepared, Selection, TargetReport
@@ -20,6 +27,8 @@ from sftcore.reporting.parts import Figure, Table
 _OF_CLASSES = Layout(title_width=136, cell_width=71, picture_size=66, num_lines=0)
 _OF_GROUPS = Layout(title_width=0, cell_width=123, picture_size=84, num_lines=3)
 _OF_REFUSED = Layout(title_width=0, cell_width=164, picture_size=96, num_lines=2)
+_OF_SUSPECTS = Layout(title_width=0, cell_width=141, picture_size=96, num_lines=3)
+_MOST_SUSPECTS = 63
 _CLASS_ROWS_A_SHEET = 20
 _ROWS_A_SHEET, _MOST_GROUPS = 12, 72
 MOST_REFUSED = 36
@@ -88,6 +97,26 @@ class PictureReport:
             f"({groups_name(data.summary['near_duplicates'])}) in train and validation, up to "
             f"{_OF_GROUPS.num_columns} pictures of each with file name and {target.heading}.",
         )  # fmt: skip
+
+    def show_suspects(self, folder: Path, store: Store, suspects: pd.DataFrame) -> Exhibit:
+        """The first of them as a contact sheet, and all in a table."""
+        table = write_suspects(folder, suspects, PICTURE_NAMES)
+        first = suspects.head(_MOST_SUSPECTS)
+        if first.empty:
+            return Exhibit(tables=(table,))
+        cells = [
+            Cell(
+                np.asarray(store.images[one.row]),
+                (file_name(one.id), one.label, f"→ {one.suggested}"),
+            )
+            for one in first.itertuples()
+        ]
+        write_bytes(folder / "suspects.png", draw_sheet(wrap(cells, _OF_SUSPECTS), _OF_SUSPECTS))
+        caption = (
+            f"The first {len(first)} of {len(suspects):,}, by rank: file name, label, and (→) the "
+            "class that the probe finds most probable."
+        )
+        return Exhibit((Figure("suspects.png", caption, SUSPECTS_FILE),), (table,))
 
 
 def refused_figure(folder: Path, refused: Sequence[RefusedPicture]) -> Figure:

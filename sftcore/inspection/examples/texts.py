@@ -1,12 +1,15 @@
 """Texts in tables."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from sftcore.data.store import Store
+from sftcore.data.texts.names import TEXT_NAMES
 from sftcore.foundations.artifacts import write_csv
 from sftcore.foundations.tables import printable, safe_cells
-from sftcore.inspection.examples.contract import Exhibit, groups_table
+from sftcore.inspection.examples.contract import Exhibit, groups_table, write_suspects
 from sftcore.inspection.overview import groups_name
 from sftcore.inspection.targets.contract import Prepared, Selection, TargetReport
 from sftcore.reporting.parts import Table
@@ -29,7 +32,10 @@ class TextReport:
             {selection.noun: of.name, "value": float(note), "text": text, "id": ids.at[row]}
             for of in selection.shown
             for row, note, text in zip(
-                of.rows, of.notes or ["nan"] * len(of.rows), shortened(data, of.rows), strict=True
+                of.rows,
+                of.notes or ["nan"] * len(of.rows),
+                shortened(data.store, of.rows),
+                strict=True,
             )
         ]
         names = [selection.noun, *(["value"] if has_notes else []), "text", "id"]
@@ -42,7 +48,7 @@ class TextReport:
     ) -> Exhibit:
         """All texts in groups, side by side in a table."""
         table, headings = groups_table(target, data, members)
-        table["text"] = shortened(data, members["row"].tolist())
+        table["text"] = shortened(data.store, members["row"].tolist())
         write_csv(folder / "near_duplicates.csv", safe_cells(table))
         caption = f"Texts in groups, the largest group first. {_CUT}"
         headings = {**headings, "id": "name", "text": "text"}
@@ -52,16 +58,25 @@ class TextReport:
         )
         return Exhibit((), (Table("near_duplicates.csv", caption, headings),), text)
 
+    def show_suspects(self, folder: Path, store: Store, suspects: pd.DataFrame) -> Exhibit:
+        """All of them in a table, each with its text."""
+        texts = shortened(store, suspects["row"].tolist())
+        table = write_suspects(folder, suspects.assign(text=texts), TEXT_NAMES)
+        headings = {**table.columns, "id": "name", "text": "text"}
+        return Exhibit(
+            tables=(replace(table, caption=f"{table.caption} {_CUT}", columns=headings),)
+        )
 
-def shortened(data: Prepared, rows: tuple[int, ...] | list[int]) -> list[str]:
+
+def shortened(store: Store, rows: tuple[int, ...] | list[int]) -> list[str]:
     """Texts on one line each, cut where they are long.
 
     Args:
-        data: that hold them.
+        store: that holds them.
         rows: of the store.
     """
     found = []
-    for text in data.store.texts.read(rows):
+    for text in store.texts.read(rows):
         line = printable(" ".join(text.split()))
         found.append(line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}…")
     return found
