@@ -1,12 +1,19 @@
 """The check stage: find what would fail later before any earlier output is touched."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from sftcore.data.sources import check_fit, open_source
+from sftcore.data.kinds import Names
+from sftcore.data.settings import DataSettings
+from sftcore.data.sources import KIND_NAMES, Contents, Sought, check_fit, open_source
 from sftcore.foundations.artifacts import write_json
+from sftcore.foundations.errors import DataError
+from sftcore.models.text.check import check_encoder
+from sftcore.models.text.files import is_text
 from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import CHECK_REPORT
 from sftcore.settings.tree import Params
+from sftcore.tasks.names import LEARNT
+from sftcore.tasks.registry import COMPLETE
 
 
 def check(params: Params) -> None:
@@ -18,12 +25,71 @@ def check(params: Params) -> None:
     Raises:
         DataError: nothing is there, or the layout cannot be read, or in several ways, or it cannot
             hold what the task learns from.
+        WeightsError: an encoder of texts that lies here cannot be used as it is asked for.
     """
     data = params.data
     sought = examples_of(params.task, data).sought
     if data.source.startswith("torchvision:"):  # its files may yet have to be downloaded
         check_fit("torchvision", sought)
     else:
-        contents = open_source(data.source, Path(data.path), data.table, sought)
-        print("\n".join(contents.lines()))
+        print("\n".join(_contents(params.task, data, sought).lines()))
+    if is_text(params.model.backbone):
+        check_encoder(params.model.backbone, params.model.weights, params.model.text)
     write_json(CHECK_REPORT, {"parameters": "valid", "data": "found"})
+
+
+def _contents(task: str, data: DataSettings, sought: Sought) -> Contents:
+    """The data's layout.
+
+    Raises:
+        DataError: it cannot be read; says so where it holds another kind of examples.
+    """
+    try:
+        contents = open_source(data.source, Path(data.path), data.table, sought)
+    except DataError as error:
+        if found := _as_another_kind(data, sought):
+            names, seen = found
+            raise DataError(
+                f"{error}\nAs {names.plural} they can be read: {seen}. {_advice(task, names)}"
+            ) from error
+        raise
+    if other := _named_otherwise(contents, sought.names):
+        raise DataError(
+            f"{contents.description}: by their names all files are {other.plural}. "
+            f"{_advice(task, other)}"
+        )
+    return contents
+
+
+def _as_another_kind(data: DataSettings, sought: Sought) -> tuple[Names, str] | None:
+    """The kind of examples that the data do hold, and what they look like."""
+    for names in KIND_NAMES.values():
+        if names != sought.names:
+            other = Sought(names, sought.target)
+            try:
+                seen = open_source(data.source, Path(data.path), data.table, other)
+            except DataError:
+                continue
+            if not _named_otherwise(seen, names):
+                return names, seen.description
+    return None
+
+
+def _named_otherwise(contents: Contents, names: Names) -> Names | None:
+    """The kind that all files are of by their names, where it is another one."""
+    if not contents.ids_are_files:
+        return None
+    suffixes = {PurePosixPath(item.id).suffix.lower() for item in contents.items}
+    others = (other for other in KIND_NAMES.values() if other != names)
+    return next((other for other in others if suffixes <= other.suffixes), None)
+
+
+def _advice(task: str, names: Names) -> str:
+    """What to set where the data hold another kind of examples than the task."""
+    target = LEARNT[task].target
+    fitting = [
+        name for name in COMPLETE
+        if (LEARNT[name].kind, LEARNT[name].target) == (names.plural, target)
+    ]  # fmt: skip
+    text = f"task {task} learns from {LEARNT[task].kind}: set data.path to where these are"
+    return f"{text}, or task to {' or '.join(fitting)}" if fitting else text

@@ -53,6 +53,21 @@ def build_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Backb
         WeightsError: no encoder that the installed library has, one that asks for code of its own,
             or a text too long for it.
     """
+    encoder = TextEncoder(describe_encoder(name, files, options), options.pooling)
+    return Backbone(name, encoder, _try(name, encoder), IGNORED)
+
+
+def describe_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Any:
+    """The library's model with random parameters, of which nothing has been computed.
+
+    Args:
+        name: of the backbone, for messages.
+        files: whose configuration is read.
+        options: dropout and length.
+
+    Raises:
+        WeightsError: as for :func:`build_encoder`.
+    """
     config = _read_config(name, files)
     _set_dropout(name, config, options.hidden_dropout)
     model = _create(config)
@@ -63,8 +78,7 @@ def build_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Backb
             f"{name} takes at most {longest} tokens, and {options.max_tokens} are asked for: set "
             "model.text.max_tokens to that or less"
         )
-    encoder = TextEncoder(model, options.pooling)
-    return Backbone(name, encoder, _try(name, encoder), IGNORED)
+    return model
 
 
 def _read_config(name: str, files: EncoderFiles) -> Any:

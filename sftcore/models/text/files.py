@@ -130,6 +130,28 @@ def find_files(backbone: str, weights: str) -> EncoderFiles:
     return _described(Path(weights))
 
 
+def find_here(backbone: str, weights: str) -> EncoderFiles | None:
+    """The same without a network; None of what the hub would have to be asked for.
+
+    Args:
+        backbone: see :func:`find_files`.
+        weights: see :func:`find_files`.
+
+    Raises:
+        WeightsError: it lies nowhere, and the hub would not be asked.
+    """
+    name = backbone.removeprefix(LIBRARY)
+    source, _, revision = weights.partition(":")
+    if source != "pretrained" or Path(name).is_dir():
+        return find_files(backbone, weights)
+    try:
+        files = _from_hub(name, revision or None, is_local=True)
+    except WeightsError:
+        return None
+    is_whole = all((files.folder / each).is_file() for each in (TOKENIZER, TENSORS))
+    return files if is_whole else None
+
+
 def _described(folder: Path, revision: str = "") -> EncoderFiles:
     if revision:
         raise WeightsError(f"the folder {folder} has no revisions: set weights to 'pretrained'")

@@ -1,0 +1,32 @@
+"""Whether an encoder of texts can be used, as far as that is known without a network."""
+
+import torch
+
+from sftcore.models.text.build import describe_encoder
+from sftcore.models.text.files import find_here
+from sftcore.models.text.settings import TextOptions
+from sftcore.models.text.tokens import load_tokenizer
+
+
+def check_encoder(backbone: str, weights: str, options: TextOptions) -> None:
+    """Look at an encoder's files; nothing is downloaded, and no tensor is read.
+
+    What has yet to be downloaded is checked when it is there.
+
+    Args:
+        backbone: ``transformers/<name on the hub>`` or ``transformers/<folder>``.
+        weights: see :func:`sftcore.models.text.files.find_files`.
+        options: pooling, dropout and length.
+
+    Raises:
+        WeightsError: a file is missing, no encoder that the installed library has, or a text too
+            long for it.
+    """
+    files = find_here(backbone, weights)
+    if files is None:
+        return
+    load_tokenizer(files)
+    if weights != "none":
+        files.tensors()
+    with torch.device("meta"):  # its parameters take no memory and no time
+        describe_encoder(backbone, files, options)
