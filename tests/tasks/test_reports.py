@@ -63,6 +63,14 @@ def test_the_folder_is_whole(written: tuple[TaskReport, Path, dict[str, Any]]) -
     figures = sorted(folder.glob("*.png"))
     assert len(figures) >= 5
     assert all(file.read_bytes().startswith(PNG) for file in figures)
+    assert {f"{name}.png" for name in report.figures} <= {file.name for file in figures}
+    for chart in report.charts.values():
+        (place, column), *others = chart["y"].items()
+        assert not others
+        table = pd.read_csv(folder / Path(place).relative_to("reports/evaluate"))
+        assert {chart["x"], column} <= set(table.columns)
+    assert report.number in report.tolerances
+    assert report.tolerances.keys() <= metrics["test"].keys()
     parts = read_parts(folder)  # refuses a part that names no file when it is written
     shown = {figure.file for part in parts for figure in part.figures}
     assert shown | {"baselines.png"} == {file.name for file in figures}
