@@ -167,6 +167,7 @@ def _call(folder: Path, main: Callable[[], int | None]) -> subprocess.CompletedP
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(complained),
         patch("sftcore.settings.early.choose_instruction_set"),
+        patch("sftcore.use.kernels.choose_instruction_set"),
     ):
         try:
             with exit_on_error():
