@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+import scipy
 
 from sftcore.foundations.randomness import numpy_stream
 
@@ -131,8 +131,8 @@ def resampled_interval(
     if spread <= _ROUNDING * float(np.abs(values).max()):  # equal but for the last digits
         return Interval(mean, mean, mean, float(mean == 0), count, 0.0)
     error = spread * (1 / count + ratio) ** 0.5
-    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
-    p_value = float(2 * stats.t.sf(abs(mean) / error, count - 1))
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    p_value = float(2 * scipy.stats.t.sf(abs(mean) / error, count - 1))
     return Interval(mean, mean - reach, mean + reach, p_value, count, error)
 
 
@@ -169,24 +169,24 @@ def smallest_visible_effect(
     if num < 2 or math.isnan(standard_error):
         return float("nan")
     freedom = num - 1
-    bound = float(stats.t.ppf((1 + confidence) / 2, freedom))
+    bound = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom))
 
     def shortfall(noncentrality: float) -> float:
-        above = stats.nct.sf(bound, freedom, noncentrality)
-        below = stats.nct.sf(bound, freedom, -noncentrality)  # cdf(-bound) is NaN far out
+        above = scipy.stats.nct.sf(bound, freedom, noncentrality)
+        below = scipy.stats.nct.sf(bound, freedom, -noncentrality)  # cdf(-bound) is NaN far out
         return float(above + below) - power
 
     high = 1.0
     while shortfall(high) < 0:
         high *= 2
-    return standard_error * float(optimize.brentq(shortfall, 0.0, high))
+    return standard_error * float(scipy.optimize.brentq(shortfall, 0.0, high))
 
 
 def failure_bound(num_failed: int, num_runs: int, confidence: float) -> float:
     """One-sided upper bound of a failure rate (Clopper and Pearson, 1934); 1 without any run."""
     if not num_runs:
         return 1.0
-    found = stats.binomtest(num_failed, num_runs, alternative="less")
+    found = scipy.stats.binomtest(num_failed, num_runs, alternative="less")
     return float(found.proportion_ci(confidence, method="exact").high)
 
 
@@ -212,8 +212,8 @@ def proportion_interval(
     count = len(set(np.asarray(groups).tolist()))
     hits = float(np.mean(is_true)) * count
     tail = (1 - confidence) / 2
-    low = stats.beta.ppf(tail, hits, count - hits + 1) if hits > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, hits + 1, count - hits) if hits < count else 1.0
+    low = scipy.stats.beta.ppf(tail, hits, count - hits + 1) if hits > 0 else 0.0
+    high = scipy.stats.beta.ppf(1 - tail, hits + 1, count - hits) if hits < count else 1.0
     return float(low), float(high)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 LEVEL, POWER = 0.05, 0.8
 _MOST_PICTURES = 1 << 34  # beyond which no size is looked for
@@ -53,7 +53,7 @@ def paired_test(is_right: np.ndarray, other_is_right: np.ndarray) -> PairedTest:
     better = int((is_right & ~other_is_right).sum())
     worse = int((~is_right & other_is_right).sum())
     count = len(is_right)
-    p_value = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    p_value = float(scipy.stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
     smallest = smallest_difference(count, (better + worse) / count)
     return PairedTest(count, better, worse, p_value, smallest)
 
@@ -72,14 +72,14 @@ def paired_power(
         difference: δ in [0, ψ].
         level: of the two-sided test.
     """
-    least, most = stats.binom.interval(1 - _NEGLIGIBLE, num_pictures, discordance)
+    least, most = scipy.stats.binom.interval(1 - _NEGLIGIBLE, num_pictures, discordance)
     differing = np.arange(max(int(least), 1), int(most) + 1)
-    chance = stats.binom.pmf(differing, num_pictures, discordance)
+    chance = scipy.stats.binom.pmf(differing, num_pictures, discordance)
     # The largest number of wins of the worse model that is still significant; -1 where none is.
-    critical = stats.binom.ppf(level / 2, differing, 0.5)
-    critical -= stats.binom.cdf(critical, differing, 0.5) > level / 2
+    critical = scipy.stats.binom.ppf(level / 2, differing, 0.5)
+    critical -= scipy.stats.binom.cdf(critical, differing, 0.5) > level / 2
     share_of_worse = min(max((discordance - difference) / (2 * discordance), 0.0), 1.0)
-    found = stats.binom.cdf(critical, differing, share_of_worse)
+    found = scipy.stats.binom.cdf(critical, differing, share_of_worse)
     return float((chance * found).sum())
 
 
@@ -103,7 +103,7 @@ def smallest_difference(
 
     if discordance <= 0 or surplus(discordance) < 0:
         return float("nan")
-    return float(optimize.brentq(surplus, 0.0, discordance, xtol=1e-6))
+    return float(scipy.optimize.brentq(surplus, 0.0, discordance, xtol=1e-6))
 
 
 def num_pictures_for(

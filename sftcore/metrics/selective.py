@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 _ROUNDING = 1e-9  # (n + 1) * 0.9 may come out above a whole number
 
@@ -58,7 +58,7 @@ def coverage_range(num_pictures: int, coverage: float, confidence: float) -> tup
     if rank > num_pictures:
         return 1.0, 1.0
     tail = (1 - confidence) / 2
-    low, high = stats.beta.ppf([tail, 1 - tail], rank, num_pictures + 1 - rank)
+    low, high = scipy.stats.beta.ppf([tail, 1 - tail], rank, num_pictures + 1 - rank)
     return float(low), float(high)
 
 
