@@ -13,7 +13,7 @@ from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import CHECK_REPORT
 from sftcore.settings.tree import Params
 from sftcore.tasks.names import LEARNT
-from sftcore.tasks.registry import COMPLETE
+from sftcore.tasks.registry import TASKS
 
 
 def check(params: Params) -> None:
@@ -88,7 +88,7 @@ def _advice(task: str, names: Names) -> str:
     """What to set where the data hold another kind of examples than the task."""
     target = LEARNT[task].target
     fitting = [
-        name for name in COMPLETE
+        name for name in TASKS
         if (LEARNT[name].kind, LEARNT[name].target) == (names.plural, target)
     ]  # fmt: skip
     text = f"task {task} learns from {LEARNT[task].kind}: set data.path to where these are"

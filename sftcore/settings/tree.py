@@ -20,10 +20,10 @@ from sftcore.settings.moved import MOVED
 from sftcore.settings.reading import build_tree, load_sections, near_names
 from sftcore.settings.tracking import TrackingSettings
 from sftcore.tasks.contract import Task
-from sftcore.tasks.registry import COMPLETE, TASKS
+from sftcore.tasks.registry import TASKS
 from sftcore.training.settings import TrainSettings
 
-TaskName = Annotated[str, one_of(lambda: COMPLETE)]
+TaskName = Annotated[str, one_of(lambda: TASKS)]
 
 
 class Params(Settings):

@@ -10,5 +10,3 @@ TASKS: dict[str, type[Task]] = {
     task.name: task
     for task in (ClassificationTask, MultilabelTask, RegressionTask, TextClassificationTask)
 }
-# Those that the whole pipeline knows: with reports, rules for predictions, and an example.
-COMPLETE = ("classification", "multilabel", "regression")

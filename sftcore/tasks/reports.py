@@ -19,8 +19,6 @@ REPORTS: dict[str, type[TaskReport]] = {
         TextClassificationReport,
     )
 }
-# Tasks that can be trained and studied, and whose finished models nothing reports on yet.
-WITHOUT_REPORT: tuple[str, ...] = ()
 
 
 def report_of(content: Mapping[str, Any]) -> type[TaskReport]:

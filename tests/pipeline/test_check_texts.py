@@ -7,11 +7,8 @@ import pandas as pd
 import pytest
 
 from sftcore.foundations.errors import DataError, WeightsError
-from sftcore.pipeline import check as checking
 from sftcore.pipeline.check import check
-from sftcore.settings import tree
 from sftcore.settings.tree import Params
-from sftcore.tasks.registry import TASKS
 from tests.models.text.tiny import CONFIGS, write_config, write_encoder, write_tokenizer
 from tests.pictures import write_folders
 from tests.texts import write_text_folders
@@ -20,8 +17,6 @@ from tests.texts import write_text_folders
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for module in (tree, checking):
-        monkeypatch.setattr(module, "COMPLETE", tuple(TASKS))
     write_text_folders(tmp_path / "texts", per_class=2)
     write_folders(tmp_path / "pictures", per_class=2)
     write_encoder(tmp_path / "encoder")

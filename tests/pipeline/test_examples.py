@@ -20,11 +20,11 @@ from sftcore.pipeline.declaring import pipeline_text, plots_of, write_examples
 from sftcore.settings.studies import load_with_study
 from sftcore.settings.tree import load_params
 from sftcore.settings.writing import LEFT_OUT, params_text
-from sftcore.tasks.registry import COMPLETE
+from sftcore.tasks.registry import TASKS
 from tests.pipeline.kinds import write_kind
 from tests.pipeline.project import ROOT, SMALL, dvc, git, run_program, set_params
 
-FOLDERS = [ROOT / EXAMPLES / task for task in COMPLETE if task != "classification"]
+FOLDERS = [ROOT / EXAMPLES / task for task in TASKS if task != "classification"]
 QUIET = "--no-print-directory"
 OUTPUTS = ("data", "models", "reports")
 

@@ -19,7 +19,6 @@ from sftcore.pipeline import verify
 from sftcore.pipeline.check import check
 from sftcore.pipeline.prepare import prepare_and_show
 from sftcore.reporting.parts import read_parts
-from sftcore.settings import tree
 from sftcore.settings.tree import Params, load_params
 from sftcore.tasks.registry import TASKS
 from tests.import_closure import ROOT
@@ -163,8 +162,7 @@ def test_what_is_shown_does_not_depend_on_test_numbers(here: Path) -> None:
     assert found[0] == found[1]
 
 
-def parameters(monkeypatch: pytest.MonkeyPatch, task: str, data: Any) -> Params:
-    monkeypatch.setattr(tree, "COMPLETE", tuple(TASKS))
+def parameters(task: str, data: Any) -> Params:
     base = load_params(ROOT / "params.yaml").model_dump()
     metric = f"val_{TASKS[task].scores[0]}"
     base["train"]["selection"]["metric"] = metric
@@ -178,12 +176,12 @@ def test_check_looks_for_what_the_task_learns_from(
 ) -> None:  # fmt: skip
     write_kind(here / "set", kind)
     task = task_of(kind, target, monkeypatch)
-    check(parameters(monkeypatch, task, params_of(task, "set").data))
+    check(parameters(task, params_of(task, "set").data))
     said = capsys.readouterr().out
     what = {"class": "3 classes", "labels": "labels: labels", "numbers": "numbers: place, @width"}
     assert f"({what[target]}, {COUNT + 1} {kind})" in said
     source = "torchvision:MNIST"
-    params = parameters(monkeypatch, task, params_of(task, "set", source=source).data)
+    params = parameters(task, params_of(task, "set", source=source).data)
     if (kind, target) == ("pictures", "class"):
         check(params)
     else:
@@ -197,7 +195,7 @@ def test_verify_finds_the_files_of_every_kind(here: Path, monkeypatch: pytest.Mo
     write_kind(here / "set", "pictures")
     wanted = params_of("multilabel", "set")
     prepare_and_show(wanted)
-    params = parameters(monkeypatch, "multilabel", wanted.data)
+    params = parameters("multilabel", wanted.data)
     monkeypatch.setattr(verify, "load_params", lambda: params)
     found = dict(verify._source_hashes())
     assert len(found) == COUNT

@@ -19,7 +19,7 @@ from sftcore.tasks.finished import Finished
 from sftcore.tasks.names import CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
 from sftcore.tasks.registry import TASKS
 from sftcore.tasks.report_contract import Known, Shown, TaskReport
-from sftcore.tasks.reports import REPORTS, WITHOUT_REPORT, report_for, report_of
+from sftcore.tasks.reports import REPORTS, report_for, report_of
 from sftcore.use.usages import USAGES
 from tests.tasks.finished import MEASURING, NAMES, PLACES, made
 
@@ -46,9 +46,8 @@ def written(
 
 
 def test_every_task_has_a_report_or_is_said_to_have_none() -> None:
-    assert set(TASKS) == set(REPORTS) | set(WITHOUT_REPORT)
-    assert not set(REPORTS) & set(WITHOUT_REPORT)
-    assert set(USAGES) <= set(REPORTS) == {CLASSES, LABELS, NUMBERS, CLASSES_OF_TEXTS}
+    assert set(TASKS) == set(REPORTS)
+    assert set(USAGES) == set(REPORTS) == {CLASSES, LABELS, NUMBERS, CLASSES_OF_TEXTS}
     for name, report in REPORTS.items():
         assert report.name == name
         assert report.examples == TASKS[name].examples

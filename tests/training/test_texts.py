@@ -94,9 +94,8 @@ def test_noise_reaches_updates_and_no_measurement(
 
 @pytest.mark.parametrize(("trainable_blocks", "unfreeze_every_epochs"), [(2, 0), ("all", 1)])
 def test_embeddings_behind_frozen_blocks_are_refused(
-    trainable_blocks: Any, unfreeze_every_epochs: int, monkeypatch: pytest.MonkeyPatch
+    trainable_blocks: Any, unfreeze_every_epochs: int
 ) -> None:
-    monkeypatch.setattr("sftcore.settings.tree.COMPLETE", tuple(TASKS))
     tree = {
         "task": TEXTS,
         "model": {"backbone": encoder(), "trainable_blocks": trainable_blocks},
