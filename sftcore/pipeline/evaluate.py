@@ -135,7 +135,7 @@ def _fix_rules(
     )
     save_decision(DECISION, fixed.decision, fixed.directions)
     ids = {name: samples["id"].to_numpy()[judged.rows[name]].tolist() for name in ("val", "test")}
-    return partial(usage.parts, fixed, ids)
+    return partial(usage.parts, fixed, ids, examples=record.kind)
 
 
 def _rows_to_beat(

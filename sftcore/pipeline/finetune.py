@@ -183,7 +183,8 @@ def _train(
 def _keep_incidents(trained: Trained, store: Store, key: str, run: Run) -> Path:
     """Write the incidents of a training that ended outside of its outputs, and tell MLflow."""
     file = scratch_folder() / "diverged" / f"{key[:_KEY_LENGTH]}.csv"
-    write_csv(file, safe_cells(incidents_table(trained.result, _ids(store))))
+    table = incidents_table(trained.result, _ids(store), trained.plan.task.examples)
+    write_csv(file, safe_cells(table))
     run.log_artifacts(file, "finetune")
     return file
 
@@ -237,7 +238,7 @@ def write_history(
     """
     result = trained.result
     history, updates = history_table(result), updates_table(result, guard)
-    candidates, incidents = candidates_table(result), incidents_table(result, ids)
+    candidates, incidents = candidates_table(result), incidents_table(result, ids, task.examples)
     best, chosen = columns_of(result.best), result.candidates[result.chosen]
     headline, score = f"val_{task.scores[0]}", (task.scores[0], task.words[task.scores[0]])
     summary = {f"best_{name}": best[name] for name in best} | {

@@ -106,24 +106,25 @@ def reasons(incidents: Sequence[Incident], settings: GuardSettings) -> list[Inci
     return [*row, last]
 
 
-def advice(incidents: Sequence[Incident], num_pictures: int) -> str:
+def advice(incidents: Sequence[Incident], num_examples: int, examples: str = "pictures") -> str:
     """What to change after the guard has given up, from what it saw.
 
     Args:
         incidents: of the phase that made it give up, at least one.
-        num_pictures: that batches are drawn from. Pictures are blamed only if so many batches would
+        num_examples: that batches are drawn from. Examples are blamed only if so many batches would
             hardly share any by chance.
+        examples: what these are called.
     """
     counts = {kind: sum(i.trouble == kind for i in incidents) for kind in _KINDS}
     seen = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     common = set.intersection(*(set(incident.rows) for incident in incidents))
     last = incidents[-1]
     text = f"the guard gave up after {len(incidents)} incidents ({seen})"
-    by_chance = num_pictures * math.prod(len(i.rows) / num_pictures for i in incidents)
+    by_chance = num_examples * math.prod(len(i.rows) / num_examples for i in incidents)
     if common and by_chance < _HARDLY:
         rows = ", ".join(str(row) for row in sorted(common))
         return (
-            f"{text}; the same pictures (rows {rows} of data/prepared/samples.csv) were in every "
+            f"{text}; the same {examples} (rows {rows} of data/prepared/samples.csv) were in every "
             "one of these batches: look at them and at their labels"
         )
     name = f"train.{'head.' if last.phase == 'head' else ''}learning_rate"

@@ -157,7 +157,8 @@ def run_epoch(
                     update.guard,
                     place=place,
                     share=share,
-                    num_pictures=len(plan.rows.train),
+                    num_examples=len(plan.rows.train),
+                    examples=plan.task.examples,
                 ),
             )
             _take_in(state, report, place, share, course)

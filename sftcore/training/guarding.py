@@ -79,7 +79,8 @@ def judge(
     *,
     place: Place,
     share: float,
-    num_pictures: int,
+    num_examples: int,
+    examples: str,
 ) -> Ruling:
     """The ruling on an update; an incident is added to the state's result.
 
@@ -92,7 +93,8 @@ def judge(
         gradient_norm: of the update.
         place: of the update.
         share: rows of the batch as part of a whole one.
-        num_pictures: that batches are drawn from.
+        num_examples: that batches are drawn from.
+        examples: what these are called.
 
     Raises:
         DivergedError: there have been too many incidents, or no answer fits.
@@ -130,5 +132,6 @@ def judge(
         trouble.kind, place.step, place.phase, loss, gradient_norm, answer,
     )  # fmt: skip
     if answer == GIVE_UP:
-        raise DivergedError(advice(reasons(incidents, settings), num_pictures), place.step)
+        text = advice(reasons(incidents, settings), num_examples, examples)
+        raise DivergedError(text, place.step)
     return Ruling(answer, median(seen.norms) if seen.norms else float("inf"))

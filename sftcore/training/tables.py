@@ -43,18 +43,21 @@ def updates_table(result: FitResult, guard: GuardSettings) -> pd.DataFrame:
     return whole.join(pd.DataFrame(limits, columns=names, index=whole.index, dtype=float))
 
 
-def incidents_table(result: FitResult, ids: Mapping[int, str]) -> pd.DataFrame:
+def incidents_table(
+    result: FitResult, ids: Mapping[int, str], examples: str = "pictures"
+) -> pd.DataFrame:
     """One row per incident of the guard, in the order in which they happened.
 
     Args:
         result: of the training.
-        ids: names of the store's training rows; those of the batch stand in the column
-            ``pictures``, their numbers in ``rows``.
+        ids: names of the store's training rows.
+        examples: what these are called: the column that names those of the batch, beside their
+            numbers in ``rows``.
     """
     columns = [field.name for field in fields(Incident) if field.name != "rows"]
     table = pd.DataFrame([asdict(i) for i in result.incidents], columns=columns)
     table["rows"] = [" ".join(map(str, incident.rows)) for incident in result.incidents]
-    table["pictures"] = [" | ".join(ids[row] for row in i.rows) for i in result.incidents]
+    table[examples] = [" | ".join(ids[row] for row in i.rows) for i in result.incidents]
     return table
 
 

@@ -40,9 +40,11 @@ class ClassUsage(Usage[Decision, Fixed]):
             wanted, model_sha256=model_sha256, device=device,
         )  # fmt: skip
 
-    def parts(self, fixed: Fixed, ids: dict[str, Sequence[str]], folder: Path) -> list[Part]:
+    def parts(
+        self, fixed: Fixed, ids: dict[str, Sequence[str]], folder: Path, examples: str = "pictures"
+    ) -> list[Part]:
         """See :func:`sftcore.use.parts.use_parts`."""
-        return use_parts(fixed, ids, folder)
+        return use_parts(fixed, ids, folder, examples)
 
     def read(self, fields: Mapping[str, Any]) -> Decision:
         """See :func:`sftcore.use.decision.read_classes`."""

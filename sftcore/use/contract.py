@@ -97,13 +97,16 @@ class Usage(ABC, Generic[D, F]):
         """
 
     @abstractmethod
-    def parts(self, fixed: F, ids: dict[str, Sequence[str]], folder: Path) -> list[Part]:
+    def parts(
+        self, fixed: F, ids: dict[str, Sequence[str]], folder: Path, examples: str = "pictures"
+    ) -> list[Part]:
         """Write tables and figures of the rules, and say what they show.
 
         Args:
             fixed: of :meth:`fix`.
-            ids: names of the pictures of ``val`` and of ``test``.
+            ids: names of the examples of ``val`` and of ``test``.
             folder: of the stage's report.
+            examples: what examples are called.
         """
 
     @abstractmethod

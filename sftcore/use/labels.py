@@ -115,7 +115,13 @@ class LabelUsage(Usage[LabelDecision, FixedLabels]):
         )
         return FixedLabels(decision, directions, distances, table)
 
-    def parts(self, fixed: FixedLabels, ids: dict[str, Sequence[str]], folder: Path) -> list[Part]:
+    def parts(
+        self,
+        fixed: FixedLabels,
+        ids: dict[str, Sequence[str]],
+        folder: Path,
+        examples: str = "pictures",
+    ) -> list[Part]:
         """Of the thresholds and of the distance."""
         write_csv(folder / "thresholds.csv", safe_cells(fixed.table))
         decision = fixed.decision
@@ -128,16 +134,18 @@ class LabelUsage(Usage[LabelDecision, FixedLabels]):
             title="When a label is predicted",
             text=(
                 "From the probability on at which the label's F1 on the "
-                f"{decision.num_val} validation pictures ({decision.num_val_groups} groups of "
+                f"{decision.num_val} validation {examples} ({decision.num_val_groups} groups of "
                 "near-duplicates) is greatest. The choice flatters these, and a label with few of "
                 "them has a threshold that fits those few. Of the labels that are predicted on "
-                f"test pictures, which had no say, {rule.test_precision} are present; of those "
+                f"test {examples}, which had no say, {rule.test_precision} are present; of those "
                 f"that are present, {rule.test_recall} are predicted.",
             ),
-            tables=(Table("thresholds.csv", "A row for each label, on test pictures.", columns),),
+            tables=(
+                Table("thresholds.csv", f"A row for each label, on test {examples}.", columns),
+            ),
             is_folded=True,
         )
-        return [thresholds, unlike_part(fixed.distances, ids, decision.unlike, folder)]
+        return [thresholds, unlike_part(fixed.distances, ids, decision.unlike, folder, examples)]
 
     def read(self, fields: Mapping[str, Any]) -> LabelDecision:
         """Thresholds for as many labels as the model has."""

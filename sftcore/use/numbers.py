@@ -110,9 +110,15 @@ class NumberUsage(Usage[NumberDecision, FixedNumbers]):
         )
         return FixedNumbers(decision, directions, distances)
 
-    def parts(self, fixed: FixedNumbers, ids: dict[str, Sequence[str]], folder: Path) -> list[Part]:
+    def parts(
+        self,
+        fixed: FixedNumbers,
+        ids: dict[str, Sequence[str]],
+        folder: Path,
+        examples: str = "pictures",
+    ) -> list[Part]:
         """Of the distance; the intervals are in the report of the task."""
-        return [unlike_part(fixed.distances, ids, fixed.decision.unlike, folder)]
+        return [unlike_part(fixed.distances, ids, fixed.decision.unlike, folder, examples)]
 
     def read(self, fields: Mapping[str, Any]) -> NumberDecision:
         """Intervals for as many numbers as the model has."""

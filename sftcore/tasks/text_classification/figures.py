@@ -1,10 +1,10 @@
 """Texts with the words that mattered, as PNG bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 
 from sftcore.reporting.drawing import (
@@ -20,7 +20,7 @@ from sftcore.tasks.finished import Span
 _FONT, _SIZE = "DejaVu Sans", 9  # in points
 _WIDTH, _MARGIN = 620.0, 12.0  # of the figure, in points
 _LINE, _GAP = 15.0, 12.0  # from line to line, and between texts, in points
-_SPACE = 3.0
+_SPACE = 4.0
 _MOST_LINES = 4  # of a text
 _LONGEST = 60  # characters of a word
 _STRONGEST = 0.75  # opacity behind the word with most weight
@@ -63,9 +63,16 @@ def words_figure(texts: Sequence[Marked], title: str, legend: str) -> bytes:
         title: of the figure.
         legend: what the colours mean.
     """
-    laid = [_lines(list(_words(text))) for text in texts]
+    figure, axes = new_figure(1, 1)
+    renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    font = FontProperties(family=_FONT, size=_SIZE)
+
+    def width_of(word: str) -> float:
+        return renderer.get_text_width_height_descent(word, font, False)[0] * 72 / figure.dpi
+
+    laid = [_lines(list(_words(text)), width_of) for text in texts]
     height = 3 * _LINE + sum((1 + len(lines)) * _LINE + _GAP for lines in laid)
-    figure, axes = new_figure(_WIDTH / 72, height / 72)
+    figure.set_size_inches(_WIDTH / 72, height / 72)
     figure.set_layout_engine("none")
     axis = axes[0, 0]
     axis.set_position([0, 0, 1, 1])
@@ -108,29 +115,26 @@ def _short(word: str) -> str:
     return one_line if len(one_line) <= _LONGEST else f"{one_line[: _LONGEST - 1]}…"
 
 
-def _lines(words: Sequence[_Word]) -> list[Line]:
-    """Words in lines that fit; of a long text the first ones, with a mark that there are more."""
+def _lines(words: Sequence[_Word], width_of: Callable[[str], float]) -> list[Line]:
+    """Words in lines that fit; of a long text the first ones, with a mark that there are more.
+
+    Args:
+        words: of one text.
+        width_of: a word as it is drawn, in points.
+    """
     lines: list[Line] = [[]]
     right = _MARGIN
     for word in words:
         left = right + (_SPACE if word.has_space and lines[-1] else 0.0)
-        right = left + _width(word.shown)
+        right = left + width_of(word.shown)
         if right > _WIDTH - 2 * _MARGIN and lines[-1]:
             if len(lines) == _MOST_LINES:
                 lines[-1].append((left, left + _SPACE, _Word(" …", 0.0, True)))
                 break
             lines.append([])
-            left, right = _MARGIN, _MARGIN + _width(word.shown)
+            left, right = _MARGIN, _MARGIN + width_of(word.shown)
         lines[-1].append((left, right, word))
     return lines
-
-
-def _width(word: str) -> float:
-    """Of a word, in points."""
-    font = get_font(findfont(_FONT))
-    font.set_size(_SIZE, 72)
-    font.set_text(word, 0.0)
-    return font.get_width_height()[0] / 64
 
 
 def _draw(axis: Any, base: float, line: Line) -> None:

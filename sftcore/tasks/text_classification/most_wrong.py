@@ -18,8 +18,8 @@ _MOST_CHARACTERS = 300  # of a text in the table
 _MOST_WORDS = 5
 _TITLE = "Most wrong on the test split: true class → prediction (confidence)"
 _LEGEND = (
-    "orange: speaks for the prediction; blue: speaks for the true class; strength is relative to "
-    "the text's strongest word"
+    "orange: for the prediction; blue: for the true class (where the prediction is right, for the "
+    "next one); strength relative to the text's strongest word"
 )
 
 
@@ -72,7 +72,7 @@ def show_texts(
                 "most_wrong.csv",
                 "A wrong label is as likely a cause as a hard text: look.",
                 {
-                    "id": "row", "label": "label", "predicted": "predicted",
+                    "id": "id", "label": "label", "predicted": "predicted",
                     "confidence": "confidence", "text": "text", "words": "words that mattered",
                 },
             ),
