@@ -16,6 +16,8 @@ def main() -> None:
 
     trained = finetune(load_params())
     print(trained.claims)
+    if not_seen := trained.plan.examples.not_seen(trained.plan.rows.pool):
+        print(not_seen)
     chosen = trained.result.candidates[trained.result.chosen]
     print(f"chosen on validation: {chosen.name} {', '.join(map(str, chosen.epochs))}")
     if incidents := trained.result.incidents:

@@ -17,6 +17,7 @@ def training_parts(
     best_epoch: int,
     figures: Sequence[str],
     task: type[Task],
+    not_seen: str = "",
 ) -> list[Part]:
     """The parts of ``reports/finetune``.
 
@@ -27,6 +28,7 @@ def training_parts(
         best_epoch: of least validation loss, or most of another metric.
         figures: names of the PNG files that were drawn.
         task: that was trained.
+        not_seen: what the network does not see of the examples; empty if it sees all.
     """
     headline = task.words[task.scores[0]]
     last, num_head = history.iloc[-1], int((history["phase"] == "head").sum())
@@ -39,6 +41,7 @@ def training_parts(
         f"The guard answered {len(incidents)} incidents."
         if len(incidents)
         else "The guard saw nothing to answer.",
+        *([not_seen] if not_seen else []),
     )
     course = Part(
         "The course of the training",

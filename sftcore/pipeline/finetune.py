@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sftcore.data.store import Store, open_store
 from sftcore.evaluation.history_figure import history_figure, wise_ft_figure
 from sftcore.evaluation.predict import WEIGHTS_FILE, save_model
@@ -271,6 +273,8 @@ def write_history(
         write_json(temporary / "val.json", {"val_loss": round(chosen.val_loss, 4)})
         drawn = [file.name for file in temporary.glob("*.png")]
         words = f"{chosen.name} {', '.join(map(str, chosen.epochs))}"
+        not_seen = trained.plan.examples.not_seen(np.array(sorted(ids)))
         write_parts(
-            temporary, training_parts(history, incidents, words, result.best_epoch, drawn, task)
+            temporary,
+            training_parts(history, incidents, words, result.best_epoch, drawn, task, not_seen),
         )

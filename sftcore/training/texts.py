@@ -50,6 +50,16 @@ class TokenisedTexts:
         """The text with the most tokens."""
         return int(rows[self.tokens.lengths[rows_of(rows)].argmax()])
 
+    def not_seen(self, rows: np.ndarray) -> str:
+        """How many texts are cut."""
+        num_cut = int(self.tokens.is_cut[rows].sum())
+        if not num_cut:
+            return ""
+        return (
+            f"{num_cut:,} of {len(rows):,} texts for training and validation are longer than "
+            f"model.text.max_tokens, {self.tokens.max_tokens}: the network does not see their ends."
+        )
+
     def read(self, rows: np.ndarray, view: View) -> Sequences:
         """Token ids [B, L] of some drawn rows, some of them hidden where the view has it so."""
         batch = self.tokens.batch(rows_of(rows))

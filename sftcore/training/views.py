@@ -67,6 +67,9 @@ class Examples(Protocol):
     def largest(self, rows: np.ndarray) -> int:
         """The drawn row whose example needs the most memory."""
 
+    def not_seen(self, rows: np.ndarray) -> str:
+        """A sentence on what the network does not see of these examples; empty if it sees all."""
+
     def read(self, rows: np.ndarray, view: View) -> Values:
         """What the network takes [B, ...] of some drawn rows, as the view has them."""
 
@@ -109,6 +112,10 @@ class Pictures:
     def largest(self, rows: np.ndarray) -> int:
         """Any: all pictures have one size."""
         return int(rows[0])
+
+    def not_seen(self, rows: np.ndarray) -> str:
+        """Nothing: a picture is seen whole."""
+        return ""
 
     def read(self, rows: np.ndarray, view: View) -> Tensor:
         """Normalised pictures [B, 3, S, S] of some drawn rows, as the view has them.

@@ -59,6 +59,15 @@ def test_the_largest_text_has_the_most_tokens(store: Store) -> None:
     assert texts.tokens.lengths[largest] == texts.tokens.lengths[rows].max()
 
 
+def test_texts_that_lose_their_ends_are_counted(store: Store) -> None:
+    rows = np.arange(36)
+    assert examples_of(store).not_seen(rows) == ""
+    texts = examples_of(store, **{"model.text.max_tokens": 8})
+    num_long = int((examples_of(store).tokens.lengths > 8).sum())
+    assert 0 < num_long < 36
+    assert texts.not_seen(rows).startswith(f"{num_long} of 36 texts for training and validation")
+
+
 def test_kept_features_give_nearly_what_computing_them_gives(store: Store) -> None:
     """Padding moves the last digits, so not to the bit; see sftcore.models.values."""
     results = []
