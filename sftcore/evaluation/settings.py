@@ -20,7 +20,9 @@ class EvaluateSettings(Settings):
     num_calibration_bins: Annotated[int, Field(ge=2, le=100)] = setting(
         15, "of the expected calibration error"
     )
-    num_most_wrong: Annotated[int, Field(ge=1, le=100)] = setting(16, "pictures shown")
+    num_most_wrong: Annotated[int, Field(ge=1, le=100)] = setting(
+        16, "most wrong examples that are shown"
+    )
     coverage: Annotated[float, Field(ge=0.5, lt=1)] = setting(
         0.9, "how often a set of labels is to hold the right one"
     )

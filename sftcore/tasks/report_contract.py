@@ -49,7 +49,7 @@ class Measuring(Resampling):
     """How a report is made.
 
     Attributes:
-        num_most_wrong: pictures shown.
+        num_most_wrong: examples shown.
         coverage: wanted of intervals around numbers.
     """
 

@@ -194,6 +194,7 @@ def test_advice_says_what_to_change() -> None:
     every = [incident(step) for step in range(4)]
     assert "same pictures (rows 99 of" in advice(every, 1000)
     assert "same pictures" not in advice(every, 4)  # few pictures meet again by chance
+    assert "same texts (rows 99 of" in advice(every, 1000, "texts")
     apart = [incident(step, rows=(step,)) for step in range(4)]
     assert "4 loss spike" in advice(apart, 1000)
     assert "lower train.learning_rate" in advice(apart, 1000)

@@ -12,17 +12,20 @@ import torch
 
 from sftcore.evaluation.predict import FineTuned
 from sftcore.evaluation.sight import PictureSight
+from sftcore.evaluation.training_parts import training_parts
 from sftcore.foundations.artifacts import read_json
 from sftcore.metrics.classification import classification_metrics
 from sftcore.pipeline.evaluate import _explain
 from sftcore.pipeline.results import answer_text, first_answer
 from sftcore.reporting.page import Article, Chapter, render_page
 from sftcore.reporting.parts import PARTS_FILE, Part, read_parts
+from sftcore.tasks.classification.task import ClassificationTask
 from sftcore.tasks.finished import Explanation, Span, unexplained
 from sftcore.tasks.names import CLASSES_OF_TEXTS
 from sftcore.tasks.reports import report_for
 from sftcore.tasks.text_classification.figures import Marked, words_figure
 from sftcore.tasks.text_classification.most_wrong import shortened, show_texts, words_of
+from sftcore.tasks.text_classification.task import TextClassificationTask
 from tests.evaluation.test_attribution import TEXTS, tiny
 from tests.tasks.finished import MEASURING, NAMES, made
 from tests.tasks.test_reports import rows_to_beat
@@ -59,6 +62,17 @@ def test_nothing_speaks_of_pictures(written: tuple[Path, dict[str, Any]]) -> Non
     assert "tfidf" not in (folder / PARTS_FILE).read_text().replace(
         '"tfidf_logistic_regression": "TF-IDF + logistic regression"', ""
     )
+
+
+def test_of_a_training_texts_are_told(tmp_path: Path) -> None:
+    losses = {"train_loss": 0.25, "val_loss": 0.5}
+    history = pd.DataFrame([{"phase": phase, **losses} for phase in ("head", "all")])
+    told = []
+    for task in (TextClassificationTask, ClassificationTask):
+        parts = training_parts(history, pd.DataFrame(), "best", 0, ["wise_ft.png"], task)
+        told.append(repr(parts))
+    assert "0.250 on training texts and 0.500 on validation texts" in told[0]
+    assert told[0] == told[1].replace("picture", "text")
 
 
 def test_matthews_correlation_stands_beside_the_other_numbers(
