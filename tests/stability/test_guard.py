@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -240,7 +241,9 @@ Inject = Callable[[pytest.MonkeyPatch], None]
 
 def wrap_loss(monkeypatch: pytest.MonkeyPatch, change: Callable[..., Any]) -> None:
     original = Objective.loss
-    monkeypatch.setattr(Objective, "loss", lambda *args: change(original, *args))
+    monkeypatch.setattr(
+        Objective, "loss", lambda *args, **named: change(partial(original, **named), *args)
+    )
 
 
 def poison_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import CONFIG, EncoderFiles
+from sftcore.models.text.linear import use_one_dnn
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.values import BUCKET, Sequences
 
@@ -137,7 +138,9 @@ def _create(config: Any) -> Any:
     kind: Any = MODEL_MAPPING[type(config)]
     has_pooler = "add_pooling_layer" in inspect.signature(kind.__init__).parameters
     options = {"add_pooling_layer": False} if has_pooler else {}
-    return kind._from_config(config, attn_implementation=ATTENTION, dtype=torch.float32, **options)
+    model = kind._from_config(config, attn_implementation=ATTENTION, dtype=torch.float32, **options)
+    use_one_dnn(model)
+    return model
 
 
 def max_length(name: str, model: nn.Module) -> int:
