@@ -201,9 +201,9 @@ def _advice(settings: dict[str, Any]) -> str:
     if not settings:
         return "Nothing was confirmed that would be a reason to change a setting."
     listing = ", ".join(f"{name} {value}" for name, value in settings.items())
-    how = f"(`{make_command('advice')}`)"
-    text = f"Advice: {listing} {how}."
-    return text if len(text) < LINE else f"Advice: see the report {how}."
+    if len(f"Advice: {listing} (`make advice`).") >= LINE:  # an example's command may be longer
+        listing = "see the report"
+    return f"Advice: {listing} (`{make_command('advice')}`)."
 
 
 def _line(table: pd.DataFrame, row: str, metric: str) -> pd.Series:
