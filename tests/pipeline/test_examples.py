@@ -143,6 +143,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
+def git_says(folder: Path, *arguments: str) -> str:
+    return run_program(folder, "git", *arguments).stdout
+
+
 @pytest.mark.timeout(900)
 def test_from_make_to_an_experiment(project: Path) -> None:
     done = run_program(project, "make", QUIET, "run", "TASK=regression")
@@ -167,6 +171,10 @@ def test_from_make_to_an_experiment(project: Path) -> None:
 
     dvc(example, "exp", "run", "--temp", "-n", "more", "-S", "evaluate.num_bootstrap=110")
     assert "more" in dvc(example, "exp", "show", "--csv")
+    dvc(example, "exp", "branch", "more", "kept")
+    changed = git_says(project, "diff", "--name-only", "main", "kept").split()
+    folder = f"{EXAMPLES}/regression"
+    assert sorted(changed) == [f"{folder}/dvc.lock", f"{folder}/params.yaml"], "not the code"
     done = run_program(project, "make", QUIET, "verify", "TASK=regression")
     assert (done.returncode, "no file differs" in done.stdout) == (0, True), done.stdout
     # What the example has run is told in the example, and is none of the top's.
