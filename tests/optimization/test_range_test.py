@@ -69,8 +69,8 @@ def test_a_sweep_whose_first_loss_is_no_number_is_empty_and_training_goes_on(
 ) -> None:
     original, calls = Objective.loss, iter(range(10**6))
 
-    def loss(*args: Any) -> torch.Tensor:
-        return original(*args) * (math.nan if next(calls) == 0 else 1.0)
+    def loss(*args: Any, **named: Any) -> torch.Tensor:
+        return original(*args, **named) * (math.nan if next(calls) == 0 else 1.0)
 
     monkeypatch.setattr(Objective, "loss", loss)
     result = run(store, train__range_test__enabled=True, train__head__epochs=1)

@@ -62,9 +62,9 @@ def test_tf32_holds_in_both_passes_and_nowhere_else(
     backend: Any = torch.backends.cuda.matmul
     original, measure = Objective.loss, epoch_record.evaluate_rows
 
-    def loss(*args: Any) -> torch.Tensor:
+    def loss(*args: Any, **named: Any) -> torch.Tensor:
         seen["forward"].add(backend.allow_tf32)
-        value = original(*args)
+        value = original(*args, **named)
         value.register_hook(lambda gradient: seen["backward"].add(backend.allow_tf32))
         return value
 
@@ -133,8 +133,8 @@ def test_an_overflow_halves_the_scale_and_is_no_incident(
 ) -> None:
     original = Objective.loss
 
-    def loss(self: Objective, *args: Any) -> Any:
-        value = original(self, *args)
+    def loss(self: Objective, *args: Any, **named: Any) -> Any:
+        value = original(self, *args, **named)
 
         def overflow(gradient: torch.Tensor) -> torch.Tensor:
             return gradient * math.inf if gradient.abs() > 2.0**14 else gradient
@@ -153,7 +153,9 @@ def test_a_short_type_that_never_is_finite_diverges(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Objective.loss
-    monkeypatch.setattr(Objective, "loss", lambda *args: original(*args) * math.nan)
+    monkeypatch.setattr(
+        Objective, "loss", lambda *args, **named: original(*args, **named) * math.nan
+    )
     assert "the loss is nan" in run(store, "fp16").diverged
 
 

@@ -106,13 +106,13 @@ def pending(root: Path) -> list[Path]:
 def count_tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of the entries that a run tries to deliver from now on."""
     tries: list[str] = []
-    original = run_module._deliver
+    original = run_module.deliver_or_drop
 
     def deliver(target: Any, entry: Any) -> None:
         tries.append(entry["kind"])
         original(target, entry)
 
-    monkeypatch.setattr(run_module, "_deliver", deliver)
+    monkeypatch.setattr(run_module, "deliver_or_drop", deliver)
     return tries
 
 
