@@ -91,10 +91,9 @@ def refuse_settings(task: type[Task], given: Mapping[str, Any]) -> None:
     groups = {"data": DataSettings(), "model": ModelSettings(), "train": TrainSettings()}
     defined = flatten({name: group.model_dump() for name, group in groups.items()})
     faults = [
-        f"{name} means nothing for {task.name}: {reason}"
-        for refused, reason in task.refuses.items()
+        reason
         for name, value in given.items()
-        if f"{name}.".startswith(f"{refused}.") and value != defined[name]
+        if value != defined[name] and (reason := task.refusal(name))
     ]
     if faults:
         raise ValueError("; ".join(faults))

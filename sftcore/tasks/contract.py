@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sftcore.foundations.errors import ParamsError
 from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.regularization.imbalance import ImbalanceSettings
 from sftcore.regularization.mixing import MixingDraw
@@ -128,9 +129,13 @@ class Task(ABC):
         """What a batch's loss is divided by: its rows, if nothing else is said."""
         return float(len(targets))
 
-    @abstractmethod
     def mixed(self, rows: np.ndarray, draw: MixingDraw) -> Tensor:
-        """Targets of rows that are mixed with others [B, ...]."""
+        """Targets of rows that are mixed with others [B, ...].
+
+        Raises:
+            ParamsError: nothing is mixed in this task.
+        """
+        raise ParamsError(self.refusal("train.augmentation.mixup"))
 
     @abstractmethod
     def criterion(self, settings: LossSettings) -> Criterion:
@@ -140,9 +145,13 @@ class Task(ABC):
             settings: smoothing and weights.
         """
 
-    @abstractmethod
     def chances(self, power: float) -> np.ndarray:
-        """Chance of each training row to be drawn [n], for ``balanced_sampling``; sums to one."""
+        """Chance of each training row to be drawn [n], for ``balanced_sampling``; sums to one.
+
+        Raises:
+            ParamsError: examples of this task have no class whose size could count.
+        """
+        raise ParamsError(self.refusal("train.imbalance.balanced_sampling"))
 
     @abstractmethod
     def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
@@ -197,5 +206,20 @@ class Task(ABC):
 
         Args:
             source_logits: of the training rows [n, S].
+
+        Raises:
+            ParamsError: one class of the source goes with no target of this task.
         """
-        raise NotImplementedError(f"{self.name} has no Co-Tuning")
+        raise ParamsError(self.refusal("train.features.co_tuning"))
+
+    @classmethod
+    def refusal(cls, setting: str) -> str:
+        """Why a setting makes no sense here, with its name; empty where it does.
+
+        Args:
+            setting: dotted name; it or a group around it may stand in ``refuses``.
+        """
+        for name, reason in cls.refuses.items():
+            if f"{setting}.".startswith(f"{name}."):
+                return f"{setting} means nothing for {cls.name}: {reason}"
+        return ""

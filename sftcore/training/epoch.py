@@ -82,7 +82,7 @@ def open_epoch(
     active = freeze_all_but(claims, first_block)
     return Epoch(
         number=number,
-        batches=split_batches(order, update.batch_size),
+        batches=[plan.examples.arranged(b) for b in split_batches(order, update.batch_size)],
         inputs_of=inputs.reader(at_hand, view),
         targets_of=partial(_targets, view=view, task=plan.task),
         objective=Objective(

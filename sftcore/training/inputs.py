@@ -105,7 +105,7 @@ class Inputs:
             rows = self._pool
         elif not self._fits(place, len(rows)):
             return lambda batch: self._compute(batch, view)
-        rows = np.unique(rows_of(rows)) if is_plain else rows
+        rows = self.arranged(np.unique(rows_of(rows)) if is_plain else rows)
         features = self._features(rows, view)
         sorter = np.argsort(rows)
 
@@ -115,6 +115,10 @@ class Inputs:
             return take(features, torch.from_numpy(position).to(features.device))
 
         return read
+
+    def arranged(self, rows: np.ndarray) -> np.ndarray:
+        """The same drawn rows in an order in which neighbours are of like size."""
+        return self._examples.arranged(rows)
 
     def features(self, rows: np.ndarray) -> Tensor:
         """What the head takes of plain examples [N, D]; ``first_block`` must be the head's."""

@@ -30,10 +30,16 @@ def measured_rows(train: np.ndarray, seed: int) -> np.ndarray:
 
 @torch.no_grad()
 def logits_of(network: Network, inputs: Inputs, rows: np.ndarray) -> Tensor:
-    """Logits [N, C] of some rows' plain pictures, of a network in evaluation mode."""
+    """Logits [N, C] of some rows' plain examples, of a network in evaluation mode."""
     reader, first_block = inputs.reader(rows), inputs.first_block
-    batches = split_batches(rows, MEASURED_BATCH_SIZE)
-    return torch.cat([network(reader(batch), first_block) for batch in batches])
+    arranged = inputs.arranged(rows)
+    batches = split_batches(arranged, MEASURED_BATCH_SIZE)
+    found = torch.cat([network(reader(batch), first_block) for batch in batches])
+    if arranged is rows:
+        return found
+    sorter = np.argsort(arranged)
+    place = sorter[np.searchsorted(arranged, rows, sorter=sorter)]
+    return found[torch.from_numpy(place).to(found.device)]
 
 
 def evaluate_rows(

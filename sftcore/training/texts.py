@@ -50,6 +50,10 @@ class TokenisedTexts:
         """The text with the most tokens."""
         return int(rows[self.tokens.lengths[rows_of(rows)].argmax()])
 
+    def arranged(self, rows: np.ndarray) -> np.ndarray:
+        """The shortest texts first, so that parts of a batch are padded little."""
+        return rows[np.argsort(self.tokens.lengths[rows_of(rows)], kind="stable")]
+
     def not_seen(self, rows: np.ndarray) -> str:
         """How many texts are cut."""
         num_cut = int(self.tokens.is_cut[rows].sum())

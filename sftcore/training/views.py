@@ -67,6 +67,9 @@ class Examples(Protocol):
     def largest(self, rows: np.ndarray) -> int:
         """The drawn row whose example needs the most memory."""
 
+    def arranged(self, rows: np.ndarray) -> np.ndarray:
+        """The same drawn rows in an order in which neighbours are of like size."""
+
     def not_seen(self, rows: np.ndarray) -> str:
         """A sentence on what the network does not see of these examples; empty if it sees all."""
 
@@ -112,6 +115,10 @@ class Pictures:
     def largest(self, rows: np.ndarray) -> int:
         """Any: all pictures have one size."""
         return int(rows[0])
+
+    def arranged(self, rows: np.ndarray) -> np.ndarray:
+        """As they are: all pictures have one size."""
+        return rows
 
     def not_seen(self, rows: np.ndarray) -> str:
         """Nothing: a picture is seen whole."""

@@ -100,10 +100,6 @@ class MultilabelTask(Task):
             weights = torch.from_numpy(decision_weights(counts, power)).float().to(self.device)
         return BinaryCrossEntropy(settings.label_smoothing, weights)
 
-    def chances(self, power: float) -> np.ndarray:
-        """Refused; see ``refuses``."""
-        raise NotImplementedError(self.refuses["train.imbalance.balanced_sampling"])
-
     def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
         """Binary cross-entropy in nats per label; the scores at a threshold of one half."""
         found = multilabel_scores(output.cpu().numpy(), targets.cpu().numpy(), _THRESHOLD)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sftcore.metrics.regression import regression_scores
 from sftcore.regularization.error_loss import ErrorSettings
-from sftcore.regularization.mixing import MixingDraw
 from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
 from sftcore.tasks.refusals import OF_PICTURES
 from sftcore.tasks.regression.baselines import (
@@ -93,17 +92,9 @@ class RegressionTask(Task):
         facts = {"names": list(self.names), "scale": self.scale.to_record()}
         return {"task": self.name, "facts": facts}
 
-    def mixed(self, rows: np.ndarray, draw: MixingDraw) -> Tensor:
-        """Refused; see ``refuses``."""
-        raise NotImplementedError(self.refuses["train.augmentation.mixup"])
-
     def criterion(self, settings: LossSettings) -> Criterion:
         """Squared, absolute or Huber's loss, a mean over the numbers."""
         return ErrorCriterion(settings.error)
-
-    def chances(self, power: float) -> np.ndarray:
-        """Refused; see ``refuses``."""
-        raise NotImplementedError(self.refuses["train.imbalance"])
 
     def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
         """Squared error in squared standard deviations; errors in standard deviations."""
