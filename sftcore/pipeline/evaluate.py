@@ -167,10 +167,10 @@ def _rows_to_beat(
     def known(split: str) -> Known:
         rows = store.split(split)
         of = torch.from_numpy(rows).to(device)
-        return Known(features[of], store.read(rows), targets[of])
+        return Known(features[of], partial(store.read, rows), targets[of])
 
     test = known("test")
-    return report.rows_to_beat(known("train"), known("val"), Shown(test.features, test.examples))
+    return report.rows_to_beat(known("train"), known("val"), Shown(test.features, test.read))
 
 
 def _measuring(settings: EvaluateSettings, seed: int) -> Measuring:

@@ -63,11 +63,11 @@ class Shown:
 
     Attributes:
         features: of the frozen backbone [N, D].
-        examples: themselves, uint8 [N, S, S, 3] or objects [N] of text.
+        read: gives the examples themselves, uint8 [N, S, S, 3] or objects [N] of text.
     """
 
     features: Tensor
-    examples: np.ndarray
+    read: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)

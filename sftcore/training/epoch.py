@@ -76,7 +76,8 @@ def open_epoch(
     power = update.imbalance.balanced_sampling
     chances = plan.task.chances(power) if power > 0 else None
     order, at_hand = epoch_order(rows.train, seeds.order, number, chances), rows.train
-    if chances is not None and not phase.augmentation.is_off:
+    is_drawn_anew = not phase.augmentation.is_off or update.embeddings.is_on
+    if chances is not None and is_drawn_anew:
         order = count_occurrences(order)
         at_hand = np.unique(order)
     active = freeze_all_but(claims, first_block)

@@ -62,7 +62,8 @@ class Reading(ABC):
     group: ClassVar[int]
 
     @abstractmethod
-    def __init__(self, record: ModelRecord, options: ReadingOptions) -> None: ...
+    def __init__(self, record: ModelRecord, options: ReadingOptions) -> None:
+        """Take what the record and the user say of the examples."""
 
     @property
     @abstractmethod

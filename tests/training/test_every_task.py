@@ -241,6 +241,32 @@ def test_what_makes_no_sense_is_refused_with_the_reason(task: str) -> None:
     refuse_settings(TASKS[task], {n: v for n, v in defined.items() if n.startswith("train.")})
 
 
+@pytest.mark.parametrize(
+    ("task", "setting"),
+    [
+        ("multilabel", "train.imbalance.balanced_sampling"),
+        ("multilabel", "train.features.co_tuning"),
+        ("regression", "train.augmentation.mixup"),
+        ("regression", "train.imbalance.balanced_sampling"),
+        ("regression", "train.features.co_tuning"),
+    ],
+)
+def test_an_engine_that_asks_for_what_is_refused_gets_the_reason(
+    task: str, setting: str, store: Store
+) -> None:
+    _, plan = prepare_training(
+        store_of(store, task), *settings(task), task=task, seed=0, device=DEVICE
+    )
+    own: Any = plan.task
+    ask = {
+        "train.imbalance.balanced_sampling": lambda: own.chances(1.0),
+        "train.features.co_tuning": lambda: own.source_wanted(torch.zeros(1, 2)),
+        "train.augmentation.mixup": lambda: own.mixed(plan.rows.train, None),
+    }
+    with pytest.raises(ParamsError, match=f"{setting} means nothing for {task}: "):
+        ask[setting]()
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_metric_has_its_words_and_errors_are_called_errors(task: str, store: Store) -> None:
     kind = TASKS[task]

@@ -17,6 +17,7 @@ from sftcore.tasks.registry import TASKS
 from sftcore.training import objective
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.keys import training_key
+from sftcore.training.measure import logits_of
 from sftcore.training.recipe import begin_anew, prepare_training, train
 from sftcore.training.settings import TrainSettings
 from sftcore.training.texts import TokenisedTexts
@@ -57,6 +58,40 @@ def test_the_largest_text_has_the_most_tokens(store: Store) -> None:
     largest = texts.largest(rows)
     assert largest in rows
     assert texts.tokens.lengths[largest] == texts.tokens.lengths[rows].max()
+
+
+def test_outputs_are_in_the_order_of_the_rows_whatever_their_lengths(store: Store) -> None:
+    start, plan = prepare_training(
+        store_of(store, TEXTS), *settings(TEXTS), task=TEXTS, seed=0, device=DEVICE
+    )
+    assert isinstance(plan.examples, TokenisedTexts)
+    rows = plan.rows.train[::-1].copy()
+    lengths = plan.examples.tokens.lengths[plan.examples.arranged(rows)]
+    assert (np.diff(lengths) >= 0).all()
+    network = start.network.eval()
+    for first_block in (0, len(network.blocks)):
+        inputs = plan.inputs(network, first_block, FeatureCache(1 << 28))
+        together = logits_of(network, inputs, rows)
+        alone = torch.cat([logits_of(network, inputs, rows[i : i + 1]) for i in range(len(rows))])
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_text_that_is_drawn_again_has_noise_of_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[np.ndarray] = []
+    original = objective.neftune_noise
+
+    def kept(*args: Any, **named: Any) -> Any:
+        drawn.append(named["rows"])
+        return original(*args, **named)
+
+    monkeypatch.setattr(objective, "neftune_noise", kept)
+    balanced = {"train.imbalance.balanced_sampling": 1.0, "train.embeddings.noise": 5.0}
+    run(store, TEXTS, {"train.epochs": 1, **balanced})
+    rows = np.concatenate(drawn)
+    assert len(np.unique(rows & 0xFFFFFFFF)) < len(rows), "none was drawn twice"
+    assert len(np.unique(rows)) == len(rows)
 
 
 def test_texts_that_lose_their_ends_are_counted(store: Store) -> None:

@@ -26,8 +26,8 @@ class TextClassificationReport(ClassificationReport):
 
     def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """Most frequent class, TF-IDF, nearest neighbours, logistic regression."""
-        known, choosing = ((list(of.examples), of.targets.cpu().numpy()) for of in (train, val))
-        of_words = tfidf_logistic_regression(known, choosing, list(test.examples), len(self.names))
+        known, choosing = ((list(of.read()), of.targets.cpu().numpy()) for of in (train, val))
+        of_words = tfidf_logistic_regression(known, choosing, list(test.read()), len(self.names))
         simplest, *others = super().rows_to_beat(train, val, test)
         return [simplest, of_words, *others]
 
