@@ -1,10 +1,7 @@
 """Train the cells of a study side by side, each only once for its content."""
 
-import multiprocessing
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sftcore.ablation.cells import (
@@ -16,12 +13,12 @@ from sftcore.ablation.cells import (
     train_cell,
 )
 from sftcore.ablation.plan import Cell
+from sftcore.ablation.workers import Workers
 from sftcore.data.pictures.augment import AugmentationSettings
 from sftcore.data.portions import take_portion
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.artifacts import remove_abandoned
-from sftcore.foundations.errors import ParamsError, ResourceError
-from sftcore.foundations.interruption import leave_on_signals_for_good
+from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.training.keys import training_key
@@ -37,7 +34,7 @@ def run_cells(
     device: str,
     mode: str,
     precision: str,
-    num_workers: int,
+    workers: Workers,
     scratch: Path,
     checkpoint_seconds: float,
 ) -> list[CellResult]:
@@ -54,7 +51,7 @@ def run_cells(
         device: where to compute.
         mode: ``portable`` or ``native``, as the process was started; part of every key.
         precision: of the updates; part of every key.
-        num_workers: processes of one thread each; changes no number.
+        workers: processes of one thread each; their number changes no result.
         scratch: keeps one JSON file per finished cell, and checkpoints.
         checkpoint_seconds: least time between two checkpoints of a cell.
 
@@ -88,7 +85,7 @@ def run_cells(
     for key, cell in zip(keys, cells, strict=True):
         if read_result(work.results, key, cell) is None:
             missing.setdefault(key, cell)
-    _train_missing(missing, num_workers, work)
+    _train_missing(missing, workers, work)
     results = []
     for key, cell in zip(keys, cells, strict=True):
         found = read_result(work.results, key, cell)
@@ -112,45 +109,10 @@ def check_cells(cells: Sequence[Cell], store: Store) -> None:
             raise ParamsError(f"row {cell.row.name} of the {cell.row.family}: {error}") from error
 
 
-def _train_missing(missing: dict[str, Cell], num_workers: int, work: Work) -> None:
-    groups = group_cells(missing)
+def _train_missing(missing: dict[str, Cell], workers: Workers, work: Work) -> None:
     with show_progress("study", len(missing), "trainings") as progress:
-        if min(num_workers, len(groups)) <= 1:
-            for group in groups:
-                progress.advance(_train_group(group, work))
-        else:
-            for count in _in_processes(groups, num_workers, work):
-                progress.advance(count)
-
-
-def _in_processes(groups: list[dict[str, Cell]], num_workers: int, work: Work) -> Iterator[int]:
-    """Train groups side by side; if this process has to leave, its workers do so in order."""
-    with ProcessPoolExecutor(
-        min(num_workers, len(groups)),
-        multiprocessing.get_context("spawn"),
-        initializer=leave_on_signals_for_good,
-    ) as workers:
-        try:
-            for job in as_completed([workers.submit(_train_or_end, g, work) for g in groups]):
-                yield job.result()
-        except BrokenProcessPool as error:
-            raise ResourceError(
-                "a process that trained ablation cells was ended, most likely for want of memory: "
-                "lower runtime.num_workers and run again; finished cells are kept"
-            ) from error
-        except BaseException:
-            workers.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()  # it writes a checkpoint first
-            raise
-
-
-def _train_or_end(group: dict[str, Cell], work: Work) -> int:
-    """Train a group in a worker process, which would take up the next one after a signal."""
-    try:
-        return _train_group(group, work)
-    except (KeyboardInterrupt, SystemExit):
-        os._exit(1)
+        for count in workers.each(partial(_train_group, work=work), group_cells(missing)):
+            progress.advance(count)
 
 
 def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:

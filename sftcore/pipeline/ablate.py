@@ -12,6 +12,7 @@ from sftcore.ablation.effects import FAILED
 from sftcore.ablation.plan import Cell
 from sftcore.ablation.run import check_cells, run_cells
 from sftcore.ablation.study import Study, conduct
+from sftcore.ablation.workers import Workers
 from sftcore.ablation.write import CELLS_FILE, write_nothing, write_study
 from sftcore.data.store import open_store
 from sftcore.foundations.artifacts import read_json, sha256_file, sha256_json
@@ -146,7 +147,7 @@ def run_study(params: Params) -> Study:
     device = set_up(params.runtime.device, CELL_THREADS, params.runtime.precision)
     precision = resolve_precision(params, store, device, CELL_THREADS)
 
-    def train_cells(cells: Sequence[Cell]) -> list[CellResult]:
+    def train_cells(cells: Sequence[Cell], workers: Workers) -> list[CellResult]:
         return run_cells(
             cells,
             prepared=PREPARED,
@@ -155,12 +156,14 @@ def run_study(params: Params) -> Study:
             device=params.runtime.device,
             mode=params.runtime.mode,
             precision=precision,
-            num_workers=params.runtime.num_workers,
+            workers=workers,
             scratch=scratch_folder(),
             checkpoint_seconds=params.runtime.checkpoint_seconds,
         )
 
-    study = conduct(params, train_cells, partial(check_cells, store=store))
+    with Workers(params.runtime.num_workers) as workers:
+        trained = partial(train_cells, workers=workers)
+        study = conduct(params, trained, partial(check_cells, store=store))
     write_study(
         study,
         params.ablation,

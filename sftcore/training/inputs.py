@@ -1,6 +1,6 @@
 """What the trained part of the network is fed: examples, or features of its frozen beginning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +62,8 @@ class Inputs:
         pool: rows of the store that trainings with this cache draw from.
         frozen_identity: names the parameters of the frozen part.
         cache: that keeps features.
+        stops: positions of blocks whose inputs will be asked for later; what plain examples
+            are there is kept on the way to ``first_block``.
 
     Attributes:
         first_block: position of the first block that is trained.
@@ -76,6 +78,7 @@ class Inputs:
         pool: np.ndarray,
         frozen_identity: str,
         cache: FeatureCache,
+        stops: Sequence[int] = (),
     ) -> None:
         self._network = network
         self._examples = examples
@@ -83,6 +86,7 @@ class Inputs:
         self._pool = pool
         self._identity = frozen_identity
         self._cache = cache
+        self._stops = sorted({stop for stop in stops if stop < first_block})
 
     def reader(self, rows: np.ndarray, view: View = PLAIN) -> Reader:
         """A function from some of ``rows`` to the inputs [B, ...] of block ``first_block``.
@@ -96,15 +100,11 @@ class Inputs:
         entry = self._network.entry(self.first_block)
         if entry == 0:
             return lambda batch: self._examples.read(batch, view)
-        place = self._identity, entry
-        if place not in self._cache.row_bytes:
-            largest = np.array([self._examples.largest(self._pool)])
-            self._cache.row_bytes[place] = num_bytes(self._compute(largest, PLAIN))
         is_plain = not view.key  # then a row looks the same however often it is drawn
-        if is_plain and self._fits(place, len(self._pool)):
+        if is_plain and self._fits(self.first_block, len(self._pool)):
             rows = self._pool
-        elif not self._fits(place, len(rows)):
-            return lambda batch: self._compute(batch, view)
+        elif not self._fits(self.first_block, len(rows)):
+            return lambda batch: self._compute(batch, view)[-1]
         rows = self.arranged(np.unique(rows_of(rows)) if is_plain else rows)
         features = self._features(rows, view)
         sorter = np.argsort(rows)
@@ -124,20 +124,43 @@ class Inputs:
         """What the head takes of plain examples [N, D]; ``first_block`` must be the head's."""
         return content_of(self.reader(rows)(rows))
 
-    def _fits(self, place: tuple[str, int], num_rows: int) -> bool:
+    def _fits(self, block: int, num_rows: int) -> bool:
+        place = self._identity, self._network.entry(block)
+        if place not in self._cache.row_bytes:
+            largest = self._examples.read(np.array([self._examples.largest(self._pool)]), PLAIN)
+            with torch.no_grad():
+                inputs = self._network.run_blocks(largest, 0, block)
+            self._cache.row_bytes[place] = num_bytes(inputs)
         return self._cache.row_bytes[place] * num_rows <= self._cache.budget_bytes
 
     def _features(self, rows: np.ndarray, view: View) -> Values:
-        entry = self._network.entry(self.first_block)
-        key = (self._identity, entry, sha256_bytes(rows.tobytes()), *view.key)
-        if key not in self._cache.values:
-            batches = split_batches(rows, FEATURE_BATCH_SIZE)
-            features = join([self._compute(batch, view) for batch in batches])
-            self._cache.keep(key, features)
-            return features
-        return self._cache.values[key]
+        key = self._key(self.first_block, rows, view)
+        if key in self._cache.values:
+            return self._cache.values[key]
+        wanted = [] if view.key else [stop for stop in self._stops if self._is_wanted(stop, rows)]
+        batches = split_batches(rows, FEATURE_BATCH_SIZE)
+        passed = zip(*[self._compute(batch, view, wanted) for batch in batches], strict=True)
+        *on_the_way, features = [join(parts) for parts in passed]
+        self._cache.keep(key, features)
+        for stop, kept in zip(wanted, on_the_way, strict=True):
+            self._cache.keep(self._key(stop, rows, view), kept)
+        return features
+
+    def _is_wanted(self, stop: int, rows: np.ndarray) -> bool:
+        is_an_example = self._network.entry(stop) == 0
+        is_kept = self._key(stop, rows, PLAIN) in self._cache.values
+        return not is_an_example and not is_kept and self._fits(stop, len(rows))
+
+    def _key(self, block: int, rows: np.ndarray, view: View) -> tuple[str | int | float, ...]:
+        entry = self._network.entry(block)
+        return (self._identity, entry, sha256_bytes(rows.tobytes()), *view.key)
 
     @torch.no_grad()
-    def _compute(self, rows: np.ndarray, view: View) -> Values:
-        examples = self._examples.read(rows, view)
-        return self._network.run_blocks(examples, 0, self.first_block)
+    def _compute(self, rows: np.ndarray, view: View, stops: Sequence[int] = ()) -> list[Values]:
+        """What the blocks ``stops`` and ``first_block`` take of examples."""
+        values, block, passed = self._examples.read(rows, view), 0, []
+        for stop in (*stops, self.first_block):
+            values = self._network.run_blocks(values, block, stop)
+            passed.append(values)
+            block = stop
+        return passed

@@ -90,6 +90,7 @@ class Plan:
             pool=self.rows.pool,
             frozen_identity=self.frozen_identity,
             cache=cache,
+            stops=[phase.first_block for phase in self.phases],
         )
 
 

@@ -7,6 +7,7 @@ from sftcore.ablation import run as engine
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import Cell, plan_cells, plan_screen, plan_stability
 from sftcore.ablation.run import group_cells, run_cells
+from sftcore.ablation.workers import Workers
 from sftcore.foundations.errors import ParamsError
 from sftcore.settings.grids import ScreenSettings, StabilitySettings
 from sftcore.settings.studies import with_study
@@ -43,18 +44,19 @@ def cells_of(
 
 
 def run(cells: list[Cell], prepared: Path, scratch: Path, num_workers: int = 1) -> list[CellResult]:
-    return run_cells(
-        cells,
-        prepared=prepared,
-        task="classification",
-        environment=LOCK,
-        device="cpu",
-        mode="native",
-        precision="fp32",
-        num_workers=num_workers,
-        scratch=scratch,
-        checkpoint_seconds=60,
-    )
+    with Workers(num_workers) as workers:
+        return run_cells(
+            cells,
+            prepared=prepared,
+            task="classification",
+            environment=LOCK,
+            device="cpu",
+            mode="native",
+            precision="fp32",
+            workers=workers,
+            scratch=scratch,
+            checkpoint_seconds=60,
+        )
 
 
 def test_cells_are_trained_once_and_go_on_where_they_were(

@@ -1,5 +1,6 @@
 """Worker processes of a study: nothing they have done is lost, and none outlives the study."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sftcore.ablation.workers import Workers
 from tests.import_closure import ROOT
 
 PROGRAM = """
@@ -20,15 +22,16 @@ from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.interruption import leave_on_signals
 from tests.ablation.test_run import LOCK, tiny_study
 from sftcore.ablation.run import run_cells
+from sftcore.ablation.workers import Workers
 
 if __name__ == "__main__":
     cells = tiny_study(rates=[0.001], **{"train.batch_size": 2})[:4]
     long = [replace(c, row=replace(c.row, train=c.row.train.model_copy(update={"epochs": 100_000})))
             for c in cells]
-    with exit_on_error(), leave_on_signals():
+    with exit_on_error(), leave_on_signals(), Workers(2) as workers:
         run_cells(long, prepared=Path(sys.argv[1]), task="classification", environment=LOCK,
                   device="cpu",
-                  mode="native", precision="fp32", num_workers=2, scratch=Path(sys.argv[2]),
+                  mode="native", precision="fp32", workers=workers, scratch=Path(sys.argv[2]),
                   checkpoint_seconds=3)
 """
 
@@ -78,6 +81,23 @@ def test_workers_leave_a_checkpoint_and_end_with_the_study(
     assert not alive
     after = newest(tmp_path)
     assert all(after[training] > before[training] for training in before)
+
+
+def process_of(job: int) -> int:
+    time.sleep(0.5)
+    return os.getpid()
+
+
+def test_workers_are_kept_for_later_jobs() -> None:
+    with Workers(2) as workers:
+        first = set(workers.each(process_of, [1, 2]))
+        assert set(workers.each(process_of, [3, 4, 5])) <= first
+        assert len(first) == 2
+        assert os.getpid() not in first
+        assert set(workers.each(process_of, [6])) <= first
+    assert not any(psutil.pid_exists(each) for each in first)
+    with Workers(1) as workers:
+        assert set(workers.each(process_of, [1, 2])) == {os.getpid()}
 
 
 def test_a_worker_that_is_ended_is_explained(study: subprocess.Popen[str]) -> None:
