@@ -6,7 +6,7 @@ that is a function of the example alone: 32 pictures, or 32 texts padded to one 
 missing is filled up.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,10 @@ PREDICT_BATCH_SIZE = 32
 class Sight(Protocol):
     """What stands between examples and a network."""
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What :meth:`note` may say, by name, with words that follow a number of examples."""
+
     def batches(self, examples: Any) -> Iterator[tuple[np.ndarray, Values]]:
         """The examples in batches.
 
@@ -37,6 +41,9 @@ class Sight(Protocol):
 
     def why_not(self, example: Any) -> str:
         """Why the network cannot be shown an example; empty where it can."""
+
+    def note(self, example: Any) -> Mapping[str, bool]:
+        """What a reader has to know of how the network sees an example."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,15 @@ class PictureSight:
     def why_not(self, example: np.ndarray) -> str:
         """Every picture can be shown."""
         return ""
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """None: a picture is seen whole."""
+        return {}
+
+    def note(self, example: np.ndarray) -> Mapping[str, bool]:
+        """Nothing."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -100,3 +116,13 @@ class TextSight:
     def why_not(self, example: str) -> str:
         """A text has to give a token; the special ones around it are enough."""
         return "" if self.tokenizer.has_tokens(example) else "no token: the model reads none of it"
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """Whether the end is cut off."""
+        most = self.max_tokens
+        return {"cut": f"had more than {most} tokens, and the model read only the first {most}"}
+
+    def note(self, example: str) -> Mapping[str, bool]:
+        """Whether the text is longer than what the network is shown of it."""
+        return {"cut": bool(self.tokenizer.encode([example], self.max_tokens).is_cut[0])}

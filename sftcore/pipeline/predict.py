@@ -1,7 +1,7 @@
 """The command ``predict``: a finished model's answers for anybody's files."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -84,7 +84,7 @@ def predict(options: PredictOptions) -> Iterator[str]:
         raise DataError(f"there is no row in {', '.join(of.name for of in files)}")
     if note:
         yield note
-    maker = RowMaker(usage, decision, options.with_probabilities)
+    maker = RowMaker(usage, decision, options.with_probabilities, tuple(model.sight.notes))
     key = _key(options, record, decision, device) | dict(reading.facts)
     journal = Journal(options.out, sha256_json(key), examples)
     with closing(journal):
@@ -101,7 +101,9 @@ def predict(options: PredictOptions) -> Iterator[str]:
                 journal.add([of.named for of in batch], maker.lines(batch, seen))
                 progress.advance(len(batch))
         journal.finish(maker.header)
-    yield from _summary(options.out, usage, decision[0] if decision else None, reading)
+    yield from _summary(
+        options.out, usage, decision[0] if decision else None, reading, model.sight.notes
+    )
 
 
 def _find_decision(
@@ -158,9 +160,15 @@ def _batches(opened: Iterator[Opened], group: int) -> Iterator[list[Opened]]:
         yield batch
 
 
-def _summary(out: Path, usage: Usage[Any, Any], decision: Any, reading: Reading) -> Iterator[str]:
+def _summary(
+    out: Path,
+    usage: Usage[Any, Any],
+    decision: Any,
+    reading: Reading,
+    notes: Mapping[str, str],
+) -> Iterator[str]:
     """What was written, and what the columns can be trusted for."""
-    wanted = {REASON, *(usage.flags if decision else ())}
+    wanted = {REASON, *notes, *(usage.flags if decision else ())}
     num_rows, counts = 0, Counter[str]()
     for part in pd.read_csv(
         out, usecols=lambda name: name in wanted, dtype=str, chunksize=10_000, keep_default_na=False
@@ -174,5 +182,8 @@ def _summary(out: Path, usage: Usage[Any, Any], decision: Any, reading: Reading)
         f"wrote {out}: {num_rows} {reading.counted}, {counts[REASON]} without an answer "
         "(column reason)"
     )
+    for name, words in notes.items():
+        if counts[name]:
+            yield f"{name}: {counts[name]} of {num_answered} {reading.counted} {words}"
     if decision is not None:
         yield from usage.told(decision, counts, num_answered, reading.names.plural)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from sftcore.data.kinds import Names, Refused
@@ -35,11 +35,13 @@ class Opened:
         named: which.
         example: as the store would have it, uint8 [S, S, 3] or a text; None where it was refused.
         reason: why it was refused.
+        notes: how the network sees it; see :meth:`sftcore.evaluation.sight.Sight.note`.
     """
 
     named: Named
     example: Any
     reason: str = ""
+    notes: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Reading(ABC):
@@ -110,9 +112,13 @@ def open_with(read: Callable[[bytes], Any], named: Named) -> Opened:
 
 
 def shown_to(sight: Sight, opened: Opened) -> Opened:
-    """The same, refused if the network cannot be shown it."""
-    fault = "" if opened.example is None else sight.why_not(opened.example)
-    return replace(opened, example=None, reason=fault) if fault else opened
+    """The same with notes, or refused if the network cannot be shown it."""
+    if opened.example is None:
+        return opened
+    fault = sight.why_not(opened.example)
+    if fault:
+        return replace(opened, example=None, reason=fault)
+    return replace(opened, notes=sight.note(opened.example))
 
 
 def reading_of(record: ModelRecord, options: ReadingOptions) -> Reading:

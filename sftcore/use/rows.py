@@ -23,18 +23,22 @@ class RowMaker:
         usage: of the model's task.
         decision: the rules with what the distance is measured to, or None without rules.
         with_probabilities: whether the network's own probabilities of all outputs stand there too.
+        notes: names of what is said of how the network sees an example.
     """
 
     usage: Usage[Any, Any]
     decision: tuple[Any, Tensor] | None
     with_probabilities: bool
+    notes: Sequence[str] = ()
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return self.usage.columns(
+        columns = self.usage.columns(
             has_rules=self.decision is not None, with_probabilities=self.with_probabilities
         )
+        at = columns.index(REASON)
+        return [*columns[:at], *self.notes, *columns[at:]]
 
     @property
     def header(self) -> str:
@@ -53,6 +57,7 @@ class RowMaker:
                 "file": [of.named.name for of in opened],
                 REASON: [printable(of.reason) for of in opened],
             }
+            | {name: [of.notes.get(name) for of in opened] for name in self.notes}
         )
         is_read = np.array([of.example is not None for of in opened])
         if seen is not None:

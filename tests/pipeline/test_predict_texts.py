@@ -142,6 +142,20 @@ def test_a_text_without_a_token_is_a_row_too(root: Path, monkeypatch: pytest.Mon
     assert not all(has_cat)
 
 
+def test_it_says_of_which_texts_the_end_was_not_read(tmp_path: Path, root: Path) -> None:
+    long, empty = tmp_path / "long.txt", tmp_path / "empty.txt"
+    long.write_text("cat dog " * 500)
+    empty.write_text("")
+    lines = run("files/000.txt", str(long), str(empty))
+    table = pd.read_csv("out.csv", dtype=str, na_filter=False)
+    assert table["cut"].tolist() == ["False", "True", ""]
+    most = load_model(root / "models" / "finetuned").record.text_options.max_tokens
+    assert lines[1] == (
+        f"cut: 1 of 2 texts had more than {most} tokens, and the model read only the first {most}"
+    )
+    assert not any(line.startswith("cut") for line in run("files/000.txt"))
+
+
 def test_the_command_refuses_what_concerns_pictures(root: Path) -> None:
     done = run_program(
         root, *COMMAND, "t.csv", "--out", "x.csv", "--max-pixels", "9",
