@@ -69,7 +69,8 @@ def effects_figure(effects: pd.DataFrame, title: str, task: type[Task]) -> bytes
             axis.tick_params(labelleft=False)
     figure.suptitle(title, fontsize=11)
     note(
-        figure, "line: interval over new pictures and new seeds; arrow: it goes on beyond the axis"
+        figure,
+        f"line: interval over new {task.examples} and new seeds; arrow: it goes on beyond the axis",
     )
     return to_png(figure)
 

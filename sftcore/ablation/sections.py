@@ -6,6 +6,7 @@ from sftcore.ablation.effects import MOST_ON_LAST_EPOCH
 from sftcore.ablation.other_parts import curves_part, data_size_part, screen_part, stability_part
 from sftcore.ablation.study import Study
 from sftcore.ablation.table import FINISHED, trained_rows
+from sftcore.reporting.numbers import difference
 from sftcore.reporting.parts import Figure, Part, Table
 from sftcore.settings.grids import COMPOSED_ROW, AblationSettings, Changes, row_words
 from sftcore.tasks.contract import Task
@@ -95,7 +96,7 @@ def _overfitting(study: Study) -> Part:
     found, task = study.findings, study.findings.task
     score, rise = task.scores[0], found.calibration_rise
     calibration = (
-        f"; its calibration error rises by {rise.mean:+.3f} [{rise.low:+.3f}, {rise.high:+.3f}]"
+        f"; its calibration error rises by {difference(rise.mean, rise.low, rise.high)}"
         if rise
         else ""
     )
@@ -104,8 +105,9 @@ def _overfitting(study: Study) -> Part:
         "Over-fitting",
         (
             "Over-fitting is what it costs: how far the loss at the last epoch stands above that "
-            f"at the best one (your recipe: {found.rise.mean:+.3f} "
-            f"[{found.rise.low:+.3f}, {found.rise.high:+.3f}]{calibration}). The gap between "
+            "at the best one (your recipe: "
+            f"{difference(found.rise.mean, found.rise.low, found.rise.high)}{calibration}). "
+            "The gap between "
             f"training {task.words[score]} and {task.words[score]} "
             f"({found.gap.mean:.3f} [{found.gap.low:.3f}, {found.gap.high:.3f}]) is a gap and no "
             "harm by itself.",

@@ -16,6 +16,7 @@ from sftcore.ablation.stability import stability_sentence
 from sftcore.foundations.repository import make_command
 from sftcore.foundations.yaml_files import flatten
 from sftcore.metrics.intervals import Interval
+from sftcore.reporting.numbers import difference
 from sftcore.settings.grids import BASELINE_ROW
 from sftcore.tasks.contract import Task, is_less_better
 
@@ -224,16 +225,16 @@ def _gain(line: pd.Series) -> str:
     values = [line["difference"], line["low"], line["high"]]
     if is_less_better(line["metric"]):
         values = [-line["difference"], -line["high"], -line["low"]]
-    return f"{values[0]:+.3f} [{values[1]:+.3f}, {values[2]:+.3f}]"
+    return difference(*values)
 
 
 def _change(line: pd.Series, metric: str) -> str:
     name = metric.replace("_", " ").replace("f1", "F1")
-    return f"{name} {line['difference']:+.3f} [{line['low']:+.3f}, {line['high']:+.3f}]"
+    return f"{name} {difference(line['difference'], line['low'], line['high'])}"
 
 
 def _signed(found: Interval) -> str:
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return difference(found.mean, found.low, found.high)
 
 
 def _failed(line: pd.Series) -> str:

@@ -16,6 +16,7 @@ from sftcore.reporting.drawing import (
 
 Score = tuple[str, str]  # a score's name in the tables, and as figures have it
 ACCURACY: Score = ("accuracy", "accuracy")
+_ABOVE_LEGEND = 20  # points from an axis to its title
 
 
 @own_style()
@@ -34,33 +35,33 @@ def history_figure(
         score: the headline of the task.
         loss_unit: of the loss.
     """
-    figure, axes = new_figure(8.4, 6, 2, 2)
+    figure, axes = new_figure(8.4, 6.6, 2, 2)
     loss, headline, rate, weights = axes.flat
     epoch = history["epoch"]
     for axis, (name, title) in ((loss, ("loss", f"loss ({loss_unit})")), (headline, score)):
         axis.plot(epoch, history[f"train_{name}"], color=BLUE, label="train")
         axis.plot(epoch, history[f"val_{name}"], color=ORANGE, label="validation")
-        axis.set_title(title, loc="left")
+        axis.set_title(title, loc="left", pad=_ABOVE_LEGEND)
     losses = history["val_loss"]
     rise = losses.iloc[-1] - losses.iloc[best_epoch]
     if rise > 0:
+        loss.set_ymargin(0.2)  # room for the words above the last point
         loss.axvspan(best_epoch, epoch.iloc[-1], color=RED, alpha=0.08, linewidth=0)
         loss.annotate(
-            f"rises to epoch {epoch.iloc[-1]}: {rise:+.3f}",
+            f"rises to epoch {epoch.iloc[-1]}: {rise:+z.3f}",
             (epoch.iloc[-1], losses.iloc[-1]), xytext=(0, 14), textcoords="offset points",
             ha="right", fontsize=8, color=RED,
         )  # fmt: skip
     descended = history[history["learning_rate"] > 0]  # a solved head has no rate
-    rate.plot(descended["epoch"], descended["learning_rate"], color=GREEN, label="rate at end")
-    rate.plot(descended["epoch"], descended["gradient_norm"], color=RED,
-              label="mean gradient norm")  # fmt: skip
+    rate.plot(descended["epoch"], descended["learning_rate"], color=GREEN, label="rate")
+    rate.plot(descended["epoch"], descended["gradient_norm"], color=RED, label="gradient norm")
     if len(descended) and (descended["gradient_norm"] > 0).all():
         rate.set_yscale("log")
-    rate.set_title("optimization", loc="left")
+    rate.set_title("optimization", loc="left", pad=_ABOVE_LEGEND)
     weights.plot(epoch, history["weight_norm"], color=BLUE, label="‖w‖")
     weights.plot(epoch, history["weight_distance"], color=ORANGE, label="‖w − w₀‖")
     weights.set_yscale("symlog", linthresh=0.1)
-    weights.set_title("weights", loc="left")
+    weights.set_title("weights", loc="left", pad=_ABOVE_LEGEND)
     head = epoch[history["phase"] == "head"]
     for axis in axes.flat:
         if len(head) and len(head) < len(history):
@@ -69,8 +70,8 @@ def history_figure(
         axis.set_xlabel("epoch (shaded: head alone; dotted: best)")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(
-            loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9,
-            borderaxespad=0.1, columnspacing=1, handlelength=1.5,
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9,
+            borderaxespad=0.1, borderpad=0, columnspacing=1, handlelength=1.5,
         )  # fmt: skip
     return to_png(figure)
 

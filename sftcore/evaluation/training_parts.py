@@ -49,8 +49,9 @@ def training_parts(
         (
             Figure(
                 "history.png",
-                f"By epoch: loss, {headline}, learning rate with gradient norm, and the norm of "
-                "the parameters and of their distance from the pretrained ones.",
+                f"By epoch: loss, {headline}, learning rate at its end with its mean gradient "
+                "norm, and the norm of the parameters and of their distance from the pretrained "
+                "ones.",
                 "history.csv",
             ),
         ),

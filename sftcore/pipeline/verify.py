@@ -196,7 +196,7 @@ def _within_tolerance(reference: dict[str, float]) -> str:
     for name, tolerance in report_of(metrics).tolerances.items():
         difference = test[name] - reference[name]
         word = "within" if abs(difference) <= tolerance else "OUTSIDE OF"
-        parts.append(f"{name} {difference:+.3f}, {word} ±{tolerance:g}")
+        parts.append(f"{name} {difference:+z.3f}, {word} ±{tolerance:g}")
     return ", ".join(parts)
 
 

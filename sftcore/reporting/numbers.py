@@ -12,6 +12,11 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 _WORDS = {"True": "yes", "False": "no", "nan": MISSING, "": MISSING}
 
 
+def difference(value: float, low: float, high: float) -> str:
+    """``+0.012 [-0.005, +0.031]``: a difference with its interval; never ``-0.000``."""
+    return f"{value:+z.3f} [{low:+z.3f}, {high:+z.3f}]"
+
+
 def format_column(cells: Sequence[str], *, has_own_digits: bool = False) -> list[str]:
     """A column of a CSV file as text to show.
 

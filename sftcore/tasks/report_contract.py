@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline, title_of
+from sftcore.reporting.numbers import difference
 from sftcore.reporting.parts import Part
 from sftcore.tasks.answers import answers_of
 from sftcore.tasks.finished import Finished
@@ -227,7 +228,7 @@ class TaskReport(ABC):
         )
         return (
             f"Over {cls.probe.replace('_', ' ')} on its features, on test: {cls.words} "
-            f"{value:+.3f} [{low:+.3f}, {high:+.3f}]."
+            f"{difference(value, low, high)}."
         )
 
     @classmethod

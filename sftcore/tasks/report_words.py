@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from sftcore.metrics.paired_test import smallest_difference
+from sftcore.reporting.numbers import difference
 
 
 def interval(numbers: Mapping[str, float], name: str) -> str:
@@ -14,7 +15,7 @@ def interval(numbers: Mapping[str, float], name: str) -> str:
 def signed(numbers: Mapping[str, float], name: str) -> str:
     """``+0.012 [-0.005, +0.031]``, of a difference."""
     low, high = numbers[f"{name}_low"], numbers[f"{name}_high"]
-    return f"{numbers[name]:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return difference(numbers[name], low, high)
 
 
 def in_unit(numbers: Mapping[str, float], name: str) -> str:

@@ -2,7 +2,12 @@
 
 import pytest
 
-from sftcore.reporting.numbers import format_column
+from sftcore.reporting.numbers import difference, format_column
+
+
+def test_a_difference_that_rounds_to_nothing_is_not_below_nothing() -> None:
+    assert difference(0.0116, -0.1271, 0.1489) == "+0.012 [-0.127, +0.149]"
+    assert difference(-0.0004, -0.0023, 0.0004) == "+0.000 [-0.002, +0.000]"
 
 
 @pytest.mark.parametrize(

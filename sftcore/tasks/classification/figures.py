@@ -99,7 +99,7 @@ def reliability_figure(
         lower.bar(centre, table["num_pictures"], width, color=GREY)
         lower.set(xlim=(0, 1), xlabel="confidence", ylabel=examples)
         lower.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].legend(frameon=False, fontsize=9, loc="upper left")
+    axes[0, 0].legend(fontsize=9, loc="upper left", edgecolor="none")
     figure.suptitle("Reliability on the test split")
     return to_png(figure)
 

@@ -71,7 +71,7 @@ def reliability_figure(table: pd.DataFrame, title: str) -> bytes:
                label="at mean probability")  # fmt: skip
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="part present")
     upper.set_title(title, fontsize=9)
-    upper.legend(frameon=False, fontsize=9, loc="upper left")
+    upper.legend(fontsize=9, loc="upper left", edgecolor="none")
     lower.bar(centre, table["num_decisions"], width, color=GREY)
     lower.set(xlim=(0, 1), xlabel="probability", ylabel="decisions", yscale="log")
     lower.set_ylim(bottom=0.5)

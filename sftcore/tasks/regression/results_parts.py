@@ -102,7 +102,8 @@ def _intervals(metrics: Mapping[str, Any], wanted: float, num_val: int) -> Part:
         f"{name}: ± {of['radius']:.3g}, which held {of['coverage']:.3f} "
         f"[{of['coverage_low']:.3f}, {of['coverage_high']:.3f}] of the test pictures. With so many "
         f"validation pictures the true coverage lies between {of['expected_low']:.3f} and "
-        f"{of['expected_high']:.3f} in {metrics['interval']['confidence']:.0%} of draws."
+        f"{of['expected_high']:.3f} in {metrics['interval']['confidence']:.0%} of draws, if "
+        "pictures are independent; the test pictures add luck of their own."
         if of["radius"] < float("inf")
         else f"{name}: {num_val} validation pictures are too few for this coverage, so its "
         "interval holds everything."
