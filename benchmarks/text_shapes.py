@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--num-train", type=int, default=400)
     parser.add_argument("--rates", type=float, nargs="+", default=[2e-4, 1e-3])
+    parser.add_argument("--rows", default="", help="only those whose names hold these words")
     options = parser.parse_args()
     set_up("cpu", 1)
     print("| rate | row | training loss | validation loss | accuracy | its spread | failed |")
@@ -109,7 +110,7 @@ def main() -> None:
         labels = store.labels[store.split("val")]
         most_frequent = np.bincount(labels).max() / len(labels)
         for rate in options.rates:
-            for row in ROWS:
+            for row in (name for name in ROWS if options.rows in name):
                 ends = [last_epoch(store, seed, rate, row) for seed in range(options.seeds)]
                 accuracy = np.array([end.scores["val_accuracy"] for end in ends])
                 losses = np.array([[end.train_loss, end.val_loss] for end in ends]).mean(axis=0)
