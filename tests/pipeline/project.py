@@ -108,6 +108,8 @@ def set_params(folder: Path, changes: dict[str, Any]) -> None:
 
 
 def _change(file: Path, changes: dict[str, Any]) -> None:
+    if not changes:  # writing it would lay it out anew, and DVC hashes it
+        return
     yaml = YAML()
     tree = yaml.load(file)
     for name, value in changes.items():

@@ -53,6 +53,17 @@ def test_an_example_is_what_would_be_written(folder: Path) -> None:
     assert params.tracking.experiment == params.task
 
 
+@pytest.mark.parametrize("folder", [ROOT, *FOLDERS], ids=lambda folder: folder.name)
+def test_another_number_of_workers_leaves_the_study_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """Reproduction changes that number, and the study's file is hashed."""
+    shutil.copyfile(folder / "params.yaml", tmp_path / "params.yaml")
+    shutil.copytree(folder / "studies", tmp_path / "studies")
+    set_params(tmp_path, {"runtime.num_workers": 17})
+    assert load_params(tmp_path / "params.yaml").runtime.num_workers == 17
+    study = Path("studies", "quick.yaml")
+    assert (tmp_path / study).read_bytes() == (folder / study).read_bytes()
+
+
 def test_a_new_example_is_completed(tmp_path: Path) -> None:
     for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
