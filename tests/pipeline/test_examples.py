@@ -112,6 +112,7 @@ def test_the_lock_is_of_this_pipeline_and_these_parameters(folder: Path) -> None
     stages = read_yaml(folder / "dvc.yaml")["stages"]
     locked = read_yaml(folder / "dvc.lock")["stages"]
     assert locked.keys() == stages.keys()
+    assert list(locked) == list(read_yaml(ROOT / "dvc.lock")["stages"])
     for name, stage in stages.items():
         lock = locked[name]
         assert lock["cmd"] == stage["cmd"]
