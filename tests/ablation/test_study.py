@@ -5,9 +5,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.effects import BETTER, WORSE
@@ -17,10 +20,14 @@ from sftcore.ablation.study import Study, conduct
 from sftcore.ablation.write import write_nothing, write_study
 from sftcore.data.store import open_store
 from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.repository import EXAMPLES
 from sftcore.reporting.parts import read_parts
+from sftcore.settings.tree import check_params, load_params
 from sftcore.tasks.classification.task import ClassificationTask as TASK
-from tests.ablation.made import GRID, params_with, simulated
+from sftcore.tasks.names import CLASSES_OF_TEXTS
+from tests.ablation.made import GRID, SCREEN, SMALL_PARTS, params_with, simulated
 from tests.ablation.test_run import run
+from tests.import_closure import ROOT
 
 NUM_STUDIES = 40
 # Rows that list one setting, so that a study is quick to plan.
@@ -137,6 +144,30 @@ def test_a_whole_study_is_trained_and_written(prepared: Path, tmp_path: Path) ->
     own = study.findings.worth[study.findings.worth["row"] == "none"].set_index("metric")
     assert worth["worth"] == pytest.approx(-own.loc["loss", "difference"], abs=1e-4)
     assert worth["worth_low"] <= worth["worth"] <= worth["worth_high"]
+
+
+def test_of_texts_neither_words_nor_figures_speak_of_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    original = Figure.savefig
+
+    def kept(figure: Figure, *given: Any, **named: Any) -> Any:
+        drawn.extend(text.get_text() for text in figure.findobj(Text))
+        return original(figure, *given, **named)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    tree = load_params(ROOT / EXAMPLES / CLASSES_OF_TEXTS / "params.yaml").model_dump()
+    tree["ablation"] |= {"grid": GRID | {"screen": SCREEN | ONE_EACH}, **SMALL_PARTS}
+    params = check_params(tree, "test")
+    study = conduct(params, simulated(lambda row: 0.3 * row.is_probe, seed=0, noise=0.03))
+    write_study(
+        study, params.ablation, num_pool=90, num_outputs=3, precision="fp32", recipe="abc",
+        output=tmp_path,
+    )  # fmt: skip
+    assert any("new texts" in text for text in drawn)
+    said = [file.read_text() for file in tmp_path.iterdir() if file.suffix != ".png"]
+    assert not [text for text in drawn + said if "picture" in text.lower()]
 
 
 def test_a_study_that_was_left_out_says_so(tmp_path: Path) -> None:

@@ -131,6 +131,10 @@ def test_intervals_are_fixed_on_validation_and_measured_on_test(
         assert found["coverage_low"] == pytest.approx(low)
     table = pd.read_csv(report[0] / "intervals.csv")
     assert 0.85 in set(table["level"])
+    parts = {part.title: part for part in read_parts(report[0])}
+    said = parts["Intervals around the numbers"].text[1:]
+    assert len(said) == len(NAMES)
+    assert all("if pictures are independent" in line for line in said), "groups are not"
 
 
 def test_the_most_wrong_have_the_greatest_errors(report: tuple[Path, dict[str, Any]]) -> None:
