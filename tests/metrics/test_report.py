@@ -1,15 +1,20 @@
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from sftcore.evaluation.history_figure import history_figure
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.tables import safe_cells
 from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
+from sftcore.tasks.contract import Task
+from sftcore.tasks.registry import TASKS
 
 CLASSES = ["=cmd|' /C calc'!A0", "a $very$ long_name with <b>tags</b> and more", "日本", "plain"]
 
@@ -104,6 +109,35 @@ def test_safe_cells_changes_only_what_a_spreadsheet_would_run() -> None:
     assert safe["'=a"].tolist() == ["'+1", "b", "'-c"]
     assert safe["n"].tolist() == [-1.0, 2.0, 3.0]
     assert table["=a"].tolist()[0] == "+1"
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+@pytest.mark.parametrize("final", [1.4, 0.3])
+def test_no_words_of_the_history_figure_lie_on_others(
+    task: type[Task], final: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    original = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (drawn.append(self), original(self, *a, **k))
+    )
+    score = task.scores[0]
+    rows = [
+        {"epoch": epoch, "phase": "full" if epoch else "head", "train_loss": 0.2,
+         "val_loss": 0.25 if epoch == 0 else final, f"train_{score}": 1.0, f"val_{score}": 0.6,
+         "learning_rate": 0.1 * epoch, "gradient_norm": 1.0, "weight_norm": 3.0,
+         "weight_distance": 1.0}
+        for epoch in range(3)
+    ]  # fmt: skip
+    history_figure(pd.DataFrame(rows), 0, (score, task.words[score]), task.loss_unit)
+    for axis in drawn[0].axes:
+        name = axis.get_title("left")
+        title = [text for text in axis.findobj(Text) if text.get_text() == name]  # type: ignore[attr-defined]
+        words = [*title, *axis.texts, axis.get_legend()]
+        boxes = [each.get_window_extent() for each in words]
+        assert len(boxes) == 2 + len(axis.texts)
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    assert drawn[0].axes[0].texts, "the rise is said"
 
 
 def test_the_history_figure_is_a_picture_and_twice_the_same() -> None:
