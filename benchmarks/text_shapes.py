@@ -103,8 +103,9 @@ def main() -> None:
     parser.add_argument("--rows", default="", help="only those whose names hold these words")
     options = parser.parse_args()
     set_up("cpu", 1)
-    print("| rate | row | training loss | validation loss | accuracy | its spread | failed |")
-    print("|---" * 7 + "|", flush=True)
+    print("Means and standard deviations over seeds.\n")
+    print("| rate | row | training loss | validation loss | accuracy | failed |")
+    print("|---" * 6 + "|", flush=True)
     with glosses() as whole:
         store = with_fewer(whole, options.num_train)
         labels = store.labels[store.split("val")]
@@ -112,15 +113,17 @@ def main() -> None:
         for rate in options.rates:
             for row in (name for name in ROWS if options.rows in name):
                 ends = [last_epoch(store, seed, rate, row) for seed in range(options.seeds)]
-                accuracy = np.array([end.scores["val_accuracy"] for end in ends])
-                losses = np.array([[end.train_loss, end.val_loss] for end in ends]).mean(axis=0)
-                failed = int((~(accuracy > most_frequent)).sum())
-                print(
-                    f"| {rate:g} | {row} | {losses[0]:.3f} | {losses[1]:.3f} | "
-                    f"{accuracy.mean():.3f} | {accuracy.std(ddof=1):.3f} | "
-                    f"{failed} of {len(ends)} |",
-                    flush=True,
+                numbers = np.array(
+                    [[e.train_loss, e.val_loss, e.scores["val_accuracy"]] for e in ends]
                 )
+                failed = int((~(numbers[:, 2] > most_frequent)).sum())
+                shown = " | ".join(
+                    f"{mean:.3f} ± {spread:.3f}"
+                    for mean, spread in zip(
+                        numbers.mean(axis=0), numbers.std(axis=0, ddof=1), strict=True
+                    )
+                )
+                print(f"| {rate:g} | {row} | {shown} | {failed} of {len(ends)} |", flush=True)
 
 
 if __name__ == "__main__":
