@@ -136,7 +136,6 @@ def test_the_probe_is_the_optimum_of_cross_entropy_on_frozen_features() -> None:
         "train.averaging.swa_fraction": 0.5,
         "train.averaging.soup_size": 2,
         "train.features.co_tuning": 0.1,
-        "train.range_test.enabled": True,
         "train.head.strength": 0.5,
         "model.stochastic_depth": 0.0,
     }
@@ -256,6 +255,18 @@ def test_seeds_of_single_streams_are_freed() -> None:
     streams = {seed for c in cells for seed in c.row.train.seeds.model_dump().values()}
     assert streams == {None}
     assert [key(c) for c in cells] == [key(c) for c in all_cells(params_with())]
+
+
+def test_no_cell_draws_a_curve_that_nobody_looks_at() -> None:
+    """A quarter of a short training; it changes no number of one whose rate is given."""
+    cells = all_cells(params_with(recipe={"train.range_test.enabled": True}))
+    swept = [
+        phase for c in cells for phase in plan_phases(c.row.model, c.row.train, num_blocks=5)
+        if phase.sweep is not None
+    ]  # fmt: skip
+    assert not swept
+    auto = plan_confirmation(params_with(recipe={"train.learning_rate": "auto"}), {})[0]
+    assert plan_phases(auto.model, auto.train, num_blocks=5)[-1].sweep is not None
 
 
 @pytest.mark.parametrize("name", ["quick", "full"])
