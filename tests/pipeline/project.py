@@ -59,9 +59,7 @@ SMALL: dict[str, Any] = {
 
 def make_project(folder: Path, **changes: Any) -> Path:
     """Copy the code and lay out pictures and parameters."""
-    ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("sftcore", "stages"):
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    copy_code(folder)
     for name in ("dvc.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
         shutil.copyfile(ROOT / name, folder / name)
     write_folders(folder / "data" / "mine")
@@ -69,6 +67,17 @@ def make_project(folder: Path, **changes: Any) -> Path:
     shutil.copytree(ROOT / "studies", folder / "studies")
     set_params(folder, SMALL | {name.replace("__", "."): v for name, v in changes.items()})
     return folder
+
+
+def copy_code(folder: Path) -> None:
+    """The packages with the bytecode that is there, which is valid as long as the times are.
+
+    Without it the stages of every copy would compile them first. What is being written there just
+    now is left out.
+    """
+    being_written = shutil.ignore_patterns("*.pyc.*")
+    for name in ("sftcore", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=being_written)
 
 
 def copy_project(project: Path, folder: Path, *left_out: str) -> Path:
@@ -81,7 +90,7 @@ def copy_project(project: Path, folder: Path, *left_out: str) -> Path:
     """
 
     def ignore(place: str, names: list[str]) -> set[str]:
-        return {"__pycache__", *(left_out if Path(place) == project else ())} & set(names)
+        return set(left_out if Path(place) == project else ()) & set(names)
 
     shutil.copytree(project, folder, ignore=ignore, symlinks=True)
     if (folder / "mlflow.db").exists():

@@ -22,7 +22,7 @@ from sftcore.settings.tree import load_params
 from sftcore.settings.writing import LEFT_OUT, params_text
 from sftcore.tasks.registry import TASKS
 from tests.pipeline.kinds import write_kind
-from tests.pipeline.project import ROOT, SMALL, dvc, git, run_program, set_params
+from tests.pipeline.project import ROOT, SMALL, copy_code, dvc, git, run_program, set_params
 
 FOLDERS = [ROOT / EXAMPLES / task for task in TASKS if task != "classification"]
 QUIET = "--no-print-directory"
@@ -128,9 +128,9 @@ def test_the_lock_is_of_this_pipeline_and_these_parameters(folder: Path) -> None
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose example of numbers has few pictures and a small network."""
     top = tmp_path_factory.mktemp("examples")
-    ignore = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local")
-    for name in ("sftcore", "stages", ".dvc"):
-        shutil.copytree(ROOT / name, top / name, ignore=ignore)
+    copy_code(top)
+    ignore = shutil.ignore_patterns("cache", "tmp", "config.local")
+    shutil.copytree(ROOT / ".dvc", top / ".dvc", ignore=ignore)
     for name in ("Makefile", "dvc.yaml", "params.yaml", "requirements.lock", ".gitignore",
                  ".dvcignore"):  # fmt: skip
         shutil.copyfile(ROOT / name, top / name)
