@@ -6,7 +6,7 @@ which kind it has before it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -28,6 +28,19 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Columns of a table that make one example together.
+
+    Attributes:
+        needed: names of the column of each part, all of which must be there.
+        optional: of parts that may be missing.
+    """
+
+    needed: Mapping[str, tuple[str, ...]]
+    optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Names:
     """What words and names say about a kind before anything is opened.
 
@@ -40,6 +53,8 @@ class Names:
         columns: names of a table's column that holds or names the example, the usual one first.
         paths: of a column that names files instead, looked for after those.
         is_cell: whether a cell of ``columns`` is the example itself rather than a file's path.
+        parts: where no column holds the whole, the parts that it may have; the first that are
+            there. An example of such a kind is a row's cells by the names of their parts.
     """
 
     noun: str
@@ -49,6 +64,7 @@ class Names:
     columns: tuple[str, ...]
     paths: tuple[str, ...] = ()
     is_cell: bool = False
+    parts: tuple[Parts, ...] = ()
 
     @property
     def plural(self) -> str:

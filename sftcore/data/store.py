@@ -23,9 +23,15 @@ MANIFEST_FILE = "manifest.json"
 _OPENERS: dict[str, Callable[[Path], np.ndarray | Texts]] = {
     "pictures": open_images,
     "texts": open_texts,
+    "dialogues": open_texts,
 }
 _WORDS = ("id", "split", "sha256", "group")  # columns of text, besides those of the target
-_WORDS_OF_TARGET = {"class": ("label",), "labels": ("labels", "stratum"), "numbers": ("stratum",)}
+_WORDS_OF_TARGET = {
+    "class": ("label",),
+    "labels": ("labels", "stratum"),
+    "numbers": ("stratum",),
+    "answers": ("stratum",),
+}
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,14 @@ class Store:
             pictures, or :class:`sftcore.data.texts.stored.Texts`.
         targets: of every row; hidden in splits that were not asked for. Classes are int64 [N],
             hidden -1; labels float32 [N, K] of 0 and 1, hidden NaN; numbers float64 [N, K], hidden
-            NaN.
+            NaN; answers, which stand in the examples, float64 [N, 0].
         samples: id, target, split, sha256 and group of the rows of those splits, and the stratum
             of labels and numbers.
         names: of the classes, labels or numbers, in the order of outputs.
         digest: sha256 of the manifest, which names every file's sha256.
         splits: that were asked for.
-        kind: ``pictures`` or ``texts``.
-        target: ``class``, ``labels`` or ``numbers``.
+        kind: ``pictures``, ``texts`` or ``dialogues``.
+        target: ``class``, ``labels``, ``numbers`` or ``answers``.
         facts: what the manifest says of the examples.
     """
 

@@ -33,9 +33,10 @@ def summarize(
     sizes = Counter(divided.leaders)
     num_examples = f"num_{names.plural}"
     counts = {"class": "num_classes", "labels": "num_labels", "numbers": "num_numbers"}
+    outputs = {counts[target]: len(target_names)} if target in counts else {}
     return {
         num_examples: len(divided.splits),
-        counts[target]: len(target_names),
+        **outputs,
         "num_refused": len(refusals),
         "refused": dict(Counter(refusal.reason for refusal in refusals)),
         "splits": {name: divided.splits.count(name) for name in SPLIT_ORDER},
@@ -50,6 +51,8 @@ def summarize(
 
 def _of_targets(divided: Divided, target: TargetKind, names: Sequence[str]) -> dict[str, Any]:
     """Examples of each class or label in each split; the range and mean of each number."""
+    if target == "answers":
+        return {}
     rows = list(zip(divided.judged.values, divided.splits, strict=True))
     if target == "numbers":
         return {

@@ -115,13 +115,13 @@ def samples_table(divided: Divided, target: TargetKind, names: Sequence[str]) ->
 
 
 def target_array(values: Sequence[Value], target: TargetKind, names: Sequence[str]) -> np.ndarray:
-    """Labels as float32 [N, K] of 0 and 1, numbers as float64 [N, K].
+    """Labels as float32 [N, K] of 0 and 1, numbers as float64 [N, K], answers as [N, 0].
 
     Args:
         values: targets of N examples.
         target: kind of them.
         names: of K labels or numbers.
     """
-    if target == "numbers":
+    if target in ("numbers", "answers"):
         return np.array(values, dtype="<f8").reshape(len(values), len(names))
     return np.array([[name in value for name in names] for value in values], dtype="<f4")

@@ -23,6 +23,7 @@ class Backbone:
         classifier: names of the members that were taken off; their tensors are not part of the
             weights. Distilled networks have two.
         sizes: what the library had to be told of the picture size.
+        head: that belongs to it and is gone on with; None where a task brings a new one.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Backbone:
     num_features: int
     classifier: tuple[str, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)
+    head: nn.Module | None = None
 
 
 def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) -> Backbone:

@@ -1,4 +1,4 @@
-"""The network that is fine-tuned: a backbone in blocks, and a new linear head."""
+"""The network that is fine-tuned: a backbone in blocks, and a head, a new one or its own."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,13 +12,14 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.randomness import seed_global
 from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.depth import find_depth
+from sftcore.models.lora import LoraSettings, add_adapters, merged, with_adapters
 from sftcore.models.packaged import State, WeightsRecord
 from sftcore.models.segments import split_segments
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import is_text
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.start import start_encoder
-from sftcore.models.values import Values
+from sftcore.models.values import Values, asked_of
 from sftcore.models.weights import load_weights, with_versions
 
 
@@ -46,6 +47,7 @@ class Network(nn.Module):
     Attributes:
         backbone: the pretrained part.
         head: the part for this task's classes.
+        has_new_head: whether the head is this task's; else it came with the backbone.
         source_head: the classifier that the weights came with, where Co-Tuning trains it on.
         blocks: names, first to last; ``len(blocks)`` as a position means "only the head".
         segments: the backbone as a sequence of what can be computed by itself.
@@ -55,7 +57,8 @@ class Network(nn.Module):
     def __init__(self, backbone: Backbone, num_classes: int, dropout: float) -> None:
         super().__init__()
         self.backbone = backbone.module
-        self.head = Head(backbone.num_features, num_classes, dropout)
+        self.has_new_head = backbone.head is None
+        self.head: Any = backbone.head or Head(backbone.num_features, num_classes, dropout)
         self.source_head: nn.Linear | None = None
         self.held: tuple[nn.Module, ...] = ()
         self._look_at_the_backbone()
@@ -96,8 +99,29 @@ class Network(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Take in tensors by name, whoever has kept them."""
-        return super().load_state_dict(with_versions(self, state_dict), strict, assign)
+        """Take in tensors by name, whoever has kept them, with LoRA's products apart or merged."""
+        taken = with_adapters(self, state_dict)
+        return super().load_state_dict(with_versions(self, taken), strict, assign)
+
+    def adapt(self, settings: LoraSettings, first_block: int, seed: int) -> None:
+        """Let the linear maps of the blocks from ``first_block`` on learn by LoRA alone.
+
+        Args:
+            settings: with a rank of at least 1.
+            first_block: that is trained.
+            seed: decides the adapters' first matrices.
+
+        Raises:
+            WeightsError: these blocks have no linear map.
+        """
+        named = {
+            name: module
+            for name, module in self.backbone.named_modules()
+            if f"{name}.weight" in self._depth.positions
+            and self._depth.positions[f"{name}.weight"] >= first_block
+        }
+        add_adapters(self.backbone, named, settings, seed)
+        self._look_at_the_backbone()
 
     @property
     def token_embedding(self) -> nn.Embedding:
@@ -117,15 +141,14 @@ class Network(nn.Module):
     def forward(self, inputs: Values, first_block: int = 0) -> Tensor:
         """Logits [B, C] of what block ``first_block`` takes.
 
-        For block 0 these are pictures [B, 3, S, S], or the token ids [B, L] of texts.
+        For block 0 these are pictures [B, 3, S, S], or the token ids [B, L] of texts. A head that
+        says which token comes next gives a row for each place that is wanted: [T, C].
         """
         return self.head(self.features(inputs, first_block))
 
     def features(self, inputs: Values, first_block: int = 0) -> Tensor:
-        """What the head takes, [B, D], of what block ``first_block`` takes."""
-        features = self.run_blocks(inputs, first_block, len(self.blocks))
-        assert isinstance(features, Tensor)  # the last segment pools
-        return features
+        """What the head takes, [B, D] or [T, D], of what block ``first_block`` takes."""
+        return asked_of(self.run_blocks(inputs, first_block, len(self.blocks)))
 
     @overload
     def run_blocks(self, inputs: Tensor, first_block: int, last_block: int) -> Tensor: ...
@@ -153,14 +176,15 @@ class Network(nn.Module):
         """This network as it is now, in evaluation mode and without gradients."""
         twin = Network.__new__(Network)
         nn.Module.__init__(twin)
-        twin.backbone, twin.head = copy.deepcopy(self.backbone), copy.deepcopy(self.head)
-        twin.source_head, twin.held = None, ()
+        # In one go, since a head may use a table that is the backbone's.
+        twin.backbone, twin.head = copy.deepcopy((self.backbone, self.head))
+        twin.has_new_head, twin.source_head, twin.held = self.has_new_head, None, ()
         twin._look_at_the_backbone()
         return twin.requires_grad_(False).eval()
 
     def model_state(self) -> State:
-        """The tensors of backbone and head, which are the model; not copied."""
-        state = self.state_dict()
+        """The tensors of backbone and head, which are the model, LoRA's merged; not copied."""
+        state = merged(self, self.state_dict())
         return {name: state[name] for name in state if not name.startswith("source_head.")}
 
     def block_of(self, name: str) -> int:
@@ -194,8 +218,9 @@ def build_start(
     stochastic_depth: float = 0.0,
     with_source_head: bool = False,
     text: TextOptions | None = None,
+    goes_on: bool = False,
 ) -> Start:
-    """Pretrained parameters in the backbone, a random head for ``num_classes``.
+    """Pretrained parameters in the backbone, and a random head for ``num_classes``, or its own.
 
     Args:
         backbone: ``torchvision/<model>`` or ``timm/<model>``, or ``transformers/<name or folder>``.
@@ -210,6 +235,7 @@ def build_start(
         with_source_head: whether the classifier that the weights came with is kept beside;
             pictures only.
         text: how an encoder is used; texts only, and needed there.
+        goes_on: whether the network says which token comes next, with the head of its weights.
 
     Raises:
         WeightsError: unknown backbone, weights that do not fit or lack a classifier, no residual
@@ -218,11 +244,15 @@ def build_start(
     record: WeightsRecord
     classifier: State = {}
     seed_global(seed, "initialisation", "backbone")
+    if goes_on and not is_text(backbone):
+        raise WeightsError(
+            f"{backbone} reads pictures: choose transformers/<name or folder> of a decoder"
+        )
     if is_text(backbone):
         _refuse_for_text(backbone, stochastic_depth, with_source_head)
         if text is None:
             raise ValueError(f"{backbone} needs text options")
-        built, record = start_encoder(backbone, weights, text)
+        built, record = start_encoder(backbone, weights, text, goes_on=goes_on)
     else:
         built = build_backbone(backbone, image_size, stochastic_depth)
         record, classifier = load_weights(built, weights)

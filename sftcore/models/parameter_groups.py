@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from sftcore.models.lora import is_adapter
 from sftcore.models.network import Network
 from sftcore.models.spared import find_spared
 
@@ -39,6 +40,7 @@ def claim_parameters(
     freeze_norm: bool,
     penalize_norm_and_bias: bool,
     layer_rate_decay: float = 1.0,
+    rate_of_b: float = 1.0,
 ) -> list[Claim]:
     """One claim for every parameter tensor of the network, in its order.
 
@@ -50,7 +52,10 @@ def claim_parameters(
             (:func:`sftcore.models.spared.find_spared`): norms, biases, tokens, tables, scales.
         layer_rate_decay: factor on the learning rate from each block to the one before; the head
             has the full rate (Howard and Ruder, 2018, ULMFiT, section 3.2).
+        rate_of_b: factor on the learning rate of those matrices of LoRA that begin at zero. Where
+            there are adapters, nothing else of the backbone is trained.
     """
+    has_adapters = any(is_adapter(name) for name, _ in network.named_parameters())
     spared = {f"backbone.{name}" for name in find_spared(network.backbone)}
     batch_norms = {
         parameter
@@ -62,14 +67,17 @@ def claim_parameters(
     for name, parameter in network.named_parameters():
         position = network.block_of(name)
         is_plain = name not in spared and not name.endswith("bias")
-        is_trained = position >= first_block and not (freeze_norm and parameter in batch_norms)
+        is_free = position == len(network.blocks) or is_adapter(name) or not has_adapters
+        is_held = freeze_norm and parameter in batch_norms
+        is_trained = position >= first_block and is_free and not is_held
+        own_factor = rate_of_b if is_adapter(name) and name.endswith(".b") else 1.0
         claims.append(
             Claim(
                 name=name,
                 parameter=parameter,
                 block=_block_name(network, name, position),
                 depth=position,
-                rate_factor=layer_rate_decay ** (len(network.blocks) - position),
+                rate_factor=layer_rate_decay ** (len(network.blocks) - position) * own_factor,
                 is_trained=is_trained,
                 is_penalized=is_trained and (penalize_norm_and_bias or is_plain),
             )

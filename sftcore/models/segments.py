@@ -188,4 +188,5 @@ _RULES: dict[str, Callable[[Any], list[Segment]]] = {
     "torchvision.ConvNeXt": _torchvision_features,
     "torchvision.VisionTransformer": _torchvision_vision_transformer,
     "sftcore.TextEncoder": _text_encoder,
+    "sftcore.TextDecoder": _text_encoder,
 }

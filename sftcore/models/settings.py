@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sftcore.foundations.settings import Count, Fraction, Settings, setting
+from sftcore.models.lora import LoraSettings
 from sftcore.models.text.settings import TextOptions
 
 _NAMES = r"^((torchvision|timm)/[A-Za-z0-9_.\-]+|transformers/[^\x00]+)$"
@@ -27,4 +28,5 @@ class ModelSettings(Settings):
     stochastic_depth: Fraction = setting(
         0.0, "probability of dropping the last residual branch; fewer before it"
     )
+    lora: LoraSettings = LoraSettings()
     text: TextOptions = TextOptions()

@@ -5,7 +5,7 @@ batch or a part of a batch need not know which of the two it holds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast, final
 
 import torch
@@ -22,16 +22,23 @@ class Sequences:
     Attributes:
         data: token ids [B, L], int64, or states [B, L, D], float.
         lengths: of each row, at least 1 and at most L, int64 [B].
+        wanted: where a head is asked, bool [B, L], nowhere behind a row's end; None is everywhere.
     """
 
     data: Tensor
     lengths: Tensor
+    wanted: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim not in (2, 3) or self.lengths.shape != self.data.shape[:1]:
             raise ValueError(
                 f"sequences are [B, L] or [B, L, D] with lengths [B], not {list(self.data.shape)} "
                 f"with {list(self.lengths.shape)}"
+            )
+        if self.wanted is not None and self.wanted.shape != self.data.shape[:2]:
+            raise ValueError(
+                f"what is wanted is [B, L] of {list(self.data.shape)}, not "
+                f"{list(self.wanted.shape)}"
             )
 
     def __len__(self) -> int:
@@ -56,7 +63,7 @@ class Sequences:
         """
         is_padding = ~self.is_real
         mask = is_padding if data.ndim == 2 else is_padding[:, :, None]
-        return Sequences(data.masked_fill(mask, 0), self.lengths)
+        return Sequences(data.masked_fill(mask, 0), self.lengths, self.wanted)
 
 
 Values = Tensor | Sequences
@@ -88,7 +95,8 @@ def take(values: V, index: Tensor | slice) -> V:
         lengths = values.lengths[index]
         longest = int(lengths.max()) if len(lengths) else 0
         width = min(values.data.shape[1], padded_length(longest))
-        return cast(V, Sequences(values.data[index, :width], lengths))
+        wanted = None if values.wanted is None else values.wanted[index, :width]
+        return cast(V, Sequences(values.data[index, :width], lengths, wanted))
     return cast(V, values[index])
 
 
@@ -96,7 +104,8 @@ def join(parts: Sequence[V]) -> V:
     """Rows of all parts, one part after the other; sequences are padded to the longest part.
 
     Raises:
-        ValueError: there is no part, or tensors and sequences are mixed.
+        ValueError: there is no part, or tensors and sequences are mixed, or a head is asked
+            everywhere in one part and in places in another.
     """
     rows: list[Any] = list(parts)
     kinds = {isinstance(part, Sequences) for part in rows}
@@ -107,7 +116,12 @@ def join(parts: Sequence[V]) -> V:
     width = max(part.data.shape[1] for part in rows)
     data = torch.cat([_widened(part.data, width) for part in rows])
     lengths = torch.cat([part.lengths for part in rows])
-    return cast(V, Sequences(data, lengths))
+    asked = [part.wanted for part in rows]
+    if len({each is None for each in asked}) != 1:
+        raise ValueError("rows are joined of which a head is asked everywhere, or of none of them")
+    is_everywhere = asked[0] is None
+    wanted = None if is_everywhere else torch.cat([_widened(each, width) for each in asked])
+    return cast(V, Sequences(data, lengths, wanted))
 
 
 def _widened(data: Tensor, width: int) -> Tensor:
@@ -119,38 +133,50 @@ def _widened(data: Tensor, width: int) -> Tensor:
 def num_bytes(values: Values) -> int:
     """Memory that the values take, in bytes."""
     if isinstance(values, Sequences):
-        return values.data.nbytes + values.lengths.nbytes
+        return sum(tensor.nbytes for tensor in _tensors(values))
     return values.nbytes
 
 
 def to_bytes(values: Values) -> bytes:
-    """The values' content, for hashes; of sequences the lengths come last."""
-    tensors = [values.data, values.lengths] if isinstance(values, Sequences) else [values]
-    return b"".join(each.detach().cpu().contiguous().numpy().tobytes() for each in tensors)
+    """The values' content, for hashes; of sequences the lengths come after the data."""
+    return b"".join(each.detach().cpu().contiguous().numpy().tobytes() for each in _tensors(values))
 
 
 def to_device(values: V, device: torch.device | str) -> V:
     """The values on a device."""
     if isinstance(values, Sequences):
-        return cast(V, Sequences(values.data.to(device), values.lengths.to(device)))
+        return cast(V, Sequences(*(each.to(device) for each in _tensors(values))))
     return cast(V, values.to(device))
 
 
 def contiguous_copy(values: V) -> V:
     """A copy that shares no memory and is laid out row by row, without a gradient's history."""
     if isinstance(values, Sequences):
-        data = values.data.detach().clone(memory_format=torch.contiguous_format)
-        return cast(V, Sequences(data, values.lengths.clone()))
+        return cast(V, Sequences(*map(contiguous_copy, _tensors(values))))
     return cast(V, values.detach().clone(memory_format=torch.contiguous_format))
 
 
 def to_float(values: V) -> V:
     """The values in single precision, whatever they were computed in."""
     if isinstance(values, Sequences):
-        return cast(V, Sequences(values.data.float(), values.lengths))
+        return cast(V, replace(values, data=values.data.float()))
     return cast(V, values.float())
 
 
 def content_of(values: Values) -> Tensor:
     """All that belongs to rows, without padding: [B, ...], or of sequences [T, ...]."""
     return values.data[values.is_real] if isinstance(values, Sequences) else values
+
+
+def asked_of(values: Values) -> Tensor:
+    """What a head is given: features [B, D], or of sequences the states [T, D] that are wanted."""
+    if isinstance(values, Sequences) and values.wanted is not None:
+        return values.data[values.wanted]
+    return content_of(values)
+
+
+def _tensors(values: Values) -> list[Tensor]:
+    if not isinstance(values, Sequences):
+        return [values]
+    wanted = [] if values.wanted is None else [values.wanted]
+    return [values.data, values.lengths, *wanted]

@@ -45,6 +45,7 @@ class Criterion(Protocol):
         """A scalar of outputs [B, ...] and targets [B, ...]; ``weight`` is of the whole batch."""
 
 
+OwnTargets = Callable[[np.ndarray], Tensor]  # targets [B, ...] of rows
 Known = tuple[Tensor, np.ndarray]  # frozen features [n, D] and the rows that they are of
 
 
@@ -67,6 +68,7 @@ class Task(ABC):
         train_rows: that are trained on.
 
     Attributes:
+        own_targets: gives the targets of rows [B, ...] where the examples themselves hold them.
         name: in :data:`sftcore.tasks.registry.TASKS`.
         examples: what examples are called.
         outputs: what the outputs are called.
@@ -84,6 +86,8 @@ class Task(ABC):
         simpler_words: these, as sentences have them.
         probe_words: the head at its optimum on frozen features, as a row to beat.
         refuses: settings that make no sense here, with the reason.
+        has_new_head: whether a head is made for the task; else the one that the weights came with
+            is gone on with, and what it says before any update is the first to beat.
     """
 
     name: ClassVar[str]
@@ -101,9 +105,11 @@ class Task(ABC):
     simpler_words: ClassVar[str]
     probe_words: ClassVar[str]
     refuses: ClassVar[Mapping[str, str]] = {}
+    has_new_head: ClassVar[bool] = True
 
     def __init__(self, targets: Tensor, names: Sequence[str], train_rows: np.ndarray) -> None:
         self.targets = targets
+        self.own_targets: OwnTargets | None = None
         self.names = names
         self.train_rows = train_rows
 
@@ -123,6 +129,8 @@ class Task(ABC):
 
     def of(self, rows: np.ndarray) -> Tensor:
         """Targets of some rows [B, ...]."""
+        if self.own_targets is not None:
+            return self.own_targets(rows)
         return self.targets[torch.from_numpy(rows).to(self.device)]
 
     def weight(self, targets: Tensor) -> float:
@@ -153,13 +161,32 @@ class Task(ABC):
         """
         raise ParamsError(self.refusal("train.imbalance.balanced_sampling"))
 
+    def kept(self, head: Callable[[Tensor], Tensor], features: Tensor, targets: Tensor) -> Tensor:
+        """What is kept of rows for measuring them [B, ...]: outputs, if nothing else is said.
+
+        Args:
+            head: from features to outputs.
+            features: that it takes [B, D], or [T, D] where a row has several.
+            targets: of the rows [B, ...].
+        """
+        return head(features)
+
     @abstractmethod
     def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
-        """``loss`` and the scores of outputs [N, ...]: plain, in evaluation mode; NaN of no row."""
+        """``loss`` and the scores of what is kept of rows [N, ...]: plain, in evaluation mode.
+
+        NaN of no row.
+        """
 
     @abstractmethod
     def row_values(self, output: Tensor, targets: Tensor, metric: str) -> Tensor:
-        """How good each row is by a metric, float64 [N]; more is better, also of a loss."""
+        """How good each row is by a metric, float64 [N]; more is better, also of a loss.
+
+        Args:
+            output: what is kept of the rows [N, ...].
+            targets: of them.
+            metric: of :meth:`metrics`.
+        """
 
     @classmethod
     def metrics(cls) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def open_epoch(
             update,
             course.knowledge,
             first_block,
-            _penalized(active, course.start, update),
+            _penalized(active, course.start, update, network.has_new_head),
             seeds.augmentation,
             _origins(active, course.start, network) if update.mixout > 0 else {},
         ),
@@ -207,13 +207,18 @@ def _targets(batch: np.ndarray, view: View, task: Task) -> Tensor:
 
 
 def _penalized(
-    claims: Sequence[Claim], start: dict[str, Tensor], update: UpdateSettings
+    claims: Sequence[Claim],
+    start: dict[str, Tensor],
+    update: UpdateSettings,
+    has_new_head: bool,
 ) -> list[Penalized]:
-    """What the penalties apply to: the backbone with its start, the new head with zero."""
+    """What the penalties apply to: the pretrained part with its start, a new head with zero."""
     return [
         Penalized(
             claim.parameter,
-            torch.zeros_like(start[claim.name]) if claim.block == "head" else start[claim.name],
+            torch.zeros_like(start[claim.name])
+            if claim.block == "head" and has_new_head
+            else start[claim.name],
             update.penalties.head_factor if claim.block == "head" else 1.0,
             claim.rate_factor,
         )

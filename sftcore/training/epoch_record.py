@@ -51,7 +51,7 @@ def measure_epoch(
         if is_whole
         else math.nan,
         num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
-        **weight_norms(claims, course.start),
+        **weight_norms(network, claims, course.start),
     )
 
 

@@ -32,14 +32,14 @@ class Measure:
     Attributes:
         losses: gives losses and scores of the network as it is.
         norms: ``‖w‖`` and ``‖w − w₀‖`` of the network as it is.
-        logits_of: gives logits of some rows, of the network as it is.
+        outputs_of: gives what is kept of some rows, of the network as it is.
         recalibrate: gives batch norms the statistics that fit the network's parameters.
         always_recalibrates: whether every average needs that; SWA does in any case.
     """
 
     losses: Callable[[], dict[str, Any]]
     norms: Callable[[], dict[str, Any]]
-    logits_of: Callable[[np.ndarray], Tensor]
+    outputs_of: Callable[[np.ndarray], Tensor]
     recalibrate: Callable[[], None]
     always_recalibrates: bool
 
@@ -71,14 +71,14 @@ def choose_parameters(
     with state.measured_network():
         last = {name: tensor.clone() for name, tensor in network.model_state().items()}
 
-    def logits_of(wanted: State, of: np.ndarray) -> Tensor:
+    def outputs_of(wanted: State, of: np.ndarray) -> Tensor:
         _load(network, wanted)
-        return measure.logits_of(of)
+        return measure.outputs_of(of)
 
     try:
         epoch = candidate_of(result.best), result.best_state
         if _may_keep_last(result, selection):
-            best, end = logits_of(result.best_state, rows.val), logits_of(last, rows.val)
+            best, end = outputs_of(result.best_state, rows.val), outputs_of(last, rows.val)
             if not is_beyond_noise(best, end, task.of(rows.val), selection, task):
                 epoch = replace(candidate_of(result.history[-1]), name="last epoch"), last
         if math.isnan(epoch[0].train_loss):  # that epoch's training pictures were not measured
@@ -89,11 +89,11 @@ def choose_parameters(
         result.chosen = _best_of(found, selection.metric)
         result.candidates = [candidate for candidate, _ in found]
         result.chosen_state = dict(found[result.chosen][1])
-        result.val_logits = logits_of(result.chosen_state, rows.val)
+        result.val_logits = outputs_of(result.chosen_state, rows.val)
         if len(rows.judge):
-            result.judge_logits = logits_of(result.chosen_state, rows.judge)
-            result.best_judge_logits = logits_of(result.best_state, rows.judge)
-            result.last_judge_logits = logits_of(last, rows.judge)
+            result.judge_logits = outputs_of(result.chosen_state, rows.judge)
+            result.best_judge_logits = outputs_of(result.best_state, rows.judge)
+            result.last_judge_logits = outputs_of(last, rows.judge)
     finally:
         _load(network, newest)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from sftcore.data.loader import rows_of, split_batches
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.models.network import Network
-from sftcore.models.values import Values, content_of, join, num_bytes, take
+from sftcore.models.values import Values, asked_of, join, num_bytes, take
 from sftcore.optimization.linear_head import LinearHead
 from sftcore.training.views import PLAIN, Examples, View
 
@@ -122,7 +122,7 @@ class Inputs:
 
     def features(self, rows: np.ndarray) -> Tensor:
         """What the head takes of plain examples [N, D]; ``first_block`` must be the head's."""
-        return content_of(self.reader(rows)(rows))
+        return asked_of(self.reader(rows)(rows))
 
     def _fits(self, block: int, num_rows: int) -> bool:
         place = self._identity, self._network.entry(block)

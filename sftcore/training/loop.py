@@ -21,7 +21,7 @@ from sftcore.training.head import solve_head
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.knowledge import gather_knowledge
 from sftcore.training.measure import (
-    logits_of,
+    outputs_of,
     weight_norms,
 )
 from sftcore.training.plan import Course, Plan
@@ -154,8 +154,8 @@ def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
     network, plan = state.network, course.plan
     update = plan.update
     claims = plan.claim(network, phase.first_block)
-    if phase.strengths:
-        _solve_phase(state, claims, phase, course)
+    if phase.strengths or phase.is_measured_only:
+        _head_phase(state, claims, phase, course)
         return
     peak = _peak(state, claims, phase, course)
     optimizer = build_optimizer(
@@ -181,14 +181,15 @@ def _run_phase(state: TrainingState, phase: Phase, course: Course) -> None:
     course.tell(state.settled)
 
 
-def _solve_phase(
+def _head_phase(
     state: TrainingState, claims: Sequence[Claim], phase: Phase, course: Course
 ) -> None:
-    """Put the head at its optimum, which counts as the phase's one epoch."""
+    """Put a new head at its optimum, or leave it as it came: this is the phase's one epoch."""
     if not _is_over(phase, state):
         inputs, epoch = _open(state, claims, phase, course)
         state.network.eval()
-        state.result.head = solve_head(state.network, inputs, phase.strengths, course)
+        if phase.strengths:
+            state.result.head = solve_head(state.network, inputs, phase.strengths, course)
         _close_epoch(state, inputs, epoch, claims, phase, course)
     with uninterrupted():
         state.end_phase()
@@ -292,8 +293,8 @@ def _finish(state: TrainingState, course: Course) -> None:
 
     measure = Measure(
         losses=lambda: losses(inputs, network, plan),
-        norms=lambda: weight_norms(claims, course.start),
-        logits_of=lambda rows: logits_of(network, inputs, rows),
+        norms=lambda: weight_norms(network, claims, course.start),
+        outputs_of=lambda rows: outputs_of(network, inputs, rows, plan.task),
         recalibrate=fit_if_moving,
         always_recalibrates=plan.update.batch_norm == "recalibrate",
     )

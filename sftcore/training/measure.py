@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sftcore.data.loader import split_batches
 from sftcore.foundations.randomness import numpy_stream
+from sftcore.models.lora import is_adapter
 from sftcore.models.network import Network
 from sftcore.models.parameter_groups import Claim
 from sftcore.stability.batch_norm import moving_norms, normalized_by_batch
@@ -29,12 +30,14 @@ def measured_rows(train: np.ndarray, seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def logits_of(network: Network, inputs: Inputs, rows: np.ndarray) -> Tensor:
-    """Logits [N, C] of some rows' plain examples, of a network in evaluation mode."""
+def outputs_of(network: Network, inputs: Inputs, rows: np.ndarray, task: Task) -> Tensor:
+    """What is kept of some rows' plain examples [N, ...], of a network in evaluation mode."""
     reader, first_block = inputs.reader(rows), inputs.first_block
     arranged = inputs.arranged(rows)
-    batches = split_batches(arranged, MEASURED_BATCH_SIZE)
-    found = torch.cat([network(reader(batch), first_block) for batch in batches])
+    found = torch.cat([
+        task.kept(network.head, network.features(reader(batch), first_block), task.of(batch))
+        for batch in split_batches(arranged, MEASURED_BATCH_SIZE)
+    ])  # fmt: skip
     if arranged is rows:
         return found
     sorter = np.argsort(arranged)
@@ -46,7 +49,7 @@ def evaluate_rows(
     network: Network, inputs: Inputs, rows: np.ndarray, task: Task
 ) -> dict[str, float]:
     """``loss`` and the scores of the task, of a network in evaluation mode on plain examples."""
-    return task.measure(logits_of(network, inputs, rows), task.of(rows))
+    return task.measure(outputs_of(network, inputs, rows, task), task.of(rows))
 
 
 _NUM_GAP_BATCHES = 4  # bounds the cost of the gap
@@ -89,12 +92,21 @@ def batch_norm_gap(
     return task.measure(by_running, own)["loss"] - task.measure(by_batch, own)["loss"]
 
 
-def weight_norms(claims: Sequence[Claim], start: dict[str, Tensor]) -> dict[str, Any]:
-    """``‖w‖₂`` over all parameters, and ``‖w − w₀‖₂`` from where training began."""
-    size = sum(float(claim.parameter.detach().double().square().sum()) for claim in claims)
+def weight_norms(
+    network: Network, claims: Sequence[Claim], start: dict[str, Tensor]
+) -> dict[str, Any]:
+    """``‖w‖₂`` over all parameters, and ``‖w − w₀‖₂`` from where training began.
+
+    LoRA's products count as a part of the weights that they are added to: at the start they are
+    zero.
+    """
+    merged = network.model_state()
+    owned = [claim for claim in claims if not is_adapter(claim.name)]
+    now = [merged.get(claim.name, claim.parameter.detach()) for claim in owned]
+    size = sum(float(value.double().square().sum()) for value in now)
     moved = sum(
-        float((claim.parameter.detach() - start[claim.name]).double().square().sum())
-        for claim in claims
+        float((value - start[claim.name]).double().square().sum())
+        for value, claim in zip(now, owned, strict=True)
     )
     return {"weight_norm": size**0.5, "weight_distance": moved**0.5}
 

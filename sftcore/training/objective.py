@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sftcore.models.network import Network
-from sftcore.models.values import Sequences, Values, content_of, to_float
+from sftcore.models.values import Sequences, Values, asked_of, content_of, to_float
 from sftcore.regularization.co_tuning import co_tuning_loss
 from sftcore.regularization.embedding_noise import neftune_noise, noise_added
 from sftcore.regularization.features import bss_penalty, delta_penalty
@@ -101,7 +101,7 @@ class Objective:
         with self._mixed(network, draws):
             with self._noise(network, inputs, draws):
                 maps = [to_float(m) for m in network.block_outputs(inputs, self.first_block)]
-            features = content_of(maps[-1] if maps else inputs)
+            features = asked_of(maps[-1] if maps else inputs)
             output = network.head(features).float()  # sums and logarithms in fp32 at any precision
             moved = self._when_moved(network, inputs, draws)
         loss = self.criterion(output, targets, weight)

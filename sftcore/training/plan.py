@@ -52,6 +52,7 @@ class Plan:
         precision: of the updates; see :func:`sftcore.stability.precision.computed_in`.
         seeds: decide order, augmentation and dropout.
         frozen_identity: names the starting parameters, as a key of the feature cache.
+        rate_of_b: of LoRA, see :class:`sftcore.models.lora.LoraSettings`.
     """
 
     examples: Examples
@@ -65,6 +66,7 @@ class Plan:
     frozen_identity: str
     measure_every: int = 1
     precision: str = FULL
+    rate_of_b: float = 1.0
 
     @property
     def num_epochs(self) -> int:
@@ -79,6 +81,7 @@ class Plan:
             freeze_norm=self.update.batch_norm == "freeze_all",
             penalize_norm_and_bias=self.update.penalties.norm_and_bias,
             layer_rate_decay=self.update.layer_rate_decay,
+            rate_of_b=self.rate_of_b,
         )
 
     def inputs(self, network: Network, first_block: int, cache: FeatureCache) -> Inputs:

@@ -1,5 +1,7 @@
 """From the recipe to phases: what is trained when, at which rate."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sftcore.data.loader import split_batches
@@ -12,10 +14,19 @@ from sftcore.optimization.range_test import RangeTestSettings
 from sftcore.training.settings import HeadSettings, Phase, TrainSettings
 
 
-def plan_phases(model: ModelSettings, train: TrainSettings, num_blocks: int) -> list[Phase]:
+def plan_phases(
+    model: ModelSettings, train: TrainSettings, num_blocks: int, *, has_new_head: bool = True
+) -> list[Phase]:
     """The head first, then the trained blocks with it (LP-FT; Kumar et al., ICLR 2022).
 
     The head phase sees plain examples, so that the backbone's features are computed only once.
+    A network whose head came with it is measured as it is instead.
+
+    Args:
+        model: how many blocks are trained.
+        train: the recipe.
+        num_blocks: of the backbone.
+        has_new_head: whether a head is made for the task.
 
     Raises:
         ParamsError: more blocks are asked for than the backbone has.
@@ -49,6 +60,10 @@ def plan_phases(model: ModelSettings, train: TrainSettings, num_blocks: int) -> 
         augmentation=train.augmentation,
         stopping=train.stopping,
     )
+    if not has_new_head:
+        head = replace(
+            head, name="start", num_epochs=1, sweep=None, strengths=(), is_measured_only=True
+        )
     return [phase for phase in (head, full) if phase.num_epochs > 0]
 
 

@@ -18,6 +18,7 @@ from sftcore.regularization.reinitialize import reinitialize
 from sftcore.stability.precision import FULL
 from sftcore.tasks.registry import TASKS
 from sftcore.training.checkpoints import Checkpoints
+from sftcore.training.dialogues import tokenise_dialogues
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.loop import fit
 from sftcore.training.plan import Plan, Rows
@@ -113,11 +114,11 @@ def prepare_training(
         store.samples["row"].to_numpy(dtype=np.int64, copy=True),
     )
     check_lengths(train, len(rows.train))
-    bound = TASKS[task](torch.from_numpy(store.targets).to(device), store.names, rows.train)
+    kind = TASKS[task]
     start = build_start(
         backbone=model.backbone,
         weights=model.weights,
-        num_classes=bound.num_outputs,
+        num_classes=len(store.names),
         image_size=store.image_size,
         dropout=model.dropout,
         seed=seeds.init,
@@ -125,13 +126,18 @@ def prepare_training(
         stochastic_depth=model.stochastic_depth,
         with_source_head=train.features.co_tuning > 0,
         text=model.text,
+        goes_on=not kind.has_new_head,
     )
-    phases = plan_phases(model, train, len(start.network.blocks))
+    phases = plan_phases(model, train, len(start.network.blocks), has_new_head=kind.has_new_head)
     begin_anew(start.network, model.text.reinitialized_layers, phases[-1].first_block, seeds.init)
+    _adapt(start.network, model, train, phases[-1].first_block, seeds.init)
     is_random = model.weights == "none" or model.text.reinitialized_layers > 0
     random_part = seeds.init if is_random else 0  # random blocks differ by seed
+    examples = _EXAMPLES[store.kind](store, start, model, device)
+    bound = kind(torch.from_numpy(store.targets).to(device), store.names, rows.train)
+    bound.own_targets = examples.own_targets
     plan = Plan(
-        examples=_EXAMPLES[store.kind](store, start, model, device),
+        examples=examples,
         task=bound,
         rows=rows,
         phases=phases,
@@ -140,6 +146,7 @@ def prepare_training(
         selection=train.selection,
         measure_every=measure_every,
         precision=precision,
+        rate_of_b=model.lora.rate_of_b,
         seeds=seeds,
         frozen_identity=sha256_json(
             [
@@ -153,6 +160,25 @@ def prepare_training(
         ),
     )
     return start, plan
+
+
+def _adapt(
+    network: Network, model: ModelSettings, train: TrainSettings, first_block: int, seed: int
+) -> None:
+    """Let the trained blocks learn by LoRA, where it is on and a block is trained.
+
+    Raises:
+        ParamsError: another setting needs weights that change by themselves.
+        WeightsError: the trained blocks have no linear map.
+    """
+    if model.lora.rank == 0 or first_block == len(network.blocks):
+        return
+    if train.mixout > 0 or model.text.reinitialized_layers > 0:
+        raise ParamsError(
+            "model.lora.rank is above 0, so that the weights themselves stay as they came: set "
+            "train.mixout and model.text.reinitialized_layers to 0"
+        )
+    network.adapt(model.lora, first_block, seed)
 
 
 def begin_anew(network: Network, num_layers: int, first_block: int, seed: int) -> None:
@@ -188,7 +214,12 @@ def _texts(store: Store, start: Start, model: ModelSettings, device: torch.devic
     return tokenise(store.texts, model, device)
 
 
+def _dialogues(store: Store, start: Start, model: ModelSettings, device: torch.device) -> Examples:
+    return tokenise_dialogues(store.texts, model, device)
+
+
 _EXAMPLES: Mapping[str, Callable[[Store, Start, ModelSettings, torch.device], Examples]] = {
     "pictures": _pictures,
     "texts": _texts,
+    "dialogues": _dialogues,
 }

@@ -185,6 +185,7 @@ class Phase:
         stopping: when it ends early.
         strengths: at which the head's convex problem is solved instead of descended; see
             :mod:`sftcore.optimization.linear_head`. Empty is gradient descent.
+        is_measured_only: whether nothing is trained: the network as it came is the one epoch.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Phase:
     augmentation: AugmentationSettings
     stopping: StoppingSettings
     strengths: tuple[float, ...] = ()
+    is_measured_only: bool = False
 
     def first_block_at(self, epoch: int, num_blocks: int) -> int:
         """Position of the first block that is trained in an epoch of the phase, from 0."""

@@ -30,6 +30,7 @@ class TokenisedTexts:
     tokens: Tokens
     tokenizer: TextTokenizer
     device: torch.device
+    own_targets = None
 
     def view(
         self, augmentation: AugmentationSettings, rows: np.ndarray, seed: int, epoch: int

@@ -20,6 +20,7 @@ from sftcore.data.pictures.augment import (
 )
 from sftcore.models.values import Values
 from sftcore.regularization.mixing import MixingDraw, draw_mixing, mix_pictures
+from sftcore.tasks.contract import OwnTargets
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Examples(Protocol):
             epoch: counted from 0.
         """
 
+    @property
+    def own_targets(self) -> OwnTargets | None:
+        """Gives the targets [B, ...] of rows that the examples hold themselves; None elsewhere."""
+
     def largest(self, rows: np.ndarray) -> int:
         """The drawn row whose example needs the most memory."""
 
@@ -94,6 +99,8 @@ class Pictures:
     std: tuple[float, float, float]
     background: tuple[int, int, int]
     device: torch.device
+
+    own_targets = None
 
     def view(
         self, augmentation: AugmentationSettings, rows: np.ndarray, seed: int, epoch: int

@@ -71,11 +71,15 @@ EXPLODING = {
     "train.batch_size": 2,
     "train.guard.answers": "skip+rollback",
 }
+LINEAR = {"model.backbone": "timm/test_vit", "model.weights": "none"}  # has linear maps
 AUTO = {"train.learning_rate": "auto", "train.range_test.steps": 20}
 
 CONTRACT = {
     "model.trainable_blocks": Row(1, {-1: "greater than or equal to 0"}),
     "model.dropout": Row(0.5, FRACTION),
+    "model.lora.rank": Row(3, COUNT, LINEAR),
+    "model.lora.alpha": Row(4.0, ABOVE_0, LINEAR | {"model.lora.rank": 3}),
+    "model.lora.rate_of_b": Row(4.0, ABOVE_0, LINEAR | {"model.lora.rank": 3}),
     "model.text.pooling": Row("max", NAME),
     "model.text.hidden_dropout": Row(0.3, FRACTION),
     "model.text.max_tokens": Row(4, {2: "greater than or equal to 3"}),
@@ -247,6 +251,7 @@ REFUSED = [
 TOGETHER = {
     name: row.on for name, row in CONTRACT.items()
     if name not in ("model.trainable_blocks", "train.epochs", "train.stopping.min_change", *REFUSED)
+    and not name.startswith("model.lora.")
 } | {
     "train.epochs": 2,
     "train.stopping.patience": 9,
@@ -258,6 +263,8 @@ TOGETHER = {
 }  # fmt: skip
 # Settings that say how another one works: they change nothing where that one is off.
 DEPENDENT = {
+    "model.lora.alpha": 3.0,
+    "model.lora.rate_of_b": 2.0,
     "train.penalties.form": "proximal",
     "train.penalties.head_factor": 3.0,
     "train.head.strength": 0.01,

@@ -17,7 +17,7 @@ from sftcore.tasks.registry import TASKS
 from sftcore.training import objective
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.keys import training_key
-from sftcore.training.measure import logits_of
+from sftcore.training.measure import outputs_of
 from sftcore.training.recipe import begin_anew, prepare_training, train
 from sftcore.training.settings import TrainSettings
 from sftcore.training.texts import TokenisedTexts
@@ -71,8 +71,10 @@ def test_outputs_are_in_the_order_of_the_rows_whatever_their_lengths(store: Stor
     network = start.network.eval()
     for first_block in (0, len(network.blocks)):
         inputs = plan.inputs(network, first_block, FeatureCache(1 << 28))
-        together = logits_of(network, inputs, rows)
-        alone = torch.cat([logits_of(network, inputs, rows[i : i + 1]) for i in range(len(rows))])
+        together = outputs_of(network, inputs, rows, plan.task)
+        alone = torch.cat([
+            outputs_of(network, inputs, rows[i : i + 1], plan.task) for i in range(len(rows))
+        ])  # fmt: skip
         torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 

@@ -58,6 +58,8 @@ def _why_nothing(tree: Tree) -> str:
     if question := several_archives(tree):
         return question
     sought = tree.sought
+    if sought.names.parts:
+        return f"{tree.shown()} holds no table with {sought.names.plural}{faults_of_tables(tree)}"
     if not sought.is_class:
         return (
             f"{tree.shown()} holds no table with a column {sought.names.columns[0]} and "

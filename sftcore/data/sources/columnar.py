@@ -94,7 +94,7 @@ def _rows(
     is_path = not columns.is_cell and not _holds_bytes(schema.field(columns.example).type)
     paths = [text_of(value) for value in column(columns.example)] if is_path else None
     return Rows(
-        columns, cells, paths, examples(columns.example), num_rows,
+        columns, cells, paths, columns.example_of(examples), num_rows,
         class_labels.get(columns.label, []),
     )  # fmt: skip
 

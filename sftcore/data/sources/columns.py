@@ -1,8 +1,10 @@
 """Which column of a table is the example, the target, its name, the split and the group."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from sftcore.data.kinds import Names
 from sftcore.data.sources.sought import PICTURES_WITH_CLASSES, Sought
 from sftcore.data.targets.columns import MissingColumn as MissingColumn
 from sftcore.data.targets.columns import UnclearColumn, target_columns
@@ -22,6 +24,7 @@ class Columns:
         split: train, val or test.
         group: of examples that belong together.
         targets: columns of labels or numbers, by the names of these.
+        parts: of examples that have parts, the column of each; ``example`` is the first of them.
     """
 
     example: str
@@ -30,6 +33,18 @@ class Columns:
     split: str
     group: str
     targets: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def example_of(self, cell_of: Callable[[str], Callable[[int], Any]]) -> Callable[[int], Any]:
+        """The example's cell of a row, or its cells by the names of their parts.
+
+        Args:
+            cell_of: from a column to its cell of a row.
+        """
+        if not self.parts:
+            return cell_of(self.example)
+        cells = {part: cell_of(column) for part, column in self.parts.items()}
+        return lambda row: {part: cell(row) for part, cell in cells.items()}
 
     def wanted(self) -> list[str]:
         """The columns that are read when the examples are listed."""
@@ -60,6 +75,8 @@ def find_columns(
     """
     named = {name.strip().lower(): name for name in reversed(names)}
     kind = sought.names
+    if kind.parts:
+        return _with_parts(kind, named, names, place, sought)
     found = "" if kind.is_cell else _one(list(bytes_columns), kind.noun, kind.columns[0], place)
     example = found or _named(named, kind.columns, kind.noun, place)
     is_cell = kind.is_cell and bool(example)
@@ -75,6 +92,29 @@ def find_columns(
     if missing:
         raise MissingColumn(_lacking(missing, names, place, sought))
     return Columns(example, is_cell, label, named.get("split", ""), named.get("group", ""), targets)
+
+
+def _with_parts(
+    kind: Names, named: Mapping[str, str], names: Sequence[str], place: str, sought: Sought
+) -> Columns:
+    """Columns of an example that has parts: one that holds it whole, or one for each part."""
+    whole = _named(named, kind.columns, kind.noun, place)
+    parts = {kind.columns[0]: whole} if whole else {}
+    for known in kind.parts:
+        if parts:
+            break
+        found = {part: _named(named, of, part, place) for part, of in known.needed.items()}
+        if all(found.values()):
+            more = {part: _named(named, of, part, place) for part, of in known.optional.items()}
+            parts = found | {part: column for part, column in more.items() if column}
+    if not parts:
+        ways = [kind.columns[0], *(" and ".join(known.needed) for known in kind.parts)]
+        raise MissingColumn(
+            f"{place} holds no {kind.noun}; it has the columns {', '.join(names)}. Wanted: "
+            f"{', or '.join(ways)}, and if you like split and group"
+        )
+    split, group = (named.get(name, "") if sought.has_target else "" for name in ("split", "group"))
+    return Columns(next(iter(parts.values())), True, "", split, group, {}, parts)
 
 
 def _lacking(missing: Sequence[str], names: Sequence[str], place: str, sought: Sought) -> str:

@@ -108,7 +108,8 @@ def _counts(layout: Layout, sought: Sought) -> str:
     what = counted(classes, "class") if sought.is_class else (
         f"{sought.target.kind}: {listed(layout.columns)}"
     )  # fmt: skip
-    return f"{what}, {counted(len(layout.items), sought.noun)}"
+    how_many = counted(len(layout.items), sought.noun)
+    return f"{what}, {how_many}" if sought.is_class or layout.columns else how_many
 
 
 def check_fit(name: str, sought: Sought) -> None:

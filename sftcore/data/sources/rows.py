@@ -57,6 +57,8 @@ class Rows:
         """
         try:
             cell = self.example(row)
+            if self.columns.parts:
+                return record_bytes(cell)
             return cell_bytes(cell) if self.columns.is_cell else _content(cell, tree)
         except (ValueError, OSError) as error:
             raise Refused("cannot be read", f"row {row + self.first_row}: {error}") from error
@@ -71,6 +73,18 @@ def _content(cell: Any, tree: Tree) -> bytes:
     if isinstance(cell, bytes):
         return cell
     raise Refused("empty file", "no picture in the row")
+
+
+def record_bytes(cells: Mapping[str, Any]) -> bytes:
+    """The cells of an example that has parts as JSON.
+
+    Raises:
+        Refused: a cell holds what JSON cannot say.
+    """
+    try:
+        return json.dumps(cells, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused("cannot be read", str(error)) from error
 
 
 def is_base64(text: str) -> bool:
@@ -145,9 +159,9 @@ def _read_csv(tree: Tree, name: str) -> Rows:
         )
     columns = find_columns([str(column) for column in table.columns], tree.shown(name), tree.sought)
     cells = {column: table[column].fillna("").tolist() for column in columns.wanted()}
-    examples = table[columns.example].fillna("").tolist()
-    paths = None if columns.is_cell else examples
-    return Rows(columns, cells, paths, examples.__getitem__, len(examples), first_row=2)
+    paths = None if columns.is_cell else table[columns.example].fillna("").tolist()
+    example = columns.example_of(lambda column: table[column].fillna("").tolist().__getitem__)
+    return Rows(columns, cells, paths, example, len(table), first_row=2)
 
 
 def _read_jsonl(tree: Tree, name: str) -> Rows:
@@ -172,7 +186,7 @@ def _read_jsonl(tree: Tree, name: str) -> Rows:
                 if paths is not None:
                     paths.append(text_of(row.get(columns.example)))
                 elif columns.is_cell:
-                    texts_of_rows.append(row.get(columns.example))
+                    texts_of_rows.append(columns.example_of(_cell_of(row))(0))
                 places.append(place)
             place += len(line)
     if columns is None:
@@ -180,6 +194,10 @@ def _read_jsonl(tree: Tree, name: str) -> Rows:
     cell = _json_cell(tree, name, places, columns.example)
     read = texts_of_rows.__getitem__ if columns.is_cell else cell
     return Rows(columns, cells, paths, read, len(places))
+
+
+def _cell_of(row: Mapping[str, Any]) -> Callable[[str], Cell]:
+    return lambda column: lambda _: row.get(column)
 
 
 def _is_path(cell: Any) -> bool:

@@ -7,7 +7,7 @@ from sftcore.data.pictures.names import PICTURE_NAMES
 from sftcore.data.targets.target import Target
 from sftcore.data.texts.names import TEXT_NAMES
 
-KIND_NAMES = {names.plural: names for names in (PICTURE_NAMES, TEXT_NAMES)}  # of every kind
+KIND_NAMES = {names.plural: names for names in (PICTURE_NAMES, TEXT_NAMES)}  # of every task
 
 
 @dataclass(frozen=True)

@@ -147,16 +147,14 @@ def _items(tree: Tree, name: str, rows: Rows, split: str, before: int) -> list[I
     nothing = [""] * len(rows)
     splits = rows.cells.get(rows.columns.split) or nothing
     groups = rows.cells.get(rows.columns.group) or nothing
-    cells = list(
-        zip(*(rows.cells[column] for column in rows.columns.targets.values()), strict=True)
-    )
+    of_targets = [rows.cells[column] for column in rows.columns.targets.values()]
+    cells = list(zip(*of_targets, strict=True)) if of_targets else [()] * len(rows)
     labels = ["; ".join(texts) for texts in cells]
     if rows.columns.label:
         labels = list(rows.cells[rows.columns.label])
     if faults := _faults(rows, labels, splits):
         raise DataError(shown_rows(faults, tree.shown(name)))
     labels = [_class_name(label, rows) for label in labels]
-    cells = cells or [()] * len(rows)
     given = [split_of(text) or split for text in splits]
     folder = posixpath.dirname(name)
     if rows.paths is not None:

@@ -3,8 +3,9 @@
 For classes they are the classes. For labels they are the sets of labels that occur often enough;
 the others fall together by the rarest label in them, the first step of iterative stratification
 (Sechidis, Tsoumakas and Vlahavas, 2011). For numbers they are the tenths of the first number: the
-first named is the one to be balanced, since a sum of several may cancel. Near-duplicates with
-different targets are in one stratum, so that no group has to serve two.
+first named is the one to be balanced, since a sum of several may cancel. Answers are of one
+stratum. Near-duplicates with different targets are in one stratum, so that no group has to serve
+two.
 """
 
 from bisect import bisect_right
@@ -34,6 +35,8 @@ def strata(
     """
     if kind == "class":
         return [value_text(value) for value in values]
+    if kind == "answers":
+        return ["all"] * len(values)
     if kind == "numbers":
         found = _of_groups(_bins([float(value[0]) for value in values]), leaders)
     else:

@@ -1,4 +1,4 @@
-"""The three kinds of targets, and how a table's cells become one."""
+"""The kinds of targets, and how a table's cells become one."""
 
 import json
 import math
@@ -10,9 +10,10 @@ from typing import Literal, get_args
 from sftcore.data.kinds import Refused
 from sftcore.foundations.tables import printable
 
-TargetKind = Literal["class", "labels", "numbers"]
+TargetKind = Literal["class", "labels", "numbers", "answers"]
 TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
-# One class; labels in alphabetical order; numbers in the order of their names.
+# One class; labels in alphabetical order; numbers in the order of their names; of answers, which
+# stand in the examples themselves, nothing.
 Value = str | tuple[str, ...] | tuple[float, ...]
 
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
@@ -26,7 +27,8 @@ class Target:
     """What is to be predicted of every example.
 
     Attributes:
-        kind: one class of several, any number of labels, or numbers.
+        kind: one class of several, any number of labels, numbers, or answers, which stand in the
+            example itself.
         columns: of the table, for labels and numbers; without them they are found by their usual
             names. One column holds lists of labels; several hold one label each, as 0 or 1.
         low: least number that is allowed.
@@ -51,6 +53,8 @@ class Target:
         """
         if self.kind == "class":
             return label
+        if self.kind == "answers":
+            return ()
         if self.kind == "numbers":
             return tuple(
                 parse_number(cell, name, self.low, self.high)

@@ -70,14 +70,14 @@ class TextPile:
         Raises:
             Refused: see :func:`sftcore.data.texts.decode.decode_text`.
         """
-        text = decode_text(content, max_characters=self._max_characters)
+        text = self._kept(content)
         encoded = text.encode()
         # Opened each time: whatever stops the run leaves no open file behind.
         with (self._folder / _ALL).open("ab") as file:
             file.write(encoded)
         self._places[row] = self._num_bytes, self._num_bytes + len(encoded)
         self._num_bytes += len(encoded)
-        return Seen(sha256_bytes(encoded), min_hashes(character_grams(text)))
+        return Seen(sha256_bytes(encoded), min_hashes(character_grams(self._compared(text))))
 
     def are_same(self, pairs: np.ndarray) -> np.ndarray:
         """Whether the sets of grams have a Jaccard similarity of at least .7."""
@@ -102,7 +102,15 @@ class TextPile:
             return file.read(end - start)
 
     def _grams_of(self, row: int) -> np.ndarray:
-        return character_grams(self._encoded(row).decode())
+        return character_grams(self._compared(self._encoded(row).decode()))
+
+    def _kept(self, content: bytes) -> str:
+        """What is stored of an example's bytes."""
+        return decode_text(content, max_characters=self._max_characters)
+
+    def _compared(self, kept: str) -> str:
+        """What of it makes two examples alike."""
+        return kept
 
 
 def similarity(first: np.ndarray, second: np.ndarray) -> float:

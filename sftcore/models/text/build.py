@@ -1,4 +1,4 @@
-"""A text encoder with random parameters, from its configuration alone."""
+"""A text encoder or a decoder with random parameters, from its configuration alone."""
 
 import inspect
 from difflib import get_close_matches
@@ -10,11 +10,12 @@ from torch import nn
 from sftcore.foundations.artifacts import read_json
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone
+from sftcore.models.text.decoder import LanguageHead, TextDecoder, TiedHead
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import CONFIG, EncoderFiles
 from sftcore.models.text.linear import use_one_dnn
 from sftcore.models.text.settings import TextOptions
-from sftcore.models.values import BUCKET, Sequences
+from sftcore.models.values import BUCKET, Sequences, asked_of
 
 # Explicit products and a softmax: one way of computing for every family (MPNet and DeBERTa have no
 # other), shape, mask, dropout and device. The fused form chooses its kernel by these, leaves the
@@ -26,6 +27,7 @@ _DROPOUTS = (
     "hidden_dropout_prob", "attention_probs_dropout_prob",
     "dropout", "attention_dropout", "hidden_dropout",
     "embedding_dropout", "mlp_dropout",
+    "resid_pdrop", "embd_pdrop", "attn_pdrop",
 )  # fmt: skip
 
 # Members of checkpoints that no encoder takes, named one by one, so that anything else that is left
@@ -58,6 +60,27 @@ def build_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Backb
     return Backbone(name, encoder, _try(name, encoder), IGNORED)
 
 
+def build_decoder(name: str, files: EncoderFiles, options: TextOptions) -> Backbone:
+    """Build a decoder with its own head and random parameters from torch's global stream.
+
+    Args:
+        name: of the backbone, for messages.
+        files: whose configuration is read; none of its code is run.
+        options: dropout and length.
+
+    Raises:
+        WeightsError: no decoder that the installed library has, one that asks for code of its own,
+            or a text too long for it.
+    """
+    model = _described(name, _read_decoder(name, files), options)
+    table = model.get_input_embeddings()
+    is_tied = bool(model.config.get_text_config().tie_word_embeddings)
+    decoder = TextDecoder(model)
+    width = _try(name, decoder)
+    head = TiedHead(table) if is_tied else LanguageHead(width, model.config.vocab_size)
+    return Backbone(name, decoder, width, (), head=head)
+
+
 def describe_encoder(name: str, files: EncoderFiles, options: TextOptions) -> Any:
     """The library's model with random parameters, of which nothing has been computed.
 
@@ -69,7 +92,10 @@ def describe_encoder(name: str, files: EncoderFiles, options: TextOptions) -> An
     Raises:
         WeightsError: as for :func:`build_encoder`.
     """
-    config = _read_config(name, files)
+    return _described(name, _read_encoder(name, files), options)
+
+
+def _described(name: str, config: Any, options: TextOptions) -> Any:
     _set_dropout(name, config, options.hidden_dropout)
     model = _create(config)
     _check_dropout(name, model, options.hidden_dropout)
@@ -82,30 +108,57 @@ def describe_encoder(name: str, files: EncoderFiles, options: TextOptions) -> An
     return model
 
 
-def _read_config(name: str, files: EncoderFiles) -> Any:
+def _read_encoder(name: str, files: EncoderFiles) -> Any:
     """The library's configuration object of an encoder."""
-    from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+    from transformers import MODEL_FOR_MASKED_LM_MAPPING
+
+    config = _read_config(name, files)
+    is_encoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING
+    flags = ("is_encoder_decoder", "is_decoder")
+    if not is_encoder or any(getattr(config, flag, False) for flag in flags):
+        raise WeightsError(
+            f"{name} ({config.model_type}) is no text encoder that sees a text both ways: choose "
+            "BERT or one of its kin"
+        )
+    return config
+
+
+def _read_decoder(name: str, files: EncoderFiles) -> Any:
+    """The library's configuration object of a decoder."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    config = _read_config(name, files)
+    is_decoder = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    if not is_decoder or type(config) in MODEL_FOR_MASKED_LM_MAPPING:
+        raise WeightsError(
+            f"{name} ({config.model_type}) is no decoder that goes on with a text: choose GPT-2, "
+            "Llama or one of their kin"
+        )
+    scaled = ("logit_scale", "logits_scaling", "final_logit_softcapping")
+    if used := [field for field in scaled if getattr(config, field, None) is not None]:
+        raise WeightsError(
+            f"{name} ({config.model_type}) changes its logits ({', '.join(used)}), which is not "
+            "known here: choose another decoder"
+        )
+    return config
+
+
+def _read_config(name: str, files: EncoderFiles) -> Any:
+    """The library's configuration object, as it says of itself what it is."""
+    from transformers import CONFIG_MAPPING
 
     fields = read_json(files.folder / CONFIG)
     kind = fields.get("model_type", "")
     if "auto_map" in fields:
         raise WeightsError(
             f"{name} asks for code of its own (auto_map in {CONFIG}), which is never run: choose "
-            "an encoder that the installed transformers has"
+            "one that the installed transformers has"
         )
     if kind not in CONFIG_MAPPING:
         near = get_close_matches(kind, list(CONFIG_MAPPING), n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise WeightsError(f"{name}: transformers has no model_type {kind!r}{hint}")
-    config = CONFIG_MAPPING[kind].from_dict(fields)
-    is_encoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING
-    flags = ("is_encoder_decoder", "is_decoder")
-    if not is_encoder or any(getattr(config, flag, False) for flag in flags):
-        raise WeightsError(
-            f"{name} ({kind}) is no text encoder that sees a text both ways: choose BERT or one of "
-            "its kin"
-        )
-    return config
+    return CONFIG_MAPPING[kind].from_dict(fields)
 
 
 def _set_dropout(name: str, config: Any, probability: float) -> None:
@@ -165,14 +218,15 @@ def max_length(name: str, model: nn.Module) -> int:
 
 @torch.no_grad()
 def _try(name: str, encoder: TextEncoder) -> int:
-    """Width of the features of a text of one token."""
+    """Width of the features, or of the states, of a text of one token."""
     ids = torch.zeros(1, BUCKET, dtype=torch.int64)
     try:
-        features = encoder.eval()(Sequences(ids, torch.ones(1, dtype=torch.int64)))
+        tokens = Sequences(ids, torch.ones(1, dtype=torch.int64))
+        features = asked_of(encoder.eval()(tokens))
     except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise WeightsError(
             f"{name} ({encoder.model.config.model_type}) cannot be fed token ids and a mask alone "
-            f"({error}): choose another encoder"
+            f"({error}): choose another"
         ) from error
     finally:
         encoder.train()

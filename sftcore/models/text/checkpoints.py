@@ -1,7 +1,9 @@
-"""Tensors of an encoder's files, under the names of the module that takes them."""
+"""Tensors of a model's files, under the names of the module that takes them."""
 
 import re
 from pathlib import Path
+
+from torch import Tensor
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.packaged import State
@@ -9,7 +11,12 @@ from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import EncoderFiles
 
 # Buffers that older versions wrote, and that are counted anew.
-_COUNTED = re.compile(r"(?:.*\.)?(?:position_ids|token_type_ids|rotary_emb\.inv_freq)")
+_COUNTED = re.compile(
+    r"(?:.*\.)?(?:position_ids|token_type_ids|rotary_emb\.inv_freq"
+    r"|h\.\d+\.attn\.(?:masked_)?bias|attention\.(?:masked_)?bias)"
+)
+# Weights of the head that says which token comes next, as families call them.
+_LANGUAGE_HEADS = ("model.lm_head.weight", "model.embed_out.weight")
 _OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of norms, as TensorFlow called them
 
 
@@ -33,6 +40,16 @@ def read_encoder(files: EncoderFiles, encoder: TextEncoder) -> State:
                 raise WeightsError(f"{files.origin} holds {renamed} twice")
             state[renamed] = tensor
     return state
+
+
+def take_language_head(state: State) -> Tensor | None:
+    """The weights [V, D] of a decoder's head, which leave the table; None where there are none.
+
+    Args:
+        state: of :func:`read_encoder`, changed in place.
+    """
+    found = [state.pop(name) for name in _LANGUAGE_HEADS if name in state]
+    return found[0] if found else None
 
 
 def _read(path: Path, origin: str) -> State:

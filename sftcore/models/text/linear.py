@@ -17,12 +17,18 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """``x Wᵀ + b`` of [..., I] to [..., O]."""
-        is_plain = input.dtype == self.weight.dtype == torch.float32
-        is_narrow = torch.is_autocast_enabled("cpu")
-        if not is_plain or is_narrow or input.device.type != "cpu" or input.numel() == 0:
-            return super().forward(input)
-        flat = input.reshape(-1, input.shape[-1])
-        return _Product.apply(flat, self.weight, self.bias).view(*input.shape[:-1], -1)
+        return product(input, self.weight, self.bias)
+
+
+def product(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``x Wᵀ + b`` of [..., I] to [..., O], by oneDNN where all is fp32 on a CPU that has it."""
+    is_plain = input.dtype == weight.dtype == torch.float32
+    is_narrow = torch.is_autocast_enabled("cpu")
+    is_here = input.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    if not is_plain or is_narrow or not is_here or input.numel() == 0:
+        return nn.functional.linear(input, weight, bias)
+    flat = input.reshape(-1, input.shape[-1])
+    return _Product.apply(flat, weight, bias).view(*input.shape[:-1], -1)
 
 
 class _Product(torch.autograd.Function):

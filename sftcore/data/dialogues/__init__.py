@@ -1,0 +1,1 @@
+"""What only dialogues have: turns, decoding, likeness, names of columns."""
