@@ -12,6 +12,7 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.randomness import seed_global
 from sftcore.models.backbones import Backbone, build_backbone
 from sftcore.models.depth import find_depth
+from sftcore.models.head import Head
 from sftcore.models.lora import LoraSettings, add_adapters, merged, with_adapters
 from sftcore.models.packaged import State, WeightsRecord
 from sftcore.models.segments import split_segments
@@ -21,19 +22,6 @@ from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.start import start_encoder
 from sftcore.models.values import Values, asked_of
 from sftcore.models.weights import load_weights, with_versions
-
-
-class Head(nn.Module):
-    """Dropout (Srivastava et al., 2014) and one linear layer: features [B, D] to logits [B, C]."""
-
-    def __init__(self, num_features: int, num_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(num_features, num_classes)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits [B, C] of features [B, D]."""
-        return self.linear(self.dropout(features))
 
 
 class Network(nn.Module):

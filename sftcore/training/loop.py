@@ -20,10 +20,7 @@ from sftcore.training.finish import Measure, best_epoch_alone, choose_parameters
 from sftcore.training.head import solve_head
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.knowledge import gather_knowledge
-from sftcore.training.measure import (
-    outputs_of,
-    weight_norms,
-)
+from sftcore.training.measure import outputs_of, weight_norms
 from sftcore.training.plan import Course, Plan
 from sftcore.training.records import EpochRecord, FitResult, badness
 from sftcore.training.settings import Phase

@@ -103,7 +103,8 @@ class EncoderFiles:
         Args:
             with_tensors: whether those of the tensors are among them.
         """
-        named = [self.folder / CONFIG, self.folder / TOKENIZER]
+        counted = (CONFIG, TOKENIZER, TOKENIZER_FACTS, TEMPLATE)
+        named = [self.folder / name for name in counted]
         paths = [path for path in named if path.is_file()]
         paths += self.tensors() if with_tensors else []
         return {path.name: sha256_file(path) for path in paths}
