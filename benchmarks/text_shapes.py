@@ -3,7 +3,8 @@
 Bias correction, warm-up and longer training against the spread over seeds and failed runs (Mosbach
 et al., 2021, On the stability of fine-tuning BERT, sections 5 and 6: all three lower it);
 re-initialised layers (Zhang et al., 2021); noise on the embeddings (Jain et al., 2024, NEFTune,
-section 5.2: the training loss is higher, and the test loss lower or no higher).
+section 5.2: the training loss is higher, and the test loss lower or no higher); LoRA (Biderman et
+al., 2024, LoRA learns less and forgets less, section 4.1: its training loss stays higher).
 
 Every training has the same texts and another seed, which decides head and order, as in the papers.
 All blocks are trained from the first update, with a random head. A run has failed if its validation
@@ -40,12 +41,13 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "short, warm-up": ({}, {"epochs": SHORT, **WARM}),
     "long, warm-up": ({}, {"epochs": LONG, **WARM}),
     "long, warm-up, last layer anew": (
-        {"reinitialized_layers": 1}, {"epochs": LONG, **WARM},
+        {"text": {"reinitialized_layers": 1}}, {"epochs": LONG, **WARM},
     ),
     "long, warm-up, two layers anew": (
-        {"reinitialized_layers": 2}, {"epochs": LONG, **WARM},
+        {"text": {"reinitialized_layers": 2}}, {"epochs": LONG, **WARM},
     ),
     "long, warm-up, noise of 5": ({}, {"epochs": LONG, "embeddings": {"noise": 5.0}, **WARM}),
+    "long, warm-up, LoRA of rank 8": ({"lora": {"rank": 8}}, {"epochs": LONG, **WARM}),
 }  # fmt: skip
 
 
@@ -77,14 +79,15 @@ OPTIMIZERS[UNCORRECTED] = lambda groups, momentum: UncorrectedAdamW(
 
 def last_epoch(store: Store, seed: int, rate: float, row: str) -> EpochRecord:
     """The last epoch of one training."""
-    text, recipe = ROWS[row]
+    changes, recipe = ROWS[row]
     usual: Mapping[str, Any] = {
         "optimizer": "adamw", "learning_rate": rate, "weight_decay": 0.01,
         "head": {"method": "descend", "epochs": 0}, "guard": {"answers": "none"},
         "range_test": {"enabled": False},
     }  # fmt: skip
+    text = {"max_tokens": 64, **changes.get("text", {})}
     model = ModelSettings.model_validate(
-        {"backbone": MINILM, "trainable_blocks": "all", "text": {"max_tokens": 64, **text}}
+        {"backbone": MINILM, "trainable_blocks": "all", **changes, "text": text}
     )
     result = train(
         store, model, TrainSettings.model_validate({**usual, **recipe}), task=TASK, seed=seed,
