@@ -1,9 +1,6 @@
 """Fine-tuning on answers: what is learnt, by the one loop that trains every task."""
 
-import os
-import signal
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +11,12 @@ import torch
 
 from sftcore.data.store import Store
 from sftcore.data.texts.stored import Texts
-from sftcore.foundations.interruption import leave_on_signals
 from sftcore.foundations.turns import write_turns
 from sftcore.models.settings import ModelSettings
 from sftcore.models.text.linear import use_one_dnn
 from sftcore.tasks.causal_lm import loss as answer_loss
 from sftcore.tasks.causal_lm.task import CausalLmTask
 from sftcore.tasks.registry import TASKS
-from sftcore.training import epoch
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.plan import Plan
@@ -31,7 +26,7 @@ from sftcore.training.views import PLAIN
 from tests.models.text.tiny import WORDS
 from tests.models.text.tiny_decoder import causal_lm, write_decoder
 from tests.training.test_contract import CONTRACT, LINEAR
-from tests.training.test_every_task import is_same
+from tests.training.test_every_task import ended_and_continued, is_same
 from tests.training.test_loop import small
 
 NAME = CausalLmTask.name
@@ -254,19 +249,8 @@ def test_every_setting_ends_and_goes_on_to_the_same_bits(
     base = {key: value for key, value in base.items() if key not in LINEAR}
     on = {"train.epochs": 2, "train.learning_rate": 1e-3, **base, name: row.on}
     whole = run(store, decoder, on).result
-    original, updates = epoch.train_step, count()
-
-    def train_step(*args: Any, **kwargs: Any) -> Any:
-        if next(updates) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(epoch, "train_step", train_step)
-    checkpoints = Checkpoints(tmp_path / "key", every_seconds=1e9)
-    try:
-        with leave_on_signals():
-            run(store, decoder, on, checkpoints)
-    except SystemExit:
-        pass
-    assert is_same(run(store, decoder, on, checkpoints).result, whole)
+    gone_on = ended_and_continued(
+        lambda checkpoints: run(store, decoder, on, checkpoints).result, tmp_path, monkeypatch
+    )
+    assert is_same(gone_on, whole)
     assert all(np.isfinite(record.val_loss) for record in whole.history)

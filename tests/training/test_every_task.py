@@ -5,8 +5,9 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,27 @@ def settings_of(task: str) -> list[str]:
     ]  # fmt: skip
 
 
+def ended_and_continued(
+    run: Callable[[Checkpoints], FitResult], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> FitResult:
+    """A training that a signal ends before its fourth update, and that goes on from there."""
+    original, updates = epoch.train_step, count()
+
+    def train_step(*args: Any, **kwargs: Any) -> Any:
+        if next(updates) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(epoch, "train_step", train_step)
+    checkpoints = Checkpoints(folder / "key", every_seconds=1e9)
+    try:
+        with leave_on_signals():
+            run(checkpoints)
+    except SystemExit:
+        pass
+    return run(checkpoints)
+
+
 PAIRS = [(task, name) for task in OTHERS for name in settings_of(task)]
 
 
@@ -139,21 +161,8 @@ def test_every_setting_ends_and_goes_on_to_the_same_bits(
         base |= LINEAR
     on = {"train.epochs": 2, "train.learning_rate": 1e-3, **base, name: row.on}
     whole = run(store, task, on)
-    original, updates = epoch.train_step, count()
-
-    def train_step(*args: Any, **kwargs: Any) -> Any:
-        if next(updates) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(epoch, "train_step", train_step)
-    checkpoints = Checkpoints(tmp_path / "key", every_seconds=1e9)
-    try:
-        with leave_on_signals():
-            run(store, task, on, checkpoints)
-    except SystemExit:
-        pass
-    assert is_same(run(store, task, on, checkpoints), whole)
+    gone_on = ended_and_continued(partial(run, store, task, on), tmp_path, monkeypatch)
+    assert is_same(gone_on, whole)
     for record in whole.history:
         headline = f"val_{TASKS[task].scores[0]}"
         assert list(record.scores)[1] == headline

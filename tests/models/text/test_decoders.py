@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,8 +15,9 @@ from sftcore.models.text.decoder import TiedHead
 from sftcore.models.text.linear import use_one_dnn
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.values import Sequences, take
+from tests.models.text.test_families import texts
 from tests.models.text.tiny import write_encoder
-from tests.models.text.tiny_decoder import CONFIGS, SPECIAL, VOCABULARY, causal_lm, write_decoder
+from tests.models.text.tiny_decoder import CONFIGS, VOCABULARY, causal_lm, write_decoder
 
 UNCUT = ["stablelm"]
 LENGTHS = [9, 3, 16, 1]
@@ -32,13 +32,8 @@ def build(folder: Path, weights: str = "pretrained", **options: Any) -> Network:
     ).network.eval()  # fmt: skip
 
 
-def tokens(lengths: list[int] = LENGTHS, seed: int = 0, width: int | None = None) -> Sequences:
-    stream = np.random.default_rng(seed)
-    ids = torch.zeros(len(lengths), width or max(lengths), dtype=torch.int64)
-    for row, length in enumerate(lengths):
-        drawn = stream.integers(len(SPECIAL), VOCABULARY, length)
-        ids[row, :length] = torch.from_numpy(drawn)
-    return Sequences(ids, torch.tensor(lengths))
+def tokens(lengths: list[int] = LENGTHS, width: int | None = None) -> Sequences:
+    return texts(lengths, width=width)
 
 
 @pytest.mark.parametrize("family", CONFIGS)
