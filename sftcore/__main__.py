@@ -26,6 +26,11 @@ def main() -> int:
     commands.add_parser("params", help="write params.yaml anew, with every setting's meaning")
     commands.add_parser("examples", help="complete the folders of examples/; for maintainers")
     add_predict(commands)
+    exported = commands.add_parser(
+        "export", help="write a fine-tuned language model as a folder that transformers loads"
+    )
+    exported.add_argument("--out", type=Path, required=True, help="folder to write")
+    exported.add_argument("--model", type=Path, default=Path("models/finetuned"))
     options = parser.parse_args()
     command = options.command
     if command == "predict":
@@ -39,6 +44,12 @@ def main() -> int:
             lines = run_experiment() if options.experiment else take_advice()
         for line in lines:
             print(line, flush=True)
+        return 0
+    if command == "export":
+        from sftcore.pipeline.export import export
+
+        for line in export(options.out, options.model):
+            print(line)
         return 0
     if command == "params":
         from sftcore.settings.writing import rewrite_params

@@ -3,9 +3,12 @@
 MLflow runs this file when it loads the model. Input: N pictures, as uint8 pixels [N, S, S, 3] laid
 on the background as the prepare stage does it, or as encoded files (``bytes``, or base64 text as
 JSON needs it), which are decoded as there; or N texts, in a list, an array, a series, or a table
-with one column or a column ``text``. Output: a table, as trained. Of classes it has the
+with one column or a column ``text``; or N prompts for a decoder, likewise (a column ``prompt``, or
+``messages`` with role and content). Output: a table, as trained. Of classes it has the
 column ``label`` and a column ``p_<class>`` of probabilities for each class; of labels a column
-``p_<label>`` for each; of numbers a column ``y_<number>`` for each, in its unit.
+``p_<label>`` for each; of numbers a column ``y_<number>`` for each, in its unit; of prompts
+``answer`` and ``has_ended``, by greedy choice or as ``params`` say (``max_tokens``,
+``temperature``, ``top_p``, ``seed``).
 
 It does not know the rules that evaluate fixes later (calibration, sets of labels, thresholds,
 intervals, abstention, what is unlike the training pictures): ``python -m sftcore predict`` applies
@@ -33,7 +36,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature, set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.instruction_set import choose_for_torch
@@ -43,8 +46,11 @@ _REQUIRED = ("torch", "timm", "numpy", "pandas", "safetensors")  # timm groups p
 _REQUIRED_OF_KIND = {
     "pictures": ("torchvision", "pillow"),
     "texts": ("transformers", "tokenizers"),
+    "dialogues": ("transformers", "tokenizers", "jinja2"),
 }
-LABEL, TEXT = "label", "text"
+LABEL, TEXT, PROMPT = "label", "text", "prompt"
+# How a decoder answers, where nothing else is said.
+_ASKING = {"max_tokens": 128, "temperature": 0.0, "top_p": 1.0, "seed": 0}
 
 
 class BadInput(MlflowException):
@@ -102,14 +108,39 @@ class FineTunedModel(PythonModel):
         with self.lock, _num_threads(self.record.num_threads):
             try:
                 examples = self.read(model_input)
-                said = look_at(self.model.network, examples, self.model.sight, self.answers).answers
+                sight = self._sight(params or {})
+                said = look_at(self.model.network, examples, sight, self.answers).answers
             except DataError as error:
                 raise BadInput(str(error)) from error
+        if LEARNT[self.record.task].target == "answers":
+            return pd.DataFrame(
+                {
+                    "answer": [of.text for of in said],
+                    "has_ended": [of.has_ended for of in said],
+                }
+            )
         names = self.record.names
         columns = dict(zip(answer_columns(self.record.task, names), said.T, strict=True))
         if LEARNT[self.record.task].target != "class":
             return pd.DataFrame(columns)
         return pd.DataFrame({LABEL: [names[k] for k in said.argmax(axis=1)]} | columns)
+
+    def _sight(self, params: Mapping[str, Any]) -> Any:
+        """How the network is shown examples; a decoder is asked as the caller wants it."""
+        if self.record.kind != "dialogues":
+            return self.model.sight
+        from sftcore.evaluation.dialogue_sight import Asked, DialogueSight
+        from sftcore.models.text.generation import Sampling
+
+        sight, asked = self.model.sight, {**_ASKING, **params}
+        assert isinstance(sight, DialogueSight)
+        most, temperature, top_p = asked["max_tokens"], asked["temperature"], asked["top_p"]
+        if most < 1 or not temperature >= 0 or not 0 < top_p <= 1 or asked["seed"] < 0:
+            raise DataError(
+                "max_tokens should be at least 1, temperature and seed at least 0, and top_p above "
+                f"0 and at most 1; given {dict(params)}"
+            )
+        return sight.asking(Asked(int(most), Sampling(temperature, top_p, int(asked["seed"]))))
 
 
 def answer_columns(task: str, names: Sequence[str]) -> list[str]:
@@ -192,6 +223,16 @@ def _signature(task: str, record: Mapping[str, Any]) -> ModelSignature:
     Python say what the input is.
     """
     names = record.get("classes") or record["facts"]["names"]
+    if LEARNT[task].target == "answers":
+        kinds = {int: "long", float: "double"}
+        asking = [ParamSpec(name, kinds[type(of)], of) for name, of in _ASKING.items()]
+        signature = ModelSignature(
+            Schema([ColSpec("string", PROMPT)]),
+            Schema([ColSpec("string", "answer"), ColSpec("boolean", "has_ended")]),
+            ParamSchema(asking),
+        )
+        signature._is_signature_from_type_hint = True
+        return signature
     is_class = LEARNT[task].target == "class"
     kind = "float" if is_class else "double"
     answer = [ColSpec("string", LABEL)] if is_class else []

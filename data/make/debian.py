@@ -41,6 +41,12 @@ KEYWORDS = DebianPackage(
     sha256="989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5",
     folder="usr/share/openclipart/svg",
 )
+DICTIONARY = DebianPackage(
+    name="dict-devil",
+    version="1.0-13.1",
+    sha256="6a535684def2a1f70cd42da16d12d43f0e9dc3e54e4a329178eebab3170e3154",
+    folder="usr/share/dictd",
+)
 
 
 def find_package(package: DebianPackage, root: Path) -> Path:

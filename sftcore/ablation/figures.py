@@ -148,7 +148,8 @@ def gap_figure(cells: pd.DataFrame, task: type[Task]) -> bytes:
         xlabel=f"{task.words[task.scores[0]]} at the chosen epoch",
         title="The gap: one dot per replicate",
     )
-    axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
+    if names:
+        axis.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
     axis.set_ylim(-0.6, len(names) + 0.1)
     return to_png(figure)
 
@@ -193,7 +194,7 @@ def data_size_figure(cells: pd.DataFrame, laws: Sequence[PowerLaw], task: type[T
     axis = axes[0, 0]
     for name, colour, label in (
         (BASELINE_ROW, BLUE, "your recipe"),
-        (PROBE_ROW, ORANGE, f"{task.probe_words} on frozen features"),
+        (PROBE_ROW, ORANGE, task.probe_phrase()),
     ):
         points = table[table["row"] == name]
         if points.empty:

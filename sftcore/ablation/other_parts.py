@@ -23,7 +23,7 @@ def data_size_part(study: Study) -> Part:
         (
             f"Nested parts of the training {task.examples}, with as many updates at every size (a "
             f"quarter of the {task.examples} is passed over four times as often), and "
-            f"{task.probe_words} on the frozen features beside it. {'; '.join(words)}"
+            f"{task.probe_phrase()} beside it. {'; '.join(words)}"
             + "." * bool(words),
         ),
         (

@@ -12,6 +12,7 @@ from sftcore.settings.grids import COMPOSED_ROW, AblationSettings, Changes, row_
 from sftcore.tasks.contract import Task
 
 _QUESTIONS = {
+    "stand_in": "Which network?",
     "worth": "Is fine-tuning worth it?",
     "overfitting": "Does it over-fit?",
     "helped": "What helps?",
@@ -68,13 +69,13 @@ def _worth(study: Study) -> Part:
     return Part(
         "What fine-tuning is worth",
         (
-            f"Your recipe, each confirmed row, {task.simpler_words} minus {task.probe_words} on "
-            "the frozen features, in the same replicates.",
+            f"Your recipe, each confirmed row, {task.simpler_words} minus "
+            f"{task.probe_phrase()}, in the same replicates.",
         ),
         (
             Figure(
                 "worth.png",
-                f"Difference from {task.probe_words} on the frozen features. {_interval(task)} "
+                f"Difference from {task.probe_phrase()}. {_interval(task)} "
                 f"{study.findings.confidence:.0%}.",
                 "worth.csv",
             ),

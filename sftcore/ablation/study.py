@@ -24,6 +24,7 @@ from sftcore.ablation.table import cells_table
 from sftcore.ablation.verdict import Findings, write_verdict
 from sftcore.metrics.intervals import smallest_visible_effect
 from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW, Changes
+from sftcore.settings.studies import studied
 from sftcore.settings.tree import Params
 from sftcore.tasks.registry import TASKS
 
@@ -64,7 +65,8 @@ def conduct(
     """Screen, confirm what looks best on replicates that the screen never saw, and compare.
 
     Args:
-        params: the seed, and the sections model, train and ablation.
+        params: the seed, and the sections model, train and ablation, where something else may stand
+            in for model and train (:func:`sftcore.settings.studies.studied`).
         train_cells: gives the results of cells, in their order.
         check_cells: refuses cells that cannot be trained, before the first one is.
 
@@ -72,6 +74,7 @@ def conduct(
         ParamsError: an override of the grid is refused.
     """
     ablation, task = params.ablation, TASKS[params.task]
+    params = studied(params)
     screen, others = plan_screen(params), [*plan_data_size(params), *plan_stability(params)]
     foreseen = [*screen, *plan_confirmation(params, _singly(screen)), *others]
     check_cells(plan_cells(foreseen, params))
@@ -133,4 +136,5 @@ def find(
         metric=metric,
         confidence=confidence,
         task=task,
+        stand_in=params.model.backbone if params.ablation.chosen.stand_in else "",
     )

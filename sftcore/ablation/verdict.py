@@ -43,6 +43,7 @@ class Findings:
         metric: that decides.
         confidence: of the intervals.
         task: names what is measured.
+        stand_in: name of the network that was trained in place of the user's; empty without one.
     """
 
     rows: list[Row]
@@ -59,9 +60,11 @@ class Findings:
     metric: str
     confidence: float
     task: type[Task]
+    stand_in: str = ""
 
 
 NO_VERDICT: dict[str, Any] = {
+    "stand_in": "",
     "worth": "",
     "overfitting": "",
     "helped": "",
@@ -78,19 +81,25 @@ def write_verdict(findings: Findings) -> dict[str, Any]:
     """Answers to the questions of a study.
 
     Returns:
-        ``worth``, ``overfitting``, ``helped``, ``failures``, ``more_data``, ``stable``, ``advice``
-        (each a sentence, empty where there is nothing to say), ``settings`` (what to put into
-        params.yaml, by dotted name) and ``evidence`` (the sentence behind the settings).
+        ``stand_in``, ``worth``, ``overfitting``, ``helped``, ``failures``, ``more_data``,
+        ``stable``, ``advice`` (each a sentence, empty where there is nothing to say),
+        ``settings`` (what to put into params.yaml, by dotted name) and ``evidence`` (the sentence
+        behind the settings).
     """
     settings, evidence = advise(findings)
+    if findings.stand_in:
+        advice, settings, evidence = _to_try(findings, settings), {}, ""
+    else:
+        advice = _advice(settings)
     return {
+        "stand_in": _stand_in(findings.stand_in),
         "worth": worth_sentence(findings, BASELINE_ROW),
         "overfitting": _overfitting(findings),
         "helped": _helped(findings),
         "failures": _failures(findings),
         "more_data": _more_data(findings),
         "stable": stability_sentence(findings.stability),
-        "advice": _advice(settings),
+        "advice": advice,
         "settings": settings,
         "evidence": evidence,
     }
@@ -99,16 +108,16 @@ def write_verdict(findings: Findings) -> dict[str, Any]:
 def worth_sentence(found: Findings, row: str) -> str:
     """What a row is worth over the head alone on the frozen features; more is better."""
     line = _line(found.worth, row, found.metric)
-    value, unit = _gain(line), found.task.words[found.metric]
+    value, unit, before = _gain(line), found.task.words[found.metric], found.task.before_words
     if line["verdict"] == BETTER:
-        return f"Fine-tuning is worth {value} {unit} over the features as they are."
+        return f"Fine-tuning is worth {value} {unit} over {before}."
     if line["verdict"] == WORSE:
-        return f"Fine-tuning is worth {value} {unit}: the features as they are do better."
+        return f"Fine-tuning is worth {value} {unit}: worse than {before}."
     if line["verdict"] == FAILED:
-        return f"Fine-tuning failed in {_failed(line)}: no gain over the features is claimed."
+        return f"Fine-tuning failed in {_failed(line)}: no gain over {before} is claimed."
     if line["verdict"] == UNCONVERGED:
         return f"Fine-tuning's worth: {_unconverged(line)}"
-    text = f"No gain seen over the features as they are: {value} {unit.removesuffix(' of loss')}"
+    text = f"No gain seen over {before}: {value} {unit.removesuffix(' of loss')}"
     seen = f"{text} (visible: {line['visible']:.3f})."
     return seen if len(seen) < LINE else f"{text}."
 
@@ -205,6 +214,23 @@ def _advice(settings: dict[str, Any]) -> str:
     if len(f"Advice: {listing} (`make advice`).") >= LINE:  # an example's command may be longer
         listing = "see the report"
     return f"Advice: {listing} (`{make_command('advice')}`)."
+
+
+def _stand_in(backbone: str) -> str:
+    if not backbone:
+        return ""
+    name = backbone.rsplit("/", 1)[-1]
+    return f"The study trained {name} in place of your network, and speaks of that one alone."
+
+
+def _to_try(found: Findings, settings: dict[str, Any]) -> str:
+    """What a study of another network gives a reason to try; it confirms nothing for the user's."""
+    is_row = found.effects["verdict"].eq(BETTER).any()
+    if not settings or not is_row:
+        return "Nothing was confirmed that would be a reason to try another setting."
+    listing = ", ".join(f"{name} {value}" for name, value in settings.items())
+    text = f"Worth trying on your own network: {listing}."
+    return text if len(text) < LINE else "Worth trying on your own network: see the report."
 
 
 def _line(table: pd.DataFrame, row: str, metric: str) -> pd.Series:

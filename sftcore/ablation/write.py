@@ -104,11 +104,11 @@ def _intro(
     confirmed, task = study.cells[study.cells["family"] == CONFIRM], study.findings.task
     what = task.examples
     num_judge, num_train = confirmed["num_judge"].mean(), confirmed["num_train"].mean()
+    of_outputs = f" of {num_outputs} {task.outputs}" if num_outputs else ""
     text = (
         f"Study {ablation.study}: {len(study.results)} trainings. Each replicate draws a seed and "
-        f"new parts of the {num_pool} training and validation {what} of {num_outputs} "
-        f"{task.outputs}: "
-        f"about {num_train:.0f} to learn from, some that choose epochs and strengths, and about "
+        f"new parts of the {num_pool} training and validation {what}{of_outputs}: about "
+        f"{num_train:.0f} to learn from, some that choose epochs and strengths, and about "
         f"{num_judge:.0f} that judge and had no say. All rows of a replicate share them. "
         f"Intervals ({ablation.confidence:.0%}) are for new {what} and new seeds (corrected "
         "resampled t; approximate, mostly too wide). The test split was not read."
@@ -124,7 +124,7 @@ def _draw(study: Study) -> dict[str, bytes]:
     trained = found.worth[~found.worth["row"].isin(task.simpler_rows)]
     pictures = {
         "worth": figures.effects_figure(
-            trained, f"Minus {task.probe_words} on the frozen features, with intervals", task
+            trained, f"Minus {task.probe_phrase()}, with intervals", task
         ),
         "overfitting": figures.gap_figure(cells, task),
         "curves": curves_figure(curves_table(study.results), task),

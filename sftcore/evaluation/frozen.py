@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import torch
 
-from sftcore.evaluation.sight import PictureSight, Sight, TextSight
+from sftcore.evaluation.sight import PictureSight, Sight
+from sftcore.evaluation.text_sights import sight_of_texts
 from sftcore.models.network import Network, build_start
 from sftcore.models.packaged import WeightsRecord
 from sftcore.models.settings import ModelSettings
 from sftcore.models.text.files import find_files, is_text
-from sftcore.models.text.tokens import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Frozen:
     """A pretrained network.
 
     Attributes:
-        network: in evaluation mode; its head is random.
+        network: in evaluation mode; its head is random, but for a decoder's.
         record: of its weights.
         sight: how it is shown examples.
     """
@@ -28,7 +28,13 @@ class Frozen:
 
 
 def frozen_network(
-    model: ModelSettings, *, num_outputs: int, image_size: int, seed: int, device: torch.device
+    model: ModelSettings,
+    *,
+    num_outputs: int,
+    image_size: int,
+    seed: int,
+    device: torch.device,
+    goes_on: bool = False,
 ) -> Frozen:
     """Build the network that fine-tuning begins with.
 
@@ -38,6 +44,7 @@ def frozen_network(
         image_size: side of the pictures in pixels; 0 of texts.
         seed: of a backbone without weights.
         device: where it is put.
+        goes_on: whether it is a decoder that says which token comes next.
 
     Raises:
         WeightsError: unknown backbone, or weights that do not fit.
@@ -51,9 +58,10 @@ def frozen_network(
         seed=seed,
         device=device,
         text=model.text,
+        goes_on=goes_on,
     )
     sight: Sight = PictureSight(start.record.mean, start.record.std, device)
     if is_text(model.backbone):
-        tokenizer = load_tokenizer(find_files(model.backbone, model.weights))
-        sight = TextSight(tokenizer, model.text.max_tokens, device)
+        files = find_files(model.backbone, model.weights)
+        sight = sight_of_texts(files, model.text, device, goes_on=goes_on)
     return Frozen(start.network.eval(), start.record, sight)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sftcore.evaluation.sight import PictureSight, Sight, TextSight
+from sftcore.evaluation.sight import PictureSight, Sight
+from sftcore.evaluation.text_sights import sight_of_texts
 from sftcore.foundations.artifacts import (
     output_folder,
     read_json,
@@ -20,7 +21,6 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.network import Network, build_start
 from sftcore.models.text.files import LIBRARY, EncoderFiles
 from sftcore.models.text.settings import TextOptions
-from sftcore.models.text.tokens import load_tokenizer
 from sftcore.models.weights import read_state
 from sftcore.stability.precision import FULL
 from sftcore.tasks.answers import Answers, class_probabilities
@@ -80,7 +80,7 @@ class ModelRecord:
 
     @property
     def kind(self) -> str:
-        """Of the examples: ``pictures`` or ``texts``."""
+        """Of the examples: ``pictures``, ``texts`` or ``dialogues``."""
         return LEARNT[self.task].kind
 
     @property
@@ -163,7 +163,8 @@ def load_model(folder: Path, device: str = "cpu") -> FineTuned:
     record = read_record(folder)
     if sha256_file(folder / WEIGHTS_FILE) != record.model_sha256:
         raise WeightsError(f"{folder / WEIGHTS_FILE} is damaged: run `dvc repro finetune`")
-    is_text = record.kind == "texts"
+    is_text = record.kind != "pictures"
+    goes_on = record.kind == "dialogues"
     start = build_start(
         backbone=f"{LIBRARY}{folder}" if is_text else record.backbone,
         weights="none",
@@ -173,6 +174,7 @@ def load_model(folder: Path, device: str = "cpu") -> FineTuned:
         seed=0,
         device=torch.device(device),
         text=record.text_options,
+        goes_on=goes_on,
     )
     start.network.load_state_dict(read_state(folder / WEIGHTS_FILE))
     place = torch.device(device)
@@ -183,10 +185,11 @@ def load_model(folder: Path, device: str = "cpu") -> FineTuned:
 
 
 def _text_sight(folder: Path, record: ModelRecord, device: torch.device) -> Sight:
-    tokenizer = load_tokenizer(EncoderFiles(folder, f"the model in {folder}"))
-    if tokenizer.sha256 != record.text.get("tokenizer_sha256"):
+    files = EncoderFiles(folder, f"the model in {folder}")
+    sight = sight_of_texts(files, record.text_options, device, goes_on=record.kind == "dialogues")
+    if sight.tokenizer.sha256 != record.text.get("tokenizer_sha256"):
         raise WeightsError(f"the tokenizer in {folder} is another one: run `dvc repro finetune`")
-    return TextSight(tokenizer, record.text_options.max_tokens, device)
+    return sight
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ class Seen:
     Attributes:
         features: before the head, float32 [N, D], on the network's device.
         answers: what its outputs mean [N, K], see
-            :func:`sftcore.tasks.answers.answers_of`.
+            :func:`sftcore.tasks.answers.answers_of`; of prompts objects [N].
     """
 
     features: torch.Tensor
@@ -220,10 +223,11 @@ def look_at(
     """
     rows, features, said = [], [], []
     for places, batch in sight.batches(examples):
-        seen = network.features(batch)
+        seen, told = sight.see(network, batch, answers)
         rows.append(places)
         features.append(seen[: len(places)])
-        said.append(answers(network.head(seen))[: len(places)].cpu().numpy())
+        own = told[: len(places)]
+        said.append(own.cpu().numpy() if isinstance(own, torch.Tensor) else own)
     back = np.argsort(np.concatenate(rows))
     found = torch.cat(features)
     return Seen(found[torch.from_numpy(back).to(found.device)], np.concatenate(said)[back])

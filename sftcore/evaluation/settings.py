@@ -4,7 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sftcore.foundations.settings import Settings, setting
+from sftcore.foundations.settings import Count, PositiveCount, Settings, setting
+
+
+class AnswersSettings(Settings):
+    """Answers of a language model that are written out; each token takes a pass."""
+
+    num_prompts: Count = setting(16, "prompts of test, and of train, that are answered")
+    most_tokens: PositiveCount = setting(64, "of an answer")
 
 
 class EvaluateSettings(Settings):
@@ -32,3 +39,4 @@ class EvaluateSettings(Settings):
     known_fraction: Annotated[float, Field(gt=0.5, lt=1)] = setting(
         0.95, "of validation examples that pass as like the training examples"
     )
+    answers: AnswersSettings = AnswersSettings()

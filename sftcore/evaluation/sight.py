@@ -12,10 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sftcore.data.loader import normalize, to_unit_range
+from sftcore.models.network import Network
 from sftcore.models.text.tokens import TextTokenizer
 from sftcore.models.values import BUCKET, Values, padded_length, to_device
+from sftcore.tasks.answers import Answers
 
 # A single example costs as much as a batch, so it is no larger than speed asks for.
 PREDICT_BATCH_SIZE = 32
@@ -28,7 +31,7 @@ class Sight(Protocol):
     def notes(self) -> Mapping[str, str]:
         """What :meth:`note` may say, by name, with words that follow a number of examples."""
 
-    def batches(self, examples: Any) -> Iterator[tuple[np.ndarray, Values]]:
+    def batches(self, examples: Any) -> Iterator[tuple[np.ndarray, Any]]:
         """The examples in batches.
 
         Args:
@@ -39,6 +42,20 @@ class Sight(Protocol):
             to :data:`PREDICT_BATCH_SIZE` rows. Each example comes once.
         """
 
+    def see(self, network: Network, batch: Any, answers: Answers) -> tuple[Tensor, Any]:
+        """What the network makes of a batch.
+
+        Args:
+            network: in evaluation mode.
+            batch: of :meth:`batches`.
+            answers: what its outputs mean.
+
+        Returns:
+            Features before the head [B, D], and the answers, [B, K] or objects [B].
+        """
+        features = network.features(batch)
+        return features, answers(network.head(features))
+
     def why_not(self, example: Any) -> str:
         """Why the network cannot be shown an example; empty where it can."""
 
@@ -47,7 +64,7 @@ class Sight(Protocol):
 
 
 @dataclass(frozen=True)
-class PictureSight:
+class PictureSight(Sight):
     """Pictures, uint8 [N, S, S, 3].
 
     Attributes:
@@ -85,7 +102,7 @@ class PictureSight:
 
 
 @dataclass(frozen=True)
-class TextSight:
+class TextSight(Sight):
     """Texts.
 
     Attributes:
@@ -105,13 +122,8 @@ class TextSight:
             DataError: a text gives no token.
         """
         tokens = self.tokenizer.encode(examples, self.max_tokens)
-        widths = np.array([padded_length(n, BUCKET, self.max_tokens) for n in tokens.lengths])
-        for width in np.unique(widths):
-            alike = np.flatnonzero(widths == width)
-            for start in range(0, len(alike), PREDICT_BATCH_SIZE):
-                rows = alike[start : start + PREDICT_BATCH_SIZE]
-                filled = np.resize(rows, PREDICT_BATCH_SIZE)
-                yield rows, to_device(tokens.batch(filled), self.device)
+        for rows, filled in full_batches(tokens.lengths, self.max_tokens):
+            yield rows, to_device(tokens.batch(filled), self.device)
 
     def why_not(self, example: str) -> str:
         """A text has to give a token; the special ones around it are enough."""
@@ -126,3 +138,23 @@ class TextSight:
     def note(self, example: str) -> Mapping[str, bool]:
         """Whether the text is longer than what the network is shown of it."""
         return {"cut": bool(self.tokenizer.encode([example], self.max_tokens).is_cut[0])}
+
+
+def full_batches(
+    lengths: np.ndarray, most: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of one width at a time.
+
+    Args:
+        lengths: of the rows in tokens [N].
+        most: that a row may have.
+
+    Yields:
+        Rows [n], and the same filled up with themselves to :data:`PREDICT_BATCH_SIZE`.
+    """
+    widths = np.array([padded_length(length, BUCKET, most) for length in lengths.tolist()])
+    for width in np.unique(widths):
+        alike = np.flatnonzero(widths == width)
+        for start in range(0, len(alike), PREDICT_BATCH_SIZE):
+            rows = alike[start : start + PREDICT_BATCH_SIZE]
+            yield rows, np.resize(rows, PREDICT_BATCH_SIZE)

@@ -21,6 +21,7 @@ _NOT_AUDITED = {
     "of labels",
     "numbers": "a number is not right or wrong but more or less far off, so there is no number of "
     "wrong ones to estimate",
+    "answers": "an answer is one of any number, and no probe judges it against the others",
 }
 
 

@@ -8,7 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
-_TITLES = {"tfidf_logistic_regression": "TF-IDF + logistic regression"}
+_TITLES = {
+    "tfidf_logistic_regression": "TF-IDF + logistic regression",
+    "as_it_came": "the model as it came",
+    "three_examples_in_the_prompt": "as it came, 3 examples in its prompt",
+}
 _CHUNK_ELEMENTS = 1 << 24  # similarities at a time: 64 MB
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self, overload
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.randomness import seed_global
@@ -15,7 +16,7 @@ from sftcore.models.depth import find_depth
 from sftcore.models.head import Head
 from sftcore.models.lora import LoraSettings, add_adapters, merged, with_adapters
 from sftcore.models.packaged import State, WeightsRecord
-from sftcore.models.segments import split_segments
+from sftcore.models.segments import Segment, split_segments
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import is_text
 from sftcore.models.text.settings import TextOptions
@@ -40,6 +41,8 @@ class Network(nn.Module):
         blocks: names, first to last; ``len(blocks)`` as a position means "only the head".
         segments: the backbone as a sequence of what can be computed by itself.
         held: modules that stay in evaluation mode whatever mode the network is in.
+        recomputes: whether a segment's activations are computed anew on the way back rather than
+            kept (Chen et al., 2016, Training deep nets with sublinear memory cost).
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, dropout: float) -> None:
@@ -49,6 +52,7 @@ class Network(nn.Module):
         self.head: Any = backbone.head or Head(backbone.num_features, num_classes, dropout)
         self.source_head: nn.Linear | None = None
         self.held: tuple[nn.Module, ...] = ()
+        self.recomputes = False
         self._look_at_the_backbone()
 
     def _look_at_the_backbone(self) -> None:
@@ -145,8 +149,13 @@ class Network(nn.Module):
     def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Values:
         """What lies between the entries of two blocks, made of ``inputs``."""
         for segment in self.segments[self.entry(first_block) : self.entry(last_block)]:
-            inputs = segment.forward(inputs)
+            inputs = self._through(segment, inputs)
         return inputs
+
+    def _through(self, segment: Segment, inputs: Any) -> Any:
+        if not (self.recomputes and torch.is_grad_enabled()):
+            return segment.forward(inputs)
+        return checkpoint(segment.forward, inputs, use_reentrant=False)
 
     @overload
     def block_outputs(self, inputs: Tensor, first_block: int) -> list[Tensor]: ...
@@ -156,7 +165,7 @@ class Network(nn.Module):
         """What each segment from ``first_block`` on gives, as :meth:`run_blocks` computes it."""
         outputs = []
         for segment in self.segments[self.entry(first_block) :]:
-            inputs = segment.forward(inputs)
+            inputs = self._through(segment, inputs)
             outputs.append(inputs)
         return outputs
 
@@ -167,6 +176,7 @@ class Network(nn.Module):
         # In one go, since a head may use a table that is the backbone's.
         twin.backbone, twin.head = copy.deepcopy((self.backbone, self.head))
         twin.has_new_head, twin.source_head, twin.held = self.has_new_head, None, ()
+        twin.recomputes = False
         twin._look_at_the_backbone()
         return twin.requires_grad_(False).eval()
 

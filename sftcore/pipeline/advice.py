@@ -36,6 +36,8 @@ def take_advice() -> list[str]:
     """
     sheet, verdict = _read(), _verdict()
     changes = _changes(sheet, _check(sheet), verdict)
+    if verdict.get("stand_in"):
+        return [f"nothing to take: {verdict['stand_in']} {verdict['advice']}"]
     if not changes:
         return ["nothing to take: the study confirmed no setting that params.yaml does not hold"]
     changed = sheet.with_values(changes)

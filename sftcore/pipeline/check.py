@@ -5,12 +5,14 @@ from pathlib import Path, PurePosixPath
 from sftcore.data.kinds import Names
 from sftcore.data.settings import DataSettings
 from sftcore.data.sources import KIND_NAMES, Contents, Sought, check_fit, open_source
+from sftcore.data.targets.target import Target
 from sftcore.foundations.artifacts import write_json
 from sftcore.foundations.errors import DataError
-from sftcore.models.text.check import check_encoder
+from sftcore.models.text.check import check_model
 from sftcore.models.text.files import is_text
 from sftcore.pipeline.examples import examples_of
 from sftcore.pipeline.paths import CHECK_REPORT
+from sftcore.settings.studies import studied
 from sftcore.settings.tree import Params
 from sftcore.tasks.names import LEARNT
 from sftcore.tasks.registry import TASKS
@@ -25,7 +27,8 @@ def check(params: Params) -> None:
     Raises:
         DataError: nothing is there, or the layout cannot be read, or in several ways, or it cannot
             hold what the task learns from.
-        WeightsError: an encoder of texts that lies here cannot be used as it is asked for.
+        WeightsError: an encoder or a decoder that lies here, of the recipe or of what stands in for
+            it in the study, cannot be used as it is asked for.
     """
     data = params.data
     sought = examples_of(params.task, data).sought
@@ -33,8 +36,11 @@ def check(params: Params) -> None:
         check_fit("torchvision", sought)
     else:
         print("\n".join(_contents(params.task, data, sought).lines()))
-    if is_text(params.model.backbone):
-        check_encoder(params.model.backbone, params.model.weights, params.model.text)
+    of_study = [] if params.ablation.grid is None else [studied(params).model]
+    for model in dict.fromkeys([params.model, *of_study]):
+        if is_text(model.backbone):
+            goes_on = not TASKS[params.task].has_new_head
+            check_model(model.backbone, model.weights, model.text, goes_on=goes_on)
     write_json(CHECK_REPORT, {"parameters": "valid", "data": "found"})
 
 
@@ -65,7 +71,7 @@ def _as_another_kind(data: DataSettings, sought: Sought) -> tuple[Names, str] | 
     """The kind of examples that the data do hold, and what they look like."""
     for names in KIND_NAMES.values():
         if names != sought.names:
-            other = Sought(names, sought.target)
+            other = Sought(names, _target_of(names, sought.target))
             try:
                 seen = open_source(data.source, Path(data.path), data.table, other)
             except DataError:
@@ -73,6 +79,19 @@ def _as_another_kind(data: DataSettings, sought: Sought) -> tuple[Names, str] | 
             if not _named_otherwise(seen, names):
                 return names, seen.description
     return None
+
+
+def _target_of(names: Names, target: Target) -> Target:
+    """What may be learnt of another kind of examples: dialogues hold their answers, no others do.
+
+    Args:
+        names: of that kind.
+        target: of the task.
+    """
+    is_dialogue = (names.plural, "answers") in {(of.kind, of.target) for of in LEARNT.values()}
+    if is_dialogue:
+        return Target("answers")
+    return Target() if target.kind == "answers" else target
 
 
 def _named_otherwise(contents: Contents, names: Names) -> Names | None:
@@ -86,7 +105,7 @@ def _named_otherwise(contents: Contents, names: Names) -> Names | None:
 
 def _advice(task: str, names: Names) -> str:
     """What to set where the data hold another kind of examples than the task."""
-    target = LEARNT[task].target
+    target = _target_of(names, Target(LEARNT[task].target)).kind
     fitting = [
         name for name in TASKS
         if (LEARNT[name].kind, LEARNT[name].target) == (names.plural, target)

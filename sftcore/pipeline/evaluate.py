@@ -7,10 +7,11 @@ import torch
 
 from sftcore.data.store import Store, open_store
 from sftcore.evaluation.attribution import explain_texts
-from sftcore.evaluation.frozen import frozen_network
+from sftcore.evaluation.frozen import Frozen, frozen_network
 from sftcore.evaluation.predict import FineTuned, ModelRecord, Seen, load_model, look_at
 from sftcore.evaluation.settings import EvaluateSettings
 from sftcore.evaluation.sight import TextSight
+from sftcore.evaluation.speaking import speaker_of
 from sftcore.foundations.errors import WeightsError
 from sftcore.foundations.repository import scratch_folder
 from sftcore.foundations.runtime import set_up
@@ -83,7 +84,8 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
         shown=shown_of(record.task),
     ) as run:
         seen = look_at(model.network, store.read(), model.sight, report.answers)
-        baselines = _rows_to_beat(store, record, report, params.model, params.seed, device)
+        frozen = _frozen(store, record, params.model, params.seed, device)
+        baselines = _rows_to_beat(store, report, frozen, device)
         finished = Finished(
             answers=seen.answers,
             targets=store.targets,
@@ -92,6 +94,8 @@ def evaluate(params: EvaluateParams) -> dict[str, Any]:
             groups=list(store.samples["group"]),
             examples=store.read(),
             explain=_explain(model),
+            speaker=speaker_of(model.network, model.sight),
+            before=speaker_of(frozen.network, frozen.sight),
         )
         metrics = report.write(
             finished,
@@ -138,22 +142,17 @@ def _fix_rules(
     return partial(usage.parts, fixed, ids, examples=record.kind)
 
 
-def _rows_to_beat(
-    store: Store,
-    record: ModelRecord,
-    report: TaskReport,
-    model: ModelSettings,
-    seed: int,
-    device: str,
-) -> list[Baseline]:
-    """The rows to beat, on features of the backbone as it was before fine-tuning.
+def _frozen(
+    store: Store, record: ModelRecord, model: ModelSettings, seed: int, device: str
+) -> Frozen:
+    """The network as it was before fine-tuning.
 
     Raises:
         WeightsError: the parameters name another backbone or other weights than the model's record.
     """
     frozen = frozen_network(
         model, num_outputs=len(store.names), image_size=store.image_size, seed=seed,
-        device=torch.device(device),
+        device=torch.device(device), goes_on=record.kind == "dialogues",
     )  # fmt: skip
     began = record.backbone, record.pretrained["origin"], record.pretrained["sha256"]
     if (model.backbone, frozen.record.origin, frozen.record.sha256) != began:
@@ -161,16 +160,25 @@ def _rows_to_beat(
             f"{MODEL} began with {began[0]} ({began[1]}), and params.yaml names {model.backbone} "
             f"({frozen.record.origin}): run `dvc repro finetune`"
         )
-    features = look_at(frozen.network, store.read(), frozen.sight).features
+    return frozen
+
+
+def _rows_to_beat(store: Store, report: TaskReport, frozen: Frozen, device: str) -> list[Baseline]:
+    """The rows to beat, on features of the backbone as it was, or as it speaks."""
+    speaker = speaker_of(frozen.network, frozen.sight)
     targets = torch.from_numpy(store.targets).to(device)
+    features = torch.zeros(len(targets), 0, device=device)
+    if speaker is None:
+        features = look_at(frozen.network, store.read(), frozen.sight).features
 
     def known(split: str) -> Known:
         rows = store.split(split)
         of = torch.from_numpy(rows).to(device)
-        return Known(features[of], partial(store.read, rows), targets[of])
+        return Known(features[of], partial(store.read, rows), targets[of], speaker=speaker)
 
     test = known("test")
-    return report.rows_to_beat(known("train"), known("val"), Shown(test.features, test.read))
+    shown = Shown(test.features, test.read, speaker=speaker)
+    return report.rows_to_beat(known("train"), known("val"), shown)
 
 
 def _measuring(settings: EvaluateSettings, seed: int) -> Measuring:
@@ -180,5 +188,7 @@ def _measuring(settings: EvaluateSettings, seed: int) -> Measuring:
         num_bins=settings.num_calibration_bins,
         num_most_wrong=settings.num_most_wrong,
         coverage=settings.coverage,
+        num_prompts=settings.answers.num_prompts,
+        most_tokens=settings.answers.most_tokens,
         seed=seed,
     )

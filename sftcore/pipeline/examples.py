@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sftcore.data.dialogues.kind import DialogueKind
 from sftcore.data.kinds import Kind
 from sftcore.data.pictures.decode import Decoding
 from sftcore.data.pictures.kind import PictureKind
@@ -55,7 +56,15 @@ def _texts(data: DataSettings) -> TextKind:
     return TextKind(data.texts.max_characters)
 
 
-_KINDS: Mapping[str, Callable[[DataSettings], Kind]] = {"pictures": _pictures, "texts": _texts}
+def _dialogues(data: DataSettings) -> DialogueKind:
+    return DialogueKind(data.texts.max_characters)
+
+
+_KINDS: Mapping[str, Callable[[DataSettings], Kind]] = {
+    "pictures": _pictures,
+    "texts": _texts,
+    "dialogues": _dialogues,
+}
 
 
 def _target(kind: TargetKind, targets: TargetSettings) -> Target:

@@ -29,6 +29,7 @@ from sftcore.foundations.tables import safe_cells
 from sftcore.foundations.yaml_files import PARAMS_FILE, flatten, read_yaml
 from sftcore.models.text.files import find_files
 from sftcore.models.text.start import TextRecord, write_description
+from sftcore.models.text.templates import OWN
 from sftcore.pipeline.paths import FINETUNE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.precision import own_key, resolve_precision
 from sftcore.pipeline.shown import shown_of
@@ -218,9 +219,15 @@ def write_model(trained: Trained, store: Store, params: Params, precision: str) 
     }
     record |= trained.plan.task.record()
     if isinstance(pretrained, TextRecord):
-        record["text"] = text.model_dump() | {"tokenizer_sha256": pretrained.tokenizer_sha256}
+        # Whatever template was used lies beside the model, as its own.
+        record["text"] = text.model_dump() | {
+            "template": OWN,
+            "tokenizer_sha256": pretrained.tokenizer_sha256,
+        }
         files = find_files(params.model.backbone, params.model.weights)
-        save_model(MODEL, trained.result.chosen_state, record, partial(write_description, files))
+        template = "" if trained.plan.task.has_new_head else text.template
+        describe = partial(write_description, files, template=template)
+        save_model(MODEL, trained.result.chosen_state, record, describe)
         return
     record |= {"mean": pretrained.mean, "std": pretrained.std}
     record |= {"image_size": store.image_size, "background": store.background}

@@ -78,13 +78,14 @@ def predict(options: PredictOptions) -> Iterator[str]:
     set_up(options.device, record.num_threads)
     answers = answers_of(record.task, record.facts)
     usage = USAGES[record.task](record.names)
+    sight = reading.sight(model.sight)
     decision, note = _find_decision(options, record, usage, torch.device(device))
     examples = [example for named in files for example in reading.examples_of(named)]
     if not examples:
         raise DataError(f"there is no row in {', '.join(of.name for of in files)}")
     if note:
         yield note
-    maker = RowMaker(usage, decision, options.with_probabilities, tuple(model.sight.notes))
+    maker = RowMaker(usage, decision, options.with_probabilities, tuple(sight.notes))
     key = _key(options, record, decision, device) | dict(reading.facts)
     journal = Journal(options.out, sha256_json(key), examples)
     with closing(journal):
@@ -93,17 +94,15 @@ def predict(options: PredictOptions) -> Iterator[str]:
         left = examples[journal.num_done :]
         with show_progress("predict", len(left), reading.counted) as progress:
             opened = reading.open_all(left, options.num_workers)
-            for batch in _batches((shown_to(model.sight, of) for of in opened), reading.group):
+            for batch in _batches((shown_to(sight, of) for of in opened), reading.group):
                 shown = [of.example for of in batch if of.example is not None]
                 seen: Seen | None = None
                 if shown:
-                    seen = look_at(model.network, reading.stack(shown), model.sight, answers)
+                    seen = look_at(model.network, reading.stack(shown), sight, answers)
                 journal.add([of.named for of in batch], maker.lines(batch, seen))
                 progress.advance(len(batch))
         journal.finish(maker.header)
-    yield from _summary(
-        options.out, usage, decision[0] if decision else None, reading, model.sight.notes
-    )
+    yield from _summary(options.out, usage, decision[0] if decision else None, reading, sight.notes)
 
 
 def _find_decision(

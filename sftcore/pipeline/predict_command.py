@@ -10,7 +10,8 @@ confidence as trained (as in reports/evaluate/predictions.csv) and its calibrate
 the set of labels for the coverage that params.yaml wants; whether it abstains; the distance to
 the training examples and whether it is unlike them; and the reason where there is no answer. Of
 a model of labels: those from their thresholds on. Of numbers: y_<k> with the interval low_<k> to
-high_<k>. A killed run goes on."""
+high_<k>. Of a language model: an answer to every prompt, where texts are prompts and tables
+have a column prompt or messages. A killed run goes on."""
 
 
 def add_predict(commands: Any) -> None:
@@ -37,6 +38,14 @@ def add_predict(commands: Any) -> None:
     parser.add_argument("--max-pixels", type=_positive, help="larger pictures are refused")
     parser.add_argument("--max-characters", type=_positive, help="longer texts are refused")
     parser.add_argument("--column", help="of tables, that holds the texts (default: by its name)")
+    parser.add_argument("--max-tokens", type=_positive, help="of an answer (default: 128)")
+    parser.add_argument(
+        "--temperature", type=_from_zero, help="of an answer; 0, the default: no chance in it"
+    )
+    parser.add_argument(
+        "--top-p", type=_part, help="of an answer: draw from the likeliest tokens of this share"
+    )
+    parser.add_argument("--seed", type=_count, help="of an answer's draws (default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index>")
     parser.add_argument(
         "--workers",
@@ -58,7 +67,10 @@ def run_predict(options: argparse.Namespace) -> int:
         inputs=options.inputs, out=options.out, model=options.model, decision=options.decision,
         with_probabilities=options.probabilities, device=options.device,
         num_workers=options.workers,
-        reading=ReadingOptions(options.max_pixels, options.max_characters, options.column),
+        reading=ReadingOptions(
+            options.max_pixels, options.max_characters, options.column, options.max_tokens,
+            options.temperature, options.top_p, options.seed,
+        ),
     )  # fmt: skip
     for line in predict(asked):
         print(line, flush=True)
@@ -69,6 +81,23 @@ def _positive(text: str) -> int:
     value = _count(text)
     if not value:
         raise argparse.ArgumentTypeError("should be a whole number above 0")
+    return value
+
+
+def _part(text: str) -> float:
+    value = _from_zero(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError("should be above 0 and at most 1")
+    return value
+
+
+def _from_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"should be a number from 0, not {text!r}")
     return value
 
 

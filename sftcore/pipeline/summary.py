@@ -30,8 +30,17 @@ def answers() -> list[str]:
         verdict = read_json(ABLATION_REPORT / "verdict.json")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `{make_command()}`") from error
-    names = ["worth", "overfitting", "helped", "advice", "failures", "more_data", "stable"]
-    if not verdict["settings"]:
+    names = [
+        "stand_in",
+        "worth",
+        "overfitting",
+        "helped",
+        "advice",
+        "failures",
+        "more_data",
+        "stable",
+    ]
+    if not verdict["settings"] and not verdict["stand_in"]:
         names.remove("advice")
     report = report_of(metrics)
     found = [verdict[name] for name in names if verdict[name]]

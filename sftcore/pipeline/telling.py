@@ -14,7 +14,16 @@ from sftcore.tracking import LINE_LENGTH, commit_of_run, experiment_name, plain
 _MOST_NAMES, _MOST_CHANGES = 20, 10
 STUDY_LENGTH = 12  # characters of a digest that name a study in the tags of its cells
 _NAMES = ("family", "setting")  # of a line of cells.csv; what else it holds is the cell's content
-ANSWERS = ("worth", "overfitting", "helped", "advice", "more_data", "stable", "failures")
+ANSWERS = (
+    "stand_in",
+    "worth",
+    "overfitting",
+    "helped",
+    "advice",
+    "more_data",
+    "stable",
+    "failures",
+)
 
 
 def recipe_key(params: Params, digest: str) -> str:
@@ -62,11 +71,10 @@ def training_text(
     shown_names = ", ".join(plain(name) for name in names[:_MOST_NAMES])
     if len(names) > _MOST_NAMES:
         shown_names += f" and {len(names) - _MOST_NAMES} more"
-    lines = [
-        f"{plain(backbone)}, fine-tuned on {len(names)} {outputs} of {task.examples}, "
-        f"{size}{counts and ': '}{counts}.",
-        f"{outputs.capitalize()}: {shown_names}.",
-    ]
+    what = f"{len(names)} {outputs} of {task.examples}" if names else task.examples
+    lines = [f"{plain(backbone)}, fine-tuned on {what}, {size}{counts and ': '}{counts}."]
+    if names:
+        lines.append(f"{outputs.capitalize()}: {shown_names}.")
     if changes:
         shown = [
             f"{plain(name)} {plain(str(before))} → {plain(str(now))}"

@@ -114,8 +114,13 @@ class StabilitySettings(Settings):
 
 
 class GridSettings(Settings):
-    """A grid of trainings; what is null is left out."""
+    """A grid of trainings; what is null is left out.
 
+    ``stand_in`` are settings of model and train in which the study's recipe differs from that of
+    params.yaml: a smaller network that stands in for one that is too slow to be trained so often.
+    """
+
+    stand_in: Changes = Field(default_factory=dict)
     screen: ScreenSettings
     confirm: ConfirmSettings
     data_size: DataSizeSettings | None

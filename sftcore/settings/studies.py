@@ -52,6 +52,19 @@ def with_study(params: Params, folder: Path = STUDIES, name: str = "") -> Params
     return params.model_copy(update={"ablation": ablation.model_copy(update={"grid": grid})})
 
 
+def studied(params: Params) -> Params:
+    """The recipe that the study's trainings start from: the user's, or what stands in for it.
+
+    Args:
+        params: with the study's grid.
+
+    Raises:
+        ParamsError: the study's ``stand_in`` names no parameter or holds a value out of range.
+    """
+    changes = params.ablation.chosen.stand_in
+    return override(params, changes, f"{params.ablation.origin}: stand_in") if changes else params
+
+
 def check_grid(params: Params, grid: GridSettings) -> None:
     """Check every override of a study by applying it.
 
@@ -64,6 +77,7 @@ def check_grid(params: Params, grid: GridSettings) -> None:
     """
     rows: dict[str, Changes] = {}
     file = params.ablation.origin
+    own = override(params, grid.stand_in, f"{file}: stand_in")
     rows[f"{file}: screen.base"] = grid.screen.base
     for name, row in grid.screen.rows.items():
         for number, changes in enumerate(settings_of(row)):
@@ -76,7 +90,7 @@ def check_grid(params: Params, grid: GridSettings) -> None:
     faults = []
     for origin, changes in rows.items():
         try:
-            override(params, changes, origin)
+            override(own, changes, origin)
         except ParamsError as error:
             faults.append(str(error))
     if faults:

@@ -70,11 +70,12 @@ def refuse_backbone(task: type[Task], backbone: str) -> None:
         ValueError: it does.
     """
     reads = "texts" if is_text(backbone) else "pictures"
-    if reads != task.examples:
+    wanted = "pictures" if task.examples == "pictures" else "texts"
+    if reads != wanted:
         names = {"texts": "transformers/<name or folder>", "pictures": "timm/<model>"}
         raise ValueError(
             f"model.backbone {backbone} reads {reads}, and {task.name} learns from "
-            f"{task.examples}: set {names[task.examples]}"
+            f"{task.examples}: set {names[wanted]}"
         )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.tasks.classification.loss import probabilities as class_probabilities
 from sftcore.tasks.multilabel.loss import probabilities as label_probabilities
-from sftcore.tasks.names import CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
+from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
 from sftcore.tasks.regression.targets import TargetScale
 
 Answers = Callable[[Tensor], Tensor]
@@ -24,7 +24,8 @@ def answers_of(task: str, facts: Mapping[str, Any]) -> Answers:
 
     Returns:
         Of classes their probabilities (softmax, float32), of labels likewise (sigmoid, float64), of
-        numbers themselves in their units (float64).
+        numbers themselves in their units (float64). Sums over the answers of dialogues, which
+        stand in place of outputs, are as they are (float64).
 
     Raises:
         WeightsError: the task is unknown, or the facts are damaged.
@@ -52,9 +53,14 @@ def _numbers(facts: Mapping[str, Any]) -> Answers:
     return answers
 
 
+def _as_they_are(output: Tensor) -> Tensor:
+    return output
+
+
 _ANSWERS: dict[str, Callable[[Mapping[str, Any]], Answers]] = {
     CLASSES: lambda facts: class_probabilities,
     CLASSES_OF_TEXTS: lambda facts: class_probabilities,
     LABELS: lambda facts: label_probabilities,
     NUMBERS: _numbers,
+    ANSWERS: lambda facts: _as_they_are,
 }

@@ -85,6 +85,7 @@ class Task(ABC):
         simpler_rows: rows to beat that are simpler than the probe.
         simpler_words: these, as sentences have them.
         probe_words: the head at its optimum on frozen features, as a row to beat.
+        before_words: what fine-tuning has to be worth something over, as sentences have it.
         refuses: settings that make no sense here, with the reason.
         has_new_head: whether a head is made for the task; else the one that the weights came with
             is gone on with, and what it says before any update is the first to beat.
@@ -104,6 +105,7 @@ class Task(ABC):
     simpler_rows: ClassVar[tuple[str, ...]]
     simpler_words: ClassVar[str]
     probe_words: ClassVar[str]
+    before_words: ClassVar[str] = "the features as they are"
     refuses: ClassVar[Mapping[str, str]] = {}
     has_new_head: ClassVar[bool] = True
 
@@ -187,6 +189,11 @@ class Task(ABC):
             targets: of them.
             metric: of :meth:`metrics`.
         """
+
+    @classmethod
+    def probe_phrase(cls) -> str:
+        """The same with what it is computed on."""
+        return f"{cls.probe_words} on the frozen features" if cls.has_new_head else cls.probe_words
 
     @classmethod
     def metrics(cls) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.turns import Turn
 
 SPLITS = ("train", "val", "test")
 
@@ -54,6 +56,44 @@ def unexplained(texts: Sequence[str], classes: np.ndarray, others: np.ndarray) -
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a model answered.
+
+    Attributes:
+        text: without special tokens.
+        num_tokens: of the answer, with the one that ends it.
+        has_ended: whether the model ended it; else the most tokens were reached.
+    """
+
+    text: str
+    num_tokens: int
+    has_ended: bool
+
+
+class Speaker(Protocol):
+    """A decoder that can be asked more than what it makes of the examples of a data set."""
+
+    def sums(self, dialogues: Sequence[str], before: Sequence[Turn] = ()) -> np.ndarray:
+        """Of each dialogue's answers the loss in nats, the tokens, and the first choices, [N, 3].
+
+        Args:
+            dialogues: JSON of their turns.
+            before: turns that are put before each of them.
+        """
+
+    def token_ids(self, dialogues: Sequence[str]) -> list[np.ndarray]:
+        """Tokens of each dialogue's answers, in their order."""
+
+    def answers(self, dialogues: Sequence[str], most_tokens: int) -> list[Answer]:
+        """What is answered, greedily, in place of each dialogue's last answer.
+
+        Args:
+            dialogues: JSON of their turns.
+            most_tokens: of an answer.
+        """
+
+
+@dataclass(frozen=True)
 class Finished:
     """What a finished model says of a data set, beside what is true.
 
@@ -65,6 +105,8 @@ class Finished:
         groups: name of each example's group of near-duplicates [N], resampled together.
         examples: uint8 [N, S, S, 3] of pictures, objects [N] of texts.
         explain: which words of a text its answer rests on; of texts.
+        speaker: the model itself; of dialogues.
+        before: the model as it came, likewise.
     """
 
     answers: np.ndarray
@@ -74,6 +116,8 @@ class Finished:
     groups: Sequence[str]
     examples: np.ndarray
     explain: Explain = unexplained
+    speaker: Speaker | None = None
+    before: Speaker | None = None
 
     def rows(self, split: str) -> np.ndarray:
         """Rows of a split, ascending."""
@@ -96,7 +140,11 @@ class Finished:
         Raises:
             DataError: lengths differ, a split is empty, or an answer is not finite.
         """
-        columns = {name: values for name, values in vars(self).items() if name != "explain"}
+        columns = {
+            name: values
+            for name, values in vars(self).items()
+            if name not in ("explain", "speaker", "before")
+        }
         lengths = {name: len(of) for name, of in columns.items() if len(of) != len(self.ids)}
         if lengths:
             raise DataError(f"{len(self.ids)} pictures, but {lengths}: give one per picture")

@@ -6,6 +6,7 @@ from sftcore.data.targets.target import TargetKind
 
 CLASSES, LABELS, NUMBERS = "classification", "multilabel", "regression"
 CLASSES_OF_TEXTS = "text_classification"
+ANSWERS = "causal_lm"
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Learnt:
     """What a task is about.
 
     Attributes:
-        kind: of its examples, ``pictures`` or ``texts``.
+        kind: of its examples, ``pictures``, ``texts`` or ``dialogues``.
         target: what is predicted of each.
     """
 
@@ -26,4 +27,5 @@ LEARNT = {
     LABELS: Learnt("pictures", "labels"),
     NUMBERS: Learnt("pictures", "numbers"),
     CLASSES_OF_TEXTS: Learnt("texts", "class"),
+    ANSWERS: Learnt("dialogues", "answers"),
 }

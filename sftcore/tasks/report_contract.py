@@ -6,7 +6,7 @@ word of a report changes no key of a training.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from sftcore.metrics.rows_to_beat import Baseline, title_of
 from sftcore.reporting.numbers import difference
 from sftcore.reporting.parts import Part
 from sftcore.tasks.answers import answers_of
-from sftcore.tasks.finished import Finished
+from sftcore.tasks.finished import Finished, Speaker
 
 _TITLE_WIDTH = 20  # of rows in the terminal, where none is longer
 AddParts = Callable[[Path], Sequence[Part]]
@@ -52,10 +52,14 @@ class Measuring(Resampling):
     Attributes:
         num_most_wrong: examples shown.
         coverage: wanted of intervals around numbers.
+        num_prompts: that a decoder answers.
+        most_tokens: of an answer.
     """
 
     num_most_wrong: int
     coverage: float
+    num_prompts: int = 0
+    most_tokens: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,12 @@ class Shown:
     Attributes:
         features: of the frozen backbone [N, D].
         read: gives the examples themselves, uint8 [N, S, S, 3] or objects [N] of text.
+        speaker: the model as it came, where it is a decoder, of which no features are taken.
     """
 
     features: Tensor
     read: Callable[[], np.ndarray]
+    speaker: Speaker | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

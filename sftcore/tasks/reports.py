@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sftcore.foundations.errors import WeightsError
+from sftcore.tasks.causal_lm.task_report import CausalLmReport
 from sftcore.tasks.classification.task_report import ClassificationReport
 from sftcore.tasks.multilabel.task_report import MultilabelReport
 from sftcore.tasks.regression.task_report import RegressionReport
@@ -17,6 +18,7 @@ REPORTS: dict[str, type[TaskReport]] = {
         MultilabelReport,
         RegressionReport,
         TextClassificationReport,
+        CausalLmReport,
     )
 }
 

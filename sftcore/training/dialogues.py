@@ -9,6 +9,7 @@ from torch import Tensor
 from sftcore.data.loader import rows_of
 from sftcore.data.pictures.augment import AugmentationSettings
 from sftcore.data.texts.stored import Texts
+from sftcore.foundations.errors import DataError
 from sftcore.foundations.turns import read_turns
 from sftcore.models.settings import ModelSettings
 from sftcore.models.text.answer_tokens import AnswerTokens, encode_dialogues
@@ -86,13 +87,21 @@ def tokenise_dialogues(
 
     Raises:
         WeightsError: there is no tokenizer, or a file beside it is damaged.
-        DataError: the template cannot say a dialogue, or of one nothing is left to be learnt.
+        DataError: the template cannot say a dialogue, or of one nothing is left to be learnt, or
+            one is too long and must not be cut.
     """
     files = find_files(model.backbone, model.weights)
-    template, tokenizer = load_template(files), load_tokenizer(files)
+    template, tokenizer = load_template(files, model.text.template), load_tokenizer(files)
     rendered = [
         template.render(read_turns(content))
         for content in dialogues.read(np.arange(len(dialogues)))
     ]
     tokens = encode_dialogues(tokenizer, rendered, model.text.max_tokens, end_of_text(files))
+    if tokens.num_cut and model.text.too_long == "refuse":
+        raise DataError(
+            f"{tokens.num_cut:,} of {len(tokens):,} dialogues are longer than "
+            f"model.text.max_tokens ({tokens.max_tokens}), the first is number "
+            f"{int(tokens.is_cut.argmax()) + 1}: raise it, leave them out, or set "
+            "model.text.too_long to cut"
+        )
     return TokenisedDialogues(tokens, prompt_weight, device)

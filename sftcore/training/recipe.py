@@ -15,6 +15,7 @@ from sftcore.models.parameter_groups import format_claims
 from sftcore.models.settings import ModelSettings
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.regularization.reinitialize import reinitialize
+from sftcore.stability.batch_norm import MOVING, moving_norms
 from sftcore.stability.precision import FULL
 from sftcore.tasks.registry import TASKS
 from sftcore.training.checkpoints import Checkpoints
@@ -133,7 +134,8 @@ def prepare_training(
     _adapt(start.network, model, train, phases[-1].first_block, seeds.init)
     is_random = model.weights == "none" or model.text.reinitialized_layers > 0
     random_part = seeds.init if is_random else 0  # random blocks differ by seed
-    examples = _EXAMPLES[store.kind](store, start, model, device)
+    _recompute(start.network, train)
+    examples = _EXAMPLES[store.kind](store, start, model, train, device)
     bound = kind(torch.from_numpy(store.targets).to(device), store.names, rows.train)
     bound.own_targets = examples.own_targets
     plan = Plan(
@@ -154,12 +156,28 @@ def prepare_training(
                 model.weights,
                 start.record.sha256,
                 model.text.model_dump(),
+                train.prompt_weight > 0,  # then the head is asked in prompts, too
                 random_part,
                 store.digest,
             ]
         ),
     )
     return start, plan
+
+
+def _recompute(network: Network, train: TrainSettings) -> None:
+    """Let activations be computed twice.
+
+    Raises:
+        ParamsError: batch norm would count the statistics of a batch twice.
+    """
+    is_on = train.recompute_activations
+    if is_on and train.batch_norm in MOVING and moving_norms(network):
+        raise ParamsError(
+            "train.recompute_activations computes a batch twice, and batch norm would count its "
+            "statistics twice: set it to false, or train.batch_norm to freeze_statistics"
+        )
+    network.recomputes = is_on
 
 
 def _adapt(
@@ -205,20 +223,27 @@ def begin_anew(network: Network, num_layers: int, first_block: int, seed: int) -
     reinitialize(layers, network.backbone.model.config.initializer_range, seed)
 
 
-def _pictures(store: Store, start: Start, model: ModelSettings, device: torch.device) -> Examples:
+def _pictures(
+    store: Store, start: Start, model: ModelSettings, train: TrainSettings, device: torch.device
+) -> Examples:
     record = start.record
     return Pictures(store.images, record.mean, record.std, store.background, device)
 
 
-def _texts(store: Store, start: Start, model: ModelSettings, device: torch.device) -> Examples:
+def _texts(
+    store: Store, start: Start, model: ModelSettings, train: TrainSettings, device: torch.device
+) -> Examples:
     return tokenise(store.texts, model, device)
 
 
-def _dialogues(store: Store, start: Start, model: ModelSettings, device: torch.device) -> Examples:
-    return tokenise_dialogues(store.texts, model, device)
+def _dialogues(
+    store: Store, start: Start, model: ModelSettings, train: TrainSettings, device: torch.device
+) -> Examples:
+    return tokenise_dialogues(store.texts, model, device, train.prompt_weight)
 
 
-_EXAMPLES: Mapping[str, Callable[[Store, Start, ModelSettings, torch.device], Examples]] = {
+_Made = Callable[[Store, Start, ModelSettings, TrainSettings, torch.device], Examples]
+_EXAMPLES: Mapping[str, _Made] = {
     "pictures": _pictures,
     "texts": _texts,
     "dialogues": _dialogues,

@@ -10,6 +10,7 @@ from sftcore.foundations.settings import (
     Auto,
     Coefficient,
     Count,
+    Dial,
     Fraction,
     Rate,
     Seed,
@@ -108,6 +109,9 @@ class UpdateSettings(Settings):
     micro_batch_size: Annotated[int, Field(ge=2)] | Literal[0] = setting(
         0, "examples per pass where a batch does not fit; 0 is all of them"
     )
+    recompute_activations: bool = setting(
+        False, "compute activations anew on the way back: less memory, more time"
+    )
     optimizer: OptimizerName = setting("sgd", "what follows the gradient")
     momentum: Fraction = setting(0.9, "of sgd, nesterov, rmsprop, lars; first beta of the others")
     weight_decay: Coefficient = setting(0.0001, "decay per update, times the learning rate")
@@ -116,6 +120,9 @@ class UpdateSettings(Settings):
     )
     batch_norm: BatchNormPolicy = setting("train", "what batch norm normalises by, and learns")
     label_smoothing: Fraction = setting(0.0, "part of the target spread over all classes")
+    prompt_weight: Dial = setting(
+        0.0, "of a prompt's token in the loss of answers, whose tokens weigh 1"
+    )
     mixout: Fraction = setting(0.0, "probability that a weight is the pretrained one in an update")
     penalties: PenaltySettings = PenaltySettings()
     features: FeatureSettings = FeatureSettings()

@@ -20,11 +20,20 @@ class ReadingOptions:
         max_pixels: of pictures; larger ones are refused undecoded.
         max_characters: of texts; longer ones are refused.
         column: of a table, that holds the texts.
+        max_tokens: of an answer.
+        temperature: of its draws; 0 takes the likeliest token.
+        top_p: of the tokens that are drawn from, see
+            :class:`sftcore.models.text.generation.Sampling`.
+        seed: of its draws.
     """
 
     max_pixels: int | None = None
     max_characters: int | None = None
     column: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,10 @@ class Reading(ABC):
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
         """What the options come to, on which answers depend."""
+
+    def sight(self, sight: Sight) -> Sight:
+        """How the network is shown what is read, of how it is shown prepared examples."""
+        return sight
 
     @abstractmethod
     def examples_of(self, named: Named) -> Iterator[Named]:
@@ -153,5 +166,15 @@ def _texts() -> type[Reading]:
     return TextReading
 
 
+def _dialogues() -> type[Reading]:
+    from sftcore.use.dialogues import DialogueReading
+
+    return DialogueReading
+
+
 # Imported here, as each kind imports the contract.
-_KINDS: dict[str, Callable[[], type[Reading]]] = {"pictures": _pictures, "texts": _texts}
+_KINDS: dict[str, Callable[[], type[Reading]]] = {
+    "pictures": _pictures,
+    "texts": _texts,
+    "dialogues": _dialogues,
+}

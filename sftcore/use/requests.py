@@ -35,8 +35,15 @@ def _of_texts(record: ModelRecord) -> Read:
     return read_request
 
 
+def _of_dialogues(record: ModelRecord) -> Read:
+    from sftcore.use.dialogue_requests import read_request
+
+    return read_request
+
+
 # A model of texts answers without the libraries that decode pictures.
 _READERS: Mapping[str, Callable[[ModelRecord], Read]] = {
     "pictures": _of_pictures,
     "texts": _of_texts,
+    "dialogues": _of_dialogues,
 }

@@ -1,4 +1,4 @@
-"""The rows of a table that hold texts, or name their files, each as an example of its own."""
+"""The rows of a table that hold texts or prompts, or name their files, as examples of their own."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,18 +10,18 @@ from sftcore.data.sources.files import Tree, file_reader, refusing
 from sftcore.data.sources.rows import Rows, read_rows
 from sftcore.data.sources.sought import Sought
 from sftcore.data.targets.columns import MissingColumn, UnclearColumn
-from sftcore.data.texts.names import TEXT_NAMES
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.tables import printable
 from sftcore.use.inputs import Named, archive_members, file_named
 
 
-def rows_of(table: Named, column: str) -> Iterator[Named]:
+def rows_of(table: Named, column: str, names: Names) -> Iterator[Named]:
     """A table's rows, named by their number from 0, as prepared data name them.
 
     Args:
         table: CSV, TSV, JSONL, Parquet or Arrow, in a folder or an archive.
-        column: that holds the texts; empty: found by its usual names, as for training.
+        column: that the user has named, or nothing.
+        names: of the examples, with that column alone, or with the usual ones as for training.
 
     Yields:
         The rows; of a table that cannot be read and was not asked for by its name, itself with the
@@ -33,13 +33,13 @@ def rows_of(table: Named, column: str) -> Iterator[Named]:
     tree = _tree(table)
     name = table.member or Path(table.path).name
     try:
-        rows = read_rows(replace(tree, sought=Sought(_names(column), has_target=False)), name)
+        rows = read_rows(replace(tree, sought=Sought(names, has_target=False)), name)
     except DataError as error:
         is_unclear = isinstance(error, MissingColumn | UnclearColumn) and not column
         advice = "; or name the column after --column" if is_unclear else ""
         if table.is_asked:
             raise DataError(f"{error}{advice}") from error
-        reason = refusing("no table of texts", f"{error}{advice}")
+        reason = refusing(f"no table of {names.plural}", f"{error}{advice}")
         yield replace(table, content=reason)
         return
     for row in range(len(rows)):
@@ -48,12 +48,6 @@ def rows_of(table: Named, column: str) -> Iterator[Named]:
             f"{table.stamp}{_stamp_of_file(rows, row, tree)}",
             content=partial(rows.read, row, tree),
         )  # fmt: skip
-
-
-def _names(column: str) -> Names:
-    if not column:
-        return TEXT_NAMES
-    return replace(TEXT_NAMES, columns=(column.strip().lower(),), paths=())
 
 
 def _tree(table: Named) -> Tree:

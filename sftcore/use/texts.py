@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
+from sftcore.data.kinds import Names
 from sftcore.data.sources.files import refusing
 from sftcore.data.sources.trees import TABLE_SUFFIXES
 from sftcore.data.texts.decode import MAX_CHARACTERS, decode_text
@@ -33,7 +34,7 @@ class TextReading(Reading):
     def __init__(self, record: ModelRecord, options: ReadingOptions) -> None:
         limit = options.max_characters
         self._limit = MAX_CHARACTERS if limit is None else limit
-        self._column = options.column or ""
+        self._column = (options.column or "").strip().lower()
         self._read = partial(decode_text, max_characters=self._limit)
 
     @property
@@ -46,11 +47,17 @@ class TextReading(Reading):
         suffix = PurePath(named.member or named.path).suffix.lower()
         is_file = named.member or Path(named.path).is_file()
         if suffix in TABLE_SUFFIXES and is_file and not named.fault:
-            yield from rows_of(named, self._column)
+            yield from rows_of(named, self._column, self._names)
         elif suffix in TEXT_NAMES.others and is_file:
             yield replace(named, content=refusing("not a text", f"{suffix} by its name"))
         else:
             yield named
+
+    @property
+    def _names(self) -> Names:
+        if not self._column:
+            return TEXT_NAMES
+        return replace(TEXT_NAMES, columns=(self._column,), paths=())
 
     def open_all(self, examples: Sequence[Named], num_workers: int) -> Iterator[Opened]:
         """See :class:`sftcore.use.reading.Reading`; reading texts takes no other process."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sftcore.tasks.names import CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
+from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
+from sftcore.use.answers import AnswerUsage
 from sftcore.use.classes import ClassUsage
 from sftcore.use.contract import Usage
 from sftcore.use.labels import LabelUsage
@@ -13,4 +14,5 @@ USAGES: dict[str, type[Usage[Any, Any]]] = {
     CLASSES_OF_TEXTS: ClassUsage,
     LABELS: LabelUsage,
     NUMBERS: NumberUsage,
+    ANSWERS: AnswerUsage,
 }

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from sftcore.tasks.finished import Explanation, Finished, Span, unexplained
-from sftcore.tasks.names import CLASSES, CLASSES_OF_TEXTS
+from sftcore.foundations.turns import Turn, read_turns, write_turns
+from sftcore.tasks.finished import Answer, Explanation, Finished, Span, unexplained
+from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS
 from sftcore.tasks.report_contract import Measuring
 from tests.tasks.made import multilabel_rows, number_rows
 
@@ -17,8 +18,9 @@ SIZES = {"train": 90, "val": 60, "test": 50}
 SPLITS = [split for split, size in SIZES.items() for _ in range(size)]
 PLACES = {split: np.flatnonzero(np.array(SPLITS) == split) for split in SIZES}
 MEASURING = Measuring(
-    num_resamples=200, confidence=0.9, num_bins=7, num_most_wrong=5, coverage=0.85, seed=3
-)
+    num_resamples=200, confidence=0.9, num_bins=7, num_most_wrong=5, coverage=0.85, seed=3,
+    num_prompts=6, most_tokens=9,
+)  # fmt: skip
 
 
 def _features_and_targets(task: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,11 +49,72 @@ def by_length(texts: Sequence[str], classes: np.ndarray, others: np.ndarray) -> 
     return found
 
 
+class MadeSpeaker:
+    """Says what it was told to say; the lower the cost, the better it foretells.
+
+    Args:
+        cost: nats of a token.
+    """
+
+    def __init__(self, cost: float) -> None:
+        self.cost = cost
+        self.asked = 0
+
+    def sums(self, dialogues: Sequence[str], before: Sequence[Turn] = ()) -> np.ndarray:
+        counts = np.array([len(ids) for ids in self.token_ids(dialogues)])
+        costs = self.cost - 0.1 * len(before) + 0.02 * (counts % 5)
+        return np.column_stack([counts * costs, counts, counts // 3]).astype(float)
+
+    def token_ids(self, dialogues: Sequence[str]) -> list[np.ndarray]:
+        """A token for each character of an answer."""
+        answers = [read_turns(content)[-1][1] for content in dialogues]
+        return [np.frombuffer(said.encode(), dtype=np.uint8).astype(int) for said in answers]
+
+    def answers(self, dialogues: Sequence[str], most_tokens: int) -> list[Answer]:
+        """Every other answer is the wanted one, in capital letters; the others do not end."""
+        self.asked += len(dialogues)
+        found = []
+        for place, content in enumerate(dialogues):
+            wanted = read_turns(content)[-1][1]
+            is_right = place % 2 == 0
+            said = wanted.upper() if is_right else "=and so on"
+            found.append(Answer(said, most_tokens, is_right))
+        return found
+
+
+def made_answers() -> tuple[Finished, dict[str, Any], torch.Tensor]:
+    """Dialogues about numbers, and a model that foretells them better than it did before."""
+    count = len(SPLITS)
+    dialogues = np.array(
+        [
+            write_turns([("user", f"=What is {row}?"), ("assistant", f"=It is\n{row % 13}.")])
+            for row in range(count)
+        ],
+        dtype=object,
+    )
+    stream = np.random.default_rng(7)
+    answers = MadeSpeaker(2.0).sums(dialogues)
+    answers[:, 0] *= stream.uniform(0.8, 1.2, count)
+    finished = Finished(
+        answers=answers,
+        targets=np.zeros((count, 0)),
+        ids=[f"={row:03d}" for row in range(count)],
+        splits=SPLITS,
+        groups=[f"g{row // 2}" for row in range(count)],
+        examples=dialogues,
+        speaker=MadeSpeaker(2.0),
+        before=MadeSpeaker(3.0),
+    )
+    return finished, {"names": []}, torch.zeros(count, 0)
+
+
 def made(task: str) -> tuple[Finished, dict[str, Any], torch.Tensor]:
     """Answers that are good but not right, the facts of the record, and frozen features.
 
     Near-duplicates come in pairs.
     """
+    if task == ANSWERS:
+        return made_answers()
     stream = np.random.default_rng(7)
     features, targets = _features_and_targets(task)
     wanted = targets.numpy()

@@ -16,7 +16,6 @@ from sftcore.models.settings import ModelSettings
 from sftcore.models.text.linear import use_one_dnn
 from sftcore.tasks.causal_lm import loss as answer_loss
 from sftcore.tasks.causal_lm.task import CausalLmTask
-from sftcore.tasks.registry import TASKS
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.plan import Plan
@@ -31,11 +30,6 @@ from tests.training.test_loop import small
 
 NAME = CausalLmTask.name
 NUM_TRAIN, NUM_VAL = 22, 8
-
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TASKS, NAME, CausalLmTask)
 
 
 @pytest.fixture(scope="module")

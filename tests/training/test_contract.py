@@ -83,6 +83,8 @@ CONTRACT = {
     "model.text.pooling": Row("max", NAME),
     "model.text.hidden_dropout": Row(0.3, FRACTION),
     "model.text.max_tokens": Row(4, {2: "greater than or equal to 3"}),
+    "model.text.too_long": Row("refuse", NAME),
+    "model.text.template": Row("plain", {"other": "match pattern"}),
     "model.text.reinitialized_layers": Row(1, COUNT),
     "model.stochastic_depth": Row(
         0.5, FRACTION, {"model.backbone": "timm/test_resnet", "model.weights": "none"}
@@ -97,6 +99,7 @@ CONTRACT = {
     "train.head.epochs": Row(1, COUNT),
     "train.batch_size": Row(16, {1: "greater than or equal to 2"}),
     "train.micro_batch_size": Row(3, {1: "greater than or equal to 2"}),
+    "train.recompute_activations": Row(True, {1: "boolean"}, LINEAR, is_traceless=True),
     "train.optimizer": Row("adamw", NAME),
     "train.learning_rate": Row(0.02, {0.0: "greater than 0", "best": "should be 'auto'"}),
     "train.head.learning_rate": Row(0.02, ABOVE_0, {"train.head.epochs": 1}),
@@ -161,6 +164,7 @@ CONTRACT = {
     "train.features.bss": Row(1.0, AT_LEAST_0),
     "train.features.co_tuning": Row(1.0, AT_LEAST_0),
     "train.label_smoothing": Row(0.1, FRACTION),
+    "train.prompt_weight": Row(0.5, DIAL),
     "train.mixout": Row(0.5, FRACTION),
     "train.embeddings.noise": Row(5.0, AT_LEAST_0),
     "train.embeddings.r3f": Row(1e3, AT_LEAST_0),
@@ -251,7 +255,7 @@ REFUSED = [
 TOGETHER = {
     name: row.on for name, row in CONTRACT.items()
     if name not in ("model.trainable_blocks", "train.epochs", "train.stopping.min_change", *REFUSED)
-    and not name.startswith("model.lora.")
+    and not name.startswith(("model.lora.", "train.recompute_"))  # which need other networks
 } | {
     "train.epochs": 2,
     "train.stopping.patience": 9,

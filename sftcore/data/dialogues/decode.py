@@ -43,19 +43,50 @@ def decode_dialogue(content: bytes, *, max_characters: int) -> list[Turn]:
     return _checked(_of_messages(cell, max_characters))
 
 
-def _of_pair(parts: Mapping[str, Any], max_characters: int) -> list[Turn]:
-    def said(part: str) -> str:
-        cell = parts.get(part)
-        is_empty = cell is None or (isinstance(cell, str) and not cell.strip())
-        return "" if is_empty else _text(cell, f"the {part}", max_characters)
+def decode_prompt(content: bytes, *, max_characters: int) -> list[Turn]:
+    """The turns that a model is asked with: those of a dialogue up to its last answer.
 
-    if not (answer := said("completion")):
+    Args:
+        content: JSON of a row's cells, by the name of the part that each is; an answer among them
+            is not looked at.
+        max_characters: of a turn.
+
+    Raises:
+        Refused: nothing is asked.
+    """
+    parts = json.loads(content)
+    if "prompt" in parts or TEXT in parts:
+        return _asked({"prompt": parts.get(TEXT), **parts}, max_characters)
+    (cell,) = parts.values()
+    turns = _of_messages(cell, max_characters)
+    while turns and turns[-1][0] == ASSISTANT:
+        turns.pop()
+    if not turns or turns[-1][0] != USER:
+        raise Refused("empty prompt", "no message of the user is left to be answered")
+    return turns
+
+
+def _of_pair(parts: Mapping[str, Any], max_characters: int) -> list[Turn]:
+    if not (answer := _said(parts, "completion", max_characters)):
         raise Refused("empty answer", "the completion is empty")
-    prompt = "\n\n".join(text for text in (said("prompt"), said("context")) if text)
+    return [*_asked(parts, max_characters), (ASSISTANT, answer)]
+
+
+def _asked(parts: Mapping[str, Any], max_characters: int) -> list[Turn]:
+    """What the system and the user say; instruction and context are one turn."""
+    said = [_said(parts, part, max_characters) for part in ("prompt", "context")]
+    prompt = "\n\n".join(text for text in said if text)
     if not prompt:
         raise Refused("empty prompt", "there is nothing to be answered")
-    system = [(SYSTEM, text)] if (text := said("system")) else []
-    return [*system, (USER, prompt), (ASSISTANT, answer)]
+    system = _said(parts, "system", max_characters)
+    return [*([(SYSTEM, system)] if system else []), (USER, prompt)]
+
+
+def _said(parts: Mapping[str, Any], part: str, max_characters: int) -> str:
+    """A part's text; empty where it is missing or blank."""
+    cell = parts.get(part)
+    is_empty = cell is None or (isinstance(cell, str) and not cell.strip())
+    return "" if is_empty else _text(cell, f"the {part}", max_characters)
 
 
 def _of_messages(cell: Any, max_characters: int) -> list[Turn]:

@@ -1,4 +1,6 @@
-"""What words and names say about dialogues."""
+"""What words and names say about dialogues, and about prompts that are to be answered."""
+
+from dataclasses import replace
 
 from sftcore.data.file_names import OTHER_SUFFIXES, PICTURE_SUFFIXES, TEXT_SUFFIXES
 from sftcore.data.kinds import Names, Parts
@@ -19,3 +21,11 @@ DIALOGUE_NAMES = Names(
         Parts({"text": ("text", "content", "document")}),
     ),
 )  # fmt: skip
+_PAIR, _TEXT = DIALOGUE_NAMES.parts
+PROMPT_NAMES = replace(
+    DIALOGUE_NAMES,
+    noun="prompt",
+    suffixes=TEXT_SUFFIXES,
+    others=PICTURE_SUFFIXES | OTHER_SUFFIXES,
+    parts=(Parts({"prompt": _PAIR.needed["prompt"]}, _PAIR.optional), _TEXT),
+)

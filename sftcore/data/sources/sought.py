@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from sftcore.data.dialogues.names import DIALOGUE_NAMES
 from sftcore.data.kinds import Names
 from sftcore.data.pictures.names import PICTURE_NAMES
 from sftcore.data.targets.target import Target
 from sftcore.data.texts.names import TEXT_NAMES
 
-KIND_NAMES = {names.plural: names for names in (PICTURE_NAMES, TEXT_NAMES)}  # of every task
+# Of every task.
+KIND_NAMES = {names.plural: names for names in (PICTURE_NAMES, TEXT_NAMES, DIALOGUE_NAMES)}
 
 
 @dataclass(frozen=True)

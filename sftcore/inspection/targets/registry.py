@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from sftcore.data.targets.target import TargetKind
+from sftcore.inspection.targets.answers import AnswerReport
 from sftcore.inspection.targets.classes import ClassReport
 from sftcore.inspection.targets.contract import TargetReport
 from sftcore.inspection.targets.labels import LabelReport
@@ -12,4 +13,5 @@ TARGET_REPORTS: Mapping[TargetKind, TargetReport] = {
     "class": ClassReport(),
     "labels": LabelReport(),
     "numbers": NumberReport(),
+    "answers": AnswerReport(),
 }

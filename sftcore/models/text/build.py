@@ -72,7 +72,7 @@ def build_decoder(name: str, files: EncoderFiles, options: TextOptions) -> Backb
         WeightsError: no decoder that the installed library has, one that asks for code of its own,
             or a text too long for it.
     """
-    model = _described(name, _read_decoder(name, files), options)
+    model = describe_decoder(name, files, options)
     table = model.get_input_embeddings()
     is_tied = bool(model.config.get_text_config().tie_word_embeddings)
     decoder = TextDecoder(model)
@@ -93,6 +93,20 @@ def describe_encoder(name: str, files: EncoderFiles, options: TextOptions) -> An
         WeightsError: as for :func:`build_encoder`.
     """
     return _described(name, _read_encoder(name, files), options)
+
+
+def describe_decoder(name: str, files: EncoderFiles, options: TextOptions) -> Any:
+    """The same of a decoder without its head.
+
+    Args:
+        name: of the backbone, for messages.
+        files: whose configuration is read.
+        options: dropout and length.
+
+    Raises:
+        WeightsError: as for :func:`build_decoder`.
+    """
+    return _described(name, _read_decoder(name, files), options)
 
 
 def _described(name: str, config: Any, options: TextOptions) -> Any:

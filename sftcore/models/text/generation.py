@@ -1,6 +1,6 @@
 """How a decoder goes on with prompts: the likeliest token each time, or one drawn by its chance.
 
-What a prompt gets is a function of the prompt, its number and the seed: every batch has the same
+What a prompt gets is a function of the prompt, its key and the seed: every batch has the same
 number of rows and a width that is a function of each row, so companions change no bit, as in
 predictions (:mod:`sftcore.evaluation.sight`).
 """
@@ -65,15 +65,17 @@ def continue_prompts(
     most_tokens: int,
     end: int | None,
     sampling: Sampling = GREEDY,
+    keys: Sequence[int] | None = None,
 ) -> list[Continuation]:
     """Go on with every prompt.
 
     Args:
         network: of a decoder, in evaluation mode.
-        prompts: token ids, at least one of each; their numbers in this order key the draws.
+        prompts: token ids, at least one of each.
         most_tokens: of a continuation, at least 1.
         end: token that ends a text; None where there is none.
         sampling: which token comes next.
+        keys: of the draws of each prompt, from 0; without them its number in this order.
 
     Raises:
         DataError: a prompt has no token, or leaves no room for a continuation.
@@ -89,10 +91,13 @@ def continue_prompts(
                 f"prompt {number} has {len(prompt)} tokens, and an answer {most_tokens}: the model "
                 f"takes 1 to {longest} together"
             )
+    named = np.arange(len(prompts)) if keys is None else np.asarray(keys)
     found: dict[int, Continuation] = {}
     for rows in _batches([padded_length(len(prompt)) for prompt in prompts]):
         filled = np.resize(rows, BATCH_SIZE)
-        drawn = _draw(network, [prompts[row] for row in filled], filled, most_tokens, end, sampling)
+        drawn = _draw(
+            network, [prompts[row] for row in filled], named[filled], most_tokens, end, sampling
+        )
         found |= dict(zip(rows.tolist(), drawn, strict=False))
     return [found[row] for row in range(len(prompts))]
 
@@ -107,7 +112,7 @@ def _batches(widths: Sequence[int]) -> Iterator[np.ndarray]:
 def _draw(
     network: Network,
     prompts: Sequence[Sequence[int]],
-    numbers: np.ndarray,
+    keys: np.ndarray,
     most_tokens: int,
     end: int | None,
     sampling: Sampling,
@@ -127,7 +132,7 @@ def _draw(
         )
         cache = out.cache
         logits = network.head(out.last_hidden_state[:, -1]).float().cpu()
-        chosen = _choose(logits, numbers, step, sampling)
+        chosen = _choose(logits, keys, step, sampling)
         tokens.append(chosen)
         has_ended |= chosen == end if end is not None else False
         if has_ended.all():
@@ -148,7 +153,7 @@ def _padded_left(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     return ids, real
 
 
-def _choose(logits: Tensor, numbers: np.ndarray, step: int, sampling: Sampling) -> Tensor:
+def _choose(logits: Tensor, keys: np.ndarray, step: int, sampling: Sampling) -> Tensor:
     """The next token of each row, int64 [B], of logits [B, V]."""
     if sampling.temperature == 0:
         return logits.argmax(dim=1)
@@ -157,7 +162,7 @@ def _choose(logits: Tensor, numbers: np.ndarray, step: int, sampling: Sampling) 
     before = ordered.cumsum(dim=1) - ordered
     kept = ordered.masked_fill(before >= sampling.top_p, 0.0)
     kept[:, 0] = ordered[:, 0]  # the likeliest always is among them
-    uniform = row_uniforms(sampling.seed, "sample", step, rows=numbers, num=1)
+    uniform = row_uniforms(sampling.seed, "sample", step, rows=keys, num=1)
     reached = kept.cumsum(dim=1) > torch.from_numpy(uniform) * kept.sum(dim=1, keepdim=True)
     return ids.gather(1, reached.int().argmax(dim=1, keepdim=True))[:, 0]
 

@@ -17,6 +17,7 @@ from sftcore.models.text.decoder import LanguageHead
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import CONFIG, TOKENIZER, EncoderFiles, find_files
 from sftcore.models.text.settings import TextOptions
+from sftcore.models.text.templates import write_template
 from sftcore.models.text.tokens import tokenizer_digest
 from sftcore.models.weights import load_exactly
 
@@ -106,15 +107,17 @@ def _load_head(built: Backbone, weights: Tensor | None, state: State, origin: st
             )
 
 
-def write_description(files: EncoderFiles, folder: Path) -> None:
-    """Put an encoder's configuration and tokenizer into a folder, as canonical JSON.
+def write_description(files: EncoderFiles, folder: Path, template: str = "") -> None:
+    """Put a model's configuration and tokenizer into a folder, as canonical JSON.
 
-    With them ``transformers/<folder>`` and weights ``none`` build the same encoder again, without
+    With them ``transformers/<folder>`` and weights ``none`` build the same model again, without
     the files that it came from.
 
     Args:
-        files: of the encoder.
+        files: of the encoder or decoder.
         folder: that a fine-tuned model is kept in.
+        template: that a decoder was trained with, see
+            :func:`sftcore.models.text.templates.load_template`; empty without turns.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -124,6 +127,8 @@ def write_description(files: EncoderFiles, folder: Path) -> None:
         raise WeightsError(f"{files.origin} has no {TOKENIZER} to keep beside the model")
     write_json(folder / CONFIG, read_json(files.folder / CONFIG))
     write_json(folder / TOKENIZER, read_json(files.folder / TOKENIZER))
+    if template:
+        write_template(files, template, folder)
 
 
 def _encoder(backbone: Backbone) -> TextEncoder:

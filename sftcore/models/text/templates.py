@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
-from sftcore.foundations.artifacts import read_json
+from sftcore.foundations.artifacts import read_json, write_json, write_text
 from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.foundations.turns import ASSISTANT, TEXT, Turn
 from sftcore.models.text.files import CONFIG, TEMPLATE, TOKENIZER_FACTS, EncoderFiles
 
+OWN, PLAIN = "own", "plain"
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
@@ -37,11 +39,13 @@ class ChatTemplate:
         source: of the template.
         tokens: special tokens that it may name, by the names that it has for them.
         end: what ends an answer.
+        is_whole: the special tokens stand in the text.
     """
 
     source: str
     tokens: dict[str, str]
     end: str
+    is_whole: ClassVar[bool] = True
 
     def render(self, turns: Sequence[Turn]) -> Rendered:
         """A dialogue as one text.
@@ -71,7 +75,7 @@ class ChatTemplate:
                 )
             last = after.rfind(self.end, len(before)) if self.end else -1
             answers.append((len(before), len(after) if last < 0 else last + len(self.end)))
-        return Rendered(whole, tuple(answers), is_whole=True)
+        return Rendered(whole, tuple(answers), self.is_whole)
 
     def prompt(self, turns: Sequence[Turn]) -> str:
         """The text that a model is asked with for the next answer.
@@ -100,7 +104,13 @@ class ChatTemplate:
 
 @dataclass(frozen=True)
 class PlainTemplate:
-    """Turns one after the other, for models that were trained on no dialogues."""
+    """Turns one after the other, for models that were trained on no dialogues.
+
+    Attributes:
+        is_whole: the tokenizer adds special tokens of its own.
+    """
+
+    is_whole: ClassVar[bool] = False
 
     def render(self, turns: Sequence[Turn]) -> Rendered:
         """A dialogue as one text; the tokenizer adds its own special tokens."""
@@ -110,7 +120,7 @@ class PlainTemplate:
             if role in (ASSISTANT, TEXT):
                 answers.append((len(text), len(text) + len(said)))
             text += said
-        return Rendered(text, tuple(answers), is_whole=False)
+        return Rendered(text, tuple(answers), self.is_whole)
 
     def prompt(self, turns: Sequence[Turn]) -> str:
         """The text that a model is asked with for the next answer."""
@@ -124,19 +134,45 @@ class PlainTemplate:
 Template = ChatTemplate | PlainTemplate
 
 
-def load_template(files: EncoderFiles) -> Template:
-    """The chat template that lies beside a model's tokenizer; a plain one where there is none.
+def load_template(files: EncoderFiles, wanted: str = OWN) -> Template:
+    """What makes one text of a dialogue's turns.
+
+    Args:
+        files: of a model.
+        wanted: :data:`OWN`, the template that lies beside the model's tokenizer, or a plain one
+            where there is none; :data:`PLAIN`; or the source of another.
 
     Raises:
         WeightsError: a file beside the model is damaged.
     """
+    if wanted == PLAIN:
+        return PlainTemplate()
     file, facts = files.folder / TEMPLATE, _facts(files)
     inner = facts.get("chat_template")
     source = file.read_text() if file.is_file() else inner if isinstance(inner, str) else ""
+    source = source if wanted == OWN else wanted
     if not source:
         return PlainTemplate()
     tokens = {name: _content(facts[name]) for name in _SPECIAL if facts.get(name)}
     return ChatTemplate(source, tokens, tokens.get("eos_token", ""))
+
+
+def write_template(files: EncoderFiles, wanted: str, folder: Path) -> None:
+    """Keep a template in a folder, with the special tokens that it names, so that it is its own.
+
+    Args:
+        files: of the model that it was used with.
+        wanted: see :func:`load_template`.
+        folder: of the model that is kept.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        WeightsError: a file beside the model is damaged.
+    """
+    template, facts = load_template(files, wanted), _facts(files)
+    write_json(folder / TOKENIZER_FACTS, {name: facts[name] for name in _SPECIAL if name in facts})
+    if isinstance(template, ChatTemplate):
+        write_text(folder / TEMPLATE, template.source)
 
 
 def end_of_text(files: EncoderFiles) -> int | None:

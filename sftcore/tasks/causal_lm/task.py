@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sftcore.tasks.causal_lm.loss import COUNT, HITS, SUM, answer_sums, token_loss
 from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
-from sftcore.tasks.refusals import OF_TEXTS
+from sftcore.tasks.names import ANSWERS
+from sftcore.tasks.refusals import OF_DIALOGUES
 
 _NO_CLASSES = "every token is one of the whole vocabulary, and answers have no classes"
 
@@ -34,7 +35,7 @@ class AnswerLoss:
 class CausalLmTask(Task):
     """Targets are tokens [B, L, 3] with their weights; what is kept of a row are sums [3]."""
 
-    name = "causal_lm"
+    name = ANSWERS
     examples = "dialogues"
     outputs = "tokens"
     scores = ("token_accuracy",)
@@ -53,8 +54,8 @@ class CausalLmTask(Task):
     remainder = "tokens that are not the first choice"
     simpler_rows = ("token_frequencies",)
     simpler_words = "how often each token is in answers"
-    probe_words = "the model as it came"
-    refuses: ClassVar[Mapping[str, str]] = OF_TEXTS | {
+    probe_words = before_words = "the model as it came"
+    refuses: ClassVar[Mapping[str, str]] = OF_DIALOGUES | {
         "data.targets": "what is learnt are the answers, which stand in the text",
         "model.dropout": "the head came with the model; see model.text.hidden_dropout",
         "model.text.pooling": "every token has a state of its own, and none are pooled",
