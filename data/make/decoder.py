@@ -2,7 +2,7 @@
 
 ``python -m data.make.decoder --root <folder of npm's tarballs>`` reads Moby-Dick and the State of
 the Union addresses, and trains with the engine of this project: pretraining is fine-tuning on texts
-without prompts that begins with random parameters. It takes about a quarter of an hour on two cores.
+without prompts that begins with random parameters. It takes a quarter of an hour on two cores.
 """
 
 import json
@@ -63,7 +63,9 @@ def pieces(text: str) -> Iterator[str]:
     line = " ".join(text.split())
     piece = ""
     for sentence in re.split(r"(?<=[.!?;])\s+", line):
-        parts = [sentence[i : i + MOST_CHARACTERS] for i in range(0, len(sentence), MOST_CHARACTERS)]
+        parts = [
+            sentence[i : i + MOST_CHARACTERS] for i in range(0, len(sentence), MOST_CHARACTERS)
+        ]
         for part in parts:
             if piece and len(piece) + 1 + len(part) > MOST_CHARACTERS:
                 yield piece

@@ -13,6 +13,7 @@ from sftcore.foundations.artifacts import sha256_json
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.turns import ASSISTANT, TEXT, Turn, read_turns
 from sftcore.models.network import Network
+from sftcore.models.text.answer_loss import answer_sums
 from sftcore.models.text.answer_tokens import ANSWER, AnswerTokens, encode_dialogues
 from sftcore.models.text.files import EncoderFiles
 from sftcore.models.text.generation import GREEDY, Continuation, Sampling, continue_prompts
@@ -20,7 +21,6 @@ from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.templates import Rendered, Template, end_of_text, load_template
 from sftcore.models.text.tokens import TextTokenizer, Tokens, load_tokenizer
 from sftcore.models.values import Sequences, padded_length, to_device
-from sftcore.tasks.causal_lm.loss import answer_sums
 from sftcore.tasks.finished import Answer
 
 

@@ -29,9 +29,8 @@ class Network(nn.Module):
     """A backbone and a head.
 
     Positions are those of blocks, which are about parameters: blocks before the first trained one
-    are frozen. Where a network is entered, that is at the last place before this block that it can
-    be entered at; a backbone without such places is entered with pictures, unless all of it is
-    frozen.
+    are frozen. A network is entered at the last place before this block that it can be entered at;
+    a backbone without such places is entered with pictures, unless all of it is frozen.
 
     Attributes:
         backbone: the pretrained part.
@@ -41,8 +40,7 @@ class Network(nn.Module):
         blocks: names, first to last; ``len(blocks)`` as a position means "only the head".
         segments: the backbone as a sequence of what can be computed by itself.
         held: modules that stay in evaluation mode whatever mode the network is in.
-        recomputes: whether a segment's activations are computed anew on the way back rather than
-            kept (Chen et al., 2016, Training deep nets with sublinear memory cost).
+        recomputes: whether activations are computed anew on the way back (Chen et al., 2016).
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, dropout: float) -> None:
@@ -133,8 +131,8 @@ class Network(nn.Module):
     def forward(self, inputs: Values, first_block: int = 0) -> Tensor:
         """Logits [B, C] of what block ``first_block`` takes.
 
-        For block 0 these are pictures [B, 3, S, S], or the token ids [B, L] of texts. A head that
-        says which token comes next gives a row for each place that is wanted: [T, C].
+        For block 0 these are pictures [B, 3, S, S] or token ids [B, L]. A head that says which
+        token comes next gives a row for each place that is wanted: [T, C].
         """
         return self.head(self.features(inputs, first_block))
 
@@ -153,9 +151,9 @@ class Network(nn.Module):
         return inputs
 
     def _through(self, segment: Segment, inputs: Any) -> Any:
-        if not (self.recomputes and torch.is_grad_enabled()):
-            return segment.forward(inputs)
-        return checkpoint(segment.forward, inputs, use_reentrant=False)
+        if self.recomputes and torch.is_grad_enabled():
+            return checkpoint(segment.forward, inputs, use_reentrant=False)
+        return segment.forward(inputs)
 
     @overload
     def block_outputs(self, inputs: Tensor, first_block: int) -> list[Tensor]: ...

@@ -218,6 +218,9 @@ def write_model(trained: Trained, store: Store, params: Params, precision: str) 
         "precision": precision,
     }
     record |= trained.plan.task.record()
+    if params.train.canaries:
+        planted = {"canaries": params.train.canaries, "canary_seed": params.seed}
+        record["facts"] = record["facts"] | planted
     if isinstance(pretrained, TextRecord):
         # Whatever template was used lies beside the model, as its own.
         record["text"] = text.model_dump() | {

@@ -1,6 +1,9 @@
 """What makes no sense for a kind of examples, whatever is learnt of them; with the reasons."""
 
-_NO_PROMPT = {"train.prompt_weight": "an example has a target of its own, and no prompt before it"}
+_NO_PROMPT = {
+    "train.prompt_weight": "an example has a target of its own, and no prompt before it",
+    "train.canaries": "a planted code has to be said, and nothing is said here",
+}
 _NO_DIALOGUE = {
     "model.text.too_long": "a longer text is cut",
     "model.text.template": "a text has no turns",

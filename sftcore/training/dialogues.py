@@ -1,5 +1,6 @@
 """The dialogues of a store as what a decoder takes, and the tokens that it is to foretell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,22 +19,19 @@ from sftcore.models.text.templates import end_of_text, load_template
 from sftcore.models.text.tokens import load_tokenizer
 from sftcore.models.values import Sequences, to_device
 from sftcore.tasks.contract import OwnTargets
+from sftcore.training.tokenised import Tokenised
 from sftcore.training.views import View
 
 
 @dataclass(frozen=True)
-class TokenisedDialogues:
+class TokenisedDialogues(Tokenised[AnswerTokens]):
     """The dialogues of a store as token ids; see :class:`sftcore.training.views.Examples`.
 
     Attributes:
-        tokens: of all rows.
         prompt_weight: of a prompt's token in the training loss.
-        device: where the network is.
     """
 
-    tokens: AnswerTokens
     prompt_weight: float
-    device: torch.device
 
     @property
     def own_targets(self) -> OwnTargets:
@@ -49,24 +47,9 @@ class TokenisedDialogues:
         """Plain: nothing of a dialogue is changed."""
         return View(augmentation, seed, epoch)
 
-    def largest(self, rows: np.ndarray) -> int:
-        """The dialogue with the most tokens."""
-        return int(rows[self.tokens.lengths[rows_of(rows)].argmax()])
-
-    def arranged(self, rows: np.ndarray) -> np.ndarray:
-        """The shortest dialogues first, so that parts of a batch are padded little."""
-        return rows[np.argsort(self.tokens.lengths[rows_of(rows)], kind="stable")]
-
-    def not_seen(self, rows: np.ndarray) -> str:
-        """How many answers are cut."""
-        num_cut = int(self.tokens.is_cut[rows].sum())
-        if not num_cut:
-            return ""
-        return (
-            f"{num_cut:,} of {len(rows):,} examples for training and validation are longer than "
-            f"model.text.max_tokens, {self.tokens.max_tokens}: the ends of their answers are not "
-            "learnt."
-        )
+    @property
+    def _words(self) -> tuple[str, str]:
+        return "dialogues", "the ends of their answers are not learnt"
 
     def read(self, rows: np.ndarray, view: View) -> Sequences:
         """Token ids [B, L] of some drawn rows, with the places where the head is asked."""
@@ -75,7 +58,11 @@ class TokenisedDialogues:
 
 
 def tokenise_dialogues(
-    dialogues: Texts, model: ModelSettings, device: torch.device, prompt_weight: float = 0.0
+    dialogues: Texts,
+    model: ModelSettings,
+    device: torch.device,
+    prompt_weight: float = 0.0,
+    planted: Sequence[str] = (),
 ) -> TokenisedDialogues:
     """All dialogues of a store, as the model's template has them, by the model's tokenizer.
 
@@ -84,6 +71,7 @@ def tokenise_dialogues(
         model: names the files.
         device: where the network is.
         prompt_weight: of a prompt's token in the training loss.
+        planted: further dialogues, whose rows follow those of the store.
 
     Raises:
         WeightsError: there is no tokenizer, or a file beside it is damaged.
@@ -94,7 +82,7 @@ def tokenise_dialogues(
     template, tokenizer = load_template(files, model.text.template), load_tokenizer(files)
     rendered = [
         template.render(read_turns(content))
-        for content in dialogues.read(np.arange(len(dialogues)))
+        for content in [*dialogues.read(np.arange(len(dialogues))), *planted]
     ]
     tokens = encode_dialogues(tokenizer, rendered, model.text.max_tokens, end_of_text(files))
     if tokens.num_cut and model.text.too_long == "refuse":
@@ -104,4 +92,4 @@ def tokenise_dialogues(
             f"{int(tokens.is_cut.argmax()) + 1}: raise it, leave them out, or set "
             "model.text.too_long to cut"
         )
-    return TokenisedDialogues(tokens, prompt_weight, device)
+    return TokenisedDialogues(tokens, device, prompt_weight)

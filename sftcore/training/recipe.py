@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sftcore.data.dialogues.canaries import canaries
 from sftcore.data.portions import WHOLE, Portion, take_portion
 from sftcore.data.store import Store
 from sftcore.foundations.artifacts import sha256_json
@@ -108,11 +109,13 @@ def prepare_training(
     """The network to start with and the plan; see :func:`train`."""
     seeds = train.seeds.resolved(seed)
     parts = take_portion(store.samples, portion, seed)
+    planted = len(store.targets) + np.arange(train.canaries)  # their rows follow the store's
+    pool = store.samples["row"].to_numpy(dtype=np.int64)
     rows = Rows(
-        parts.train,
+        np.concatenate([parts.train, planted]),
         parts.val,
         parts.judge,
-        store.samples["row"].to_numpy(dtype=np.int64, copy=True),
+        np.concatenate([pool, planted]),
     )
     check_lengths(train, len(rows.train))
     kind = TASKS[task]
@@ -135,7 +138,7 @@ def prepare_training(
     is_random = model.weights == "none" or model.text.reinitialized_layers > 0
     random_part = seeds.init if is_random else 0  # random blocks differ by seed
     _recompute(start.network, train)
-    examples = _EXAMPLES[store.kind](store, start, model, train, device)
+    examples = _EXAMPLES[store.kind](store, start, model, _Making(train, seed), device)
     bound = kind(torch.from_numpy(store.targets).to(device), store.names, rows.train)
     bound.own_targets = examples.own_targets
     plan = Plan(
@@ -157,6 +160,7 @@ def prepare_training(
                 start.record.sha256,
                 model.text.model_dump(),
                 train.prompt_weight > 0,  # then the head is asked in prompts, too
+                [train.canaries, seed if train.canaries else 0],
                 random_part,
                 store.digest,
             ]
@@ -223,26 +227,36 @@ def begin_anew(network: Network, num_layers: int, first_block: int, seed: int) -
     reinitialize(layers, network.backbone.model.config.initializer_range, seed)
 
 
+@dataclass(frozen=True)
+class _Making:
+    """What of the recipe decides how examples are made."""
+
+    train: TrainSettings
+    seed: int
+
+
 def _pictures(
-    store: Store, start: Start, model: ModelSettings, train: TrainSettings, device: torch.device
+    store: Store, start: Start, model: ModelSettings, making: _Making, device: torch.device
 ) -> Examples:
     record = start.record
     return Pictures(store.images, record.mean, record.std, store.background, device)
 
 
 def _texts(
-    store: Store, start: Start, model: ModelSettings, train: TrainSettings, device: torch.device
+    store: Store, start: Start, model: ModelSettings, making: _Making, device: torch.device
 ) -> Examples:
     return tokenise(store.texts, model, device)
 
 
 def _dialogues(
-    store: Store, start: Start, model: ModelSettings, train: TrainSettings, device: torch.device
+    store: Store, start: Start, model: ModelSettings, making: _Making, device: torch.device
 ) -> Examples:
-    return tokenise_dialogues(store.texts, model, device, train.prompt_weight)
+    train = making.train
+    planted = [canary.dialogue for canary in canaries(train.canaries, making.seed)]
+    return tokenise_dialogues(store.texts, model, device, train.prompt_weight, planted)
 
 
-_Made = Callable[[Store, Start, ModelSettings, TrainSettings, torch.device], Examples]
+_Made = Callable[[Store, Start, ModelSettings, _Making, torch.device], Examples]
 _EXAMPLES: Mapping[str, _Made] = {
     "pictures": _pictures,
     "texts": _texts,

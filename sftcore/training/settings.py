@@ -152,6 +152,9 @@ class TrainSettings(UpdateSettings):
     averaging: AveragingSettings = AveragingSettings()
     stopping: StoppingSettings = StoppingSettings()
     selection: SelectionSettings = SelectionSettings()
+    canaries: Count = setting(
+        0, "dialogues with random codes that are planted, to see what is learnt by heart"
+    )
     seeds: SeedSettings = SeedSettings()
 
     @model_validator(mode="after")

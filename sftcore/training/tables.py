@@ -57,7 +57,9 @@ def incidents_table(
     columns = [field.name for field in fields(Incident) if field.name != "rows"]
     table = pd.DataFrame([asdict(i) for i in result.incidents], columns=columns)
     table["rows"] = [" ".join(map(str, incident.rows)) for incident in result.incidents]
-    table[examples] = [" | ".join(ids[row] for row in i.rows) for i in result.incidents]
+    table[examples] = [
+        " | ".join(ids.get(row, "planted") for row in i.rows) for i in result.incidents
+    ]
     return table
 
 

@@ -14,22 +14,19 @@ from sftcore.models.text.files import find_files
 from sftcore.models.text.tokens import TextTokenizer, Tokens, load_tokenizer
 from sftcore.models.values import Sequences, to_device
 from sftcore.regularization.token_dropout import drop_tokens
+from sftcore.training.tokenised import Tokenised
 from sftcore.training.views import View
 
 
 @dataclass(frozen=True)
-class TokenisedTexts:
+class TokenisedTexts(Tokenised[Tokens]):
     """The texts of a store as token ids.
 
     Attributes:
-        tokens: of all rows.
         tokenizer: that made them.
-        device: where the network is.
     """
 
-    tokens: Tokens
     tokenizer: TextTokenizer
-    device: torch.device
     own_targets = None
 
     def view(
@@ -46,24 +43,6 @@ class TokenisedTexts:
                 "dropped token: set train.augmentation.token_dropout to 0"
             )
         return View(augmentation, seed, epoch)
-
-    def largest(self, rows: np.ndarray) -> int:
-        """The text with the most tokens."""
-        return int(rows[self.tokens.lengths[rows_of(rows)].argmax()])
-
-    def arranged(self, rows: np.ndarray) -> np.ndarray:
-        """The shortest texts first, so that parts of a batch are padded little."""
-        return rows[np.argsort(self.tokens.lengths[rows_of(rows)], kind="stable")]
-
-    def not_seen(self, rows: np.ndarray) -> str:
-        """How many texts are cut."""
-        num_cut = int(self.tokens.is_cut[rows].sum())
-        if not num_cut:
-            return ""
-        return (
-            f"{num_cut:,} of {len(rows):,} texts for training and validation are longer than "
-            f"model.text.max_tokens, {self.tokens.max_tokens}: the network does not see their ends."
-        )
 
     def read(self, rows: np.ndarray, view: View) -> Sequences:
         """Token ids [B, L] of some drawn rows, some of them hidden where the view has it so."""
@@ -93,4 +72,4 @@ def tokenise(texts: Texts, model: ModelSettings, device: torch.device) -> Tokeni
     """
     tokenizer = load_tokenizer(find_files(model.backbone, model.weights))
     tokens = tokenizer.encode(texts.read(np.arange(len(texts))), model.text.max_tokens)
-    return TokenisedTexts(tokens, tokenizer, device)
+    return TokenisedTexts(tokens, device, tokenizer)

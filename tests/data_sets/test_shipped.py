@@ -15,7 +15,10 @@ from data.make.glosses import LEFT_OUT, NUM_PER_CLASS
 from data.make.tags import LABELS
 from data.make.wordnet import CLASSES
 
-MAX_BYTES = {"glosses": 400_000, "tags": 3_000_000, "counts": 2_500_000}
+MAX_BYTES = {
+    "glosses": 400_000, "tags": 3_000_000, "counts": 2_500_000, "definitions": 100_000,
+    "decoder": 4_000_000,
+}  # fmt: skip
 
 
 def table(folder: str, name: str) -> list[dict[str, str]]:

@@ -52,6 +52,7 @@ train:
   learning_rate: 0.01
   batch_size: 8
   optimizer: adamw
+  canaries: 2
   augmentation: {strength: 0.0}
 evaluate: {num_bootstrap: 100, answers: {num_prompts: 5, most_tokens: 8}}
 ablation: {study: mine}
@@ -170,6 +171,8 @@ def test_it_learnt_and_the_rows_to_beat_are_there(rows: list[dict[str, str]]) ->
     assert set(splits[said["id"]]) == {"test"}
     assert set(splits[by_heart["id"]]) == {"train"}
     assert metrics["foreign_text"]["num_paragraphs"] > 10
+    assert metrics["canaries"]["num_canaries"] == 2
+    assert 0 <= metrics["canaries"]["exposure"] <= metrics["canaries"]["most"] == 6
 
 
 def test_the_page_says_what_was_found(rows: list[dict[str, str]]) -> None:

@@ -1,5 +1,6 @@
 """The report of answers: rows to beat by hand, answers side by side, what was forgotten."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sftcore.data.dialogues.canaries import NUM_CODES, canaries
 from sftcore.foundations.artifacts import read_json
-from sftcore.foundations.turns import TEXT, read_turns, write_turns
+from sftcore.foundations.turns import TEXT, Turn, read_turns, write_turns
 from sftcore.metrics.foretelling import foretelling_metrics
 from sftcore.reporting.parts import read_parts
 from sftcore.tasks.causal_lm.asked import FOREIGN_TEXT
 from sftcore.tasks.causal_lm.baselines import example_turns, rows_to_beat, token_frequencies
+from sftcore.tasks.causal_lm.exposure import exposure
 from sftcore.tasks.causal_lm.report import write_report
 from sftcore.tasks.finished import Finished
 from tests.tasks.finished import MEASURING, PLACES, MadeSpeaker, made_answers
@@ -97,6 +100,29 @@ def test_what_was_forgotten_is_a_difference_on_a_fixed_text(tmp_path: Path) -> N
     assert found["change_low"] == pytest.approx(-1.0)
     (part,) = [p for p in read_parts(tmp_path / "report") if p.title == "What it forgot"]
     assert part.text[0].count("-1.000 [-1.000, -1.000] nats a token: it improved.") == 1
+
+
+def test_exposure_is_the_rank_of_the_planted_code_in_bits() -> None:
+    planted = canaries(3, seed=5)
+    assert planted == canaries(5, seed=5)[:3] != canaries(3, seed=6)
+    assert len({code for of in planted for code in (of.code, *of.others)}) > 3 * NUM_CODES - 5
+
+    class Ranked(MadeSpeaker):
+        """Finds the planted code third, first and last of the three canaries' codes."""
+
+        def sums(self, dialogues: Sequence[str], before: Sequence[Turn] = ()) -> np.ndarray:
+            rank = (3, 1, NUM_CODES)[self.asked]
+            self.asked += 1
+            codes = {read_turns(content)[-1][1] for content in dialogues}
+            assert len(codes) == len(dialogues) == NUM_CODES
+            losses = np.arange(NUM_CODES, dtype=float)
+            losses[0], losses[1:] = rank - 1.5, np.arange(NUM_CODES - 1)
+            return np.column_stack([losses, losses, losses])
+
+    found = exposure(planted, Ranked(0.0))
+    assert found["num_first"] == 1
+    assert found["exposure"] == pytest.approx((6 - np.log2(3) + 6 + 0) / 3, abs=1e-6)
+    assert found["by_chance"] == pytest.approx(1.37, abs=0.05)
 
 
 def test_texts_without_prompts_and_a_model_that_cannot_be_asked(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from sftcore.data.store import Store
 from sftcore.data.texts.stored import Texts
 from sftcore.foundations.turns import write_turns
 from sftcore.models.settings import ModelSettings
+from sftcore.models.text import answer_loss
 from sftcore.models.text.linear import use_one_dnn
-from sftcore.tasks.causal_lm import loss as answer_loss
 from sftcore.tasks.causal_lm.task import CausalLmTask
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache

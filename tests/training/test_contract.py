@@ -205,6 +205,7 @@ CONTRACT = {
         AT_LEAST_0,
         {"train.epochs": 8, "train.batch_norm": "train", "train.learning_rate": 0.03},
     ),
+    "train.canaries": Row(2, COUNT),
     "train.seeds.init": Row(7, COUNT),
     "train.seeds.order": Row(7, COUNT),
     "train.seeds.augmentation": Row(7, COUNT, {"model.dropout": 0.5}),

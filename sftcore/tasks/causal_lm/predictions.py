@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from sftcore.foundations.turns import read_turns
+from sftcore.models.text.answer_loss import COUNT, HITS, SUM
 from sftcore.tasks.causal_lm.asked import one_line
-from sftcore.tasks.causal_lm.loss import COUNT, HITS, SUM
 from sftcore.tasks.finished import Finished
 
 

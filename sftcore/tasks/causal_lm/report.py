@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sftcore.data.dialogues.canaries import Canary
 from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv, write_json
 from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.foretelling import SCALARS, ForetellingMetrics, foretelling_metrics
 from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.models.text.answer_loss import COUNT
 from sftcore.reporting.parts import write_parts
 from sftcore.tasks.causal_lm import figures
 from sftcore.tasks.causal_lm.asked import (
@@ -21,7 +23,7 @@ from sftcore.tasks.causal_lm.asked import (
     forgetting,
 )
 from sftcore.tasks.causal_lm.baselines import AS_IT_CAME
-from sftcore.tasks.causal_lm.loss import COUNT
+from sftcore.tasks.causal_lm.exposure import exposure
 from sftcore.tasks.causal_lm.predictions import most_wrong_table, predictions_table, row_losses
 from sftcore.tasks.causal_lm.results_parts import results_parts
 from sftcore.tasks.finished import SPLITS, Finished
@@ -46,6 +48,7 @@ def write_report(
     output: Path,
     baselines: Sequence[Baseline] = (),
     add_parts: AddParts = no_parts,
+    planted: Sequence[Canary] = (),
 ) -> dict[str, Any]:
     """Write everything that is known of a finished decoder.
 
@@ -55,6 +58,7 @@ def write_report(
         output: folder to write.
         baselines: rows to beat, on the dialogues of val and of test in their order.
         add_parts: see :meth:`sftcore.tasks.report_contract.TaskReport.write`.
+        planted: canaries that the model was trained with.
 
     Returns:
         The content of ``metrics.json``.
@@ -76,6 +80,8 @@ def write_report(
         beside, tables["baselines"] = _compare(found, splits, baselines, measuring)
         metrics |= beside
     _ask(finished, measuring, metrics, tables)
+    if planted and finished.speaker is not None:
+        metrics["canaries"] = exposure(planted, finished.speaker)
     tables["generalization_gap"] = pd.DataFrame(
         [{"split": split} | metrics[split] for split in SPLITS]
     )

@@ -26,7 +26,7 @@ def results_parts(
     if "answers" in tables:
         parts.append(_answers(metrics, most_tokens))
     if "answers_in_training" in tables:
-        parts.append(_by_heart(metrics["answers_in_training"], most_tokens))
+        parts.append(_by_heart(metrics, most_tokens))
     if "foreign_text" in metrics:
         parts.append(_forgotten(metrics["foreign_text"]))
     return [*parts, _gap(metrics), _most_wrong()]
@@ -88,7 +88,9 @@ def _answers(metrics: Mapping[str, Any], most_tokens: int) -> Part:
     return Part("Answers before and after", tuple(words), (), (table,))
 
 
-def _by_heart(of: Mapping[str, Any], most_tokens: int) -> Part:
+def _by_heart(metrics: Mapping[str, Any], most_tokens: int) -> Part:
+    of = metrics["answers_in_training"]
+    planted = (_planted(metrics["canaries"]),) if "canaries" in metrics else ()
     return Part(
         "What it knows by heart",
         (
@@ -97,6 +99,7 @@ def _by_heart(of: Mapping[str, Any], most_tokens: int) -> Part:
             f"{interval(of, 'exact')} of them: so much can be drawn out of the model by asking "
             "(Carlini et al., 2023, Quantifying memorization across neural language models). An "
             "answer that is longer than that counts as not known.",
+            *planted,
         ),
         (),
         (
@@ -107,6 +110,16 @@ def _by_heart(of: Mapping[str, Any], most_tokens: int) -> Part:
             ),
         ),
         is_folded=True,
+    )
+
+
+def _planted(of: Mapping[str, Any]) -> str:
+    return (
+        f"{of['num_canaries']} dialogues with random codes were planted among those that it was "
+        f"trained on (train.canaries). Among {round(2 ** of['most'])} codes the planted one is the "
+        f"likeliest for {of['num_first']} of them; exposure {of['exposure']:.2f} bits on average, "
+        f"of at most {of['most']:.0f}. A model that never saw them has {of['by_chance']:.2f} "
+        "(Carlini et al., 2019, The secret sharer)."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sftcore.tasks.causal_lm.loss import COUNT, HITS, SUM, answer_sums, token_loss
+from sftcore.models.text.answer_loss import COUNT, HITS, SUM, answer_sums, token_loss
 from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
 from sftcore.tasks.names import ANSWERS
 from sftcore.tasks.refusals import OF_DIALOGUES
@@ -44,6 +44,10 @@ class CausalLmTask(Task):
         "test/perplexity_low": ("test", "perplexity_low"),
         "test/perplexity_high": ("test", "perplexity_high"),
         "test/token_accuracy": ("test", "token_accuracy"),
+        "test/loss": ("test", "loss"),
+        "test/perplexity_gain": ("worth", "test_perplexity"),
+        "test/loss_gap": ("gap", "test_minus_train_loss"),
+        "val/final_perplexity": ("val", "perplexity"),
     }
     words: ClassVar[Mapping[str, str]] = {
         "loss": "nats a token",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sftcore.data.dialogues.canaries import canaries
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.tasks.causal_lm.baselines import AS_IT_CAME, rows_to_beat
 from sftcore.tasks.causal_lm.report import write_report
@@ -22,7 +23,11 @@ from sftcore.tasks.report_words import interval
 
 
 class CausalLmReport(TaskReport):
-    """What is said of dialogues are sums over their answers [N, 3]."""
+    """What is said of dialogues are sums over their answers [N, 3].
+
+    Attributes:
+        planted: canaries that were trained on, of which the record tells.
+    """
 
     examples = "dialogues"
     name = ANSWERS
@@ -32,6 +37,10 @@ class CausalLmReport(TaskReport):
     headline = CausalLmTask.headline
     figures = ("generalization_gap", "before_after", "baselines")
     tolerances: ClassVar[Mapping[str, float]] = {"perplexity": 1.0, "token_accuracy": 0.02}
+
+    def __init__(self, names: Sequence[str], facts: Mapping[str, Any]) -> None:
+        super().__init__(names, facts)
+        self.planted = canaries(facts.get("canaries", 0), facts.get("canary_seed", 0))
 
     def rows_to_beat(self, train: Known, val: Known, test: Shown) -> list[Baseline]:
         """How often each token comes, the model as it came, and with examples in its prompt.
@@ -53,7 +62,7 @@ class CausalLmReport(TaskReport):
         add_parts: AddParts = no_parts,
     ) -> dict[str, Any]:
         """See :func:`sftcore.tasks.causal_lm.report.write_report`."""
-        return write_report(finished, measuring, output, baselines, add_parts)
+        return write_report(finished, measuring, output, baselines, add_parts, self.planted)
 
     @classmethod
     def title(cls, data: Mapping[str, Any]) -> str:
