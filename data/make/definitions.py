@@ -14,7 +14,7 @@ from pathlib import Path
 from data.make.debian import DICTIONARY, find_package
 from data.make.folders import Files, command
 
-NUM_ENTRIES = 480
+NUM_ENTRIES = 320
 _LENGTHS = range(30, 241)  # in characters
 _PARTS = {"n": "noun", "n.pl": "noun", "adj": "adjective", "adv": "adverb"}
 _HEAD = re.compile(r"^([A-Z][A-Z' -]+), ([a-z.]+)\.  ", re.MULTILINE)

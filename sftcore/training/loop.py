@@ -17,6 +17,7 @@ from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.epoch import Epoch, open_epoch, run_epoch
 from sftcore.training.epoch_record import fit_batch_norm, losses, measure_epoch
 from sftcore.training.finish import Measure, best_epoch_alone, choose_parameters
+from sftcore.training.fixed import fixed_names
 from sftcore.training.head import solve_head
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.knowledge import gather_knowledge
@@ -127,9 +128,11 @@ def _set_out(
 
 def _begin(network: Network, course: Course) -> TrainingState:
     """The state of the newest checkpoint that fits, or of the beginning."""
+    first_block = min(phase.first_block for phase in course.plan.phases)
+    fixed = fixed_names(network, first_block)
     if course.checkpoints is not None:
         for saved in course.checkpoints.load(course.plan.task.device):
-            state = TrainingState(network)
+            state = TrainingState(network, fixed)
             try:
                 state.load_state_dict(saved)
             except (KeyError, TypeError, RuntimeError) as error:
@@ -138,7 +141,7 @@ def _begin(network: Network, course: Course) -> TrainingState:
                 continue
             LOGGER.warning("going on from epoch %d, update %d of it", *state.progress[1:])
             return state
-    return TrainingState(network)
+    return TrainingState(network, fixed)
 
 
 def _save(state: TrainingState, checkpoints: Checkpoints | None) -> None:

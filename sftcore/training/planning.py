@@ -29,7 +29,7 @@ def plan_phases(
         has_new_head: whether a head is made for the task.
 
     Raises:
-        ParamsError: more blocks are asked for than the backbone has.
+        ParamsError: more blocks are asked for than the backbone has, or nothing would be trained.
     """
     wanted = num_blocks if model.trainable_blocks == "all" else model.trainable_blocks
     if wanted > num_blocks:
@@ -61,6 +61,11 @@ def plan_phases(
         stopping=train.stopping,
     )
     if not has_new_head:
+        if wanted == 0 and train.epochs > 0:
+            raise ParamsError(
+                "model.trainable_blocks is 0, and the head came with the model: nothing would be "
+                "trained. Raise it, or set train.epochs to 0 to measure the model as it came"
+            )
         head = replace(
             head, name="start", num_epochs=1, sweep=None, strengths=(), is_measured_only=True
         )

@@ -15,6 +15,7 @@ from sftcore.regularization.averaging import ema_decay_at, update_average
 from sftcore.stability.batch_norm import running_statistics
 from sftcore.stability.guard import GuardSettings, Incident, remember_update
 from sftcore.stability.precision import LossScale
+from sftcore.training.fixed import with_fixed, without_fixed
 from sftcore.training.memory import Averages, GuardMemory, Position
 from sftcore.training.records import EpochRecord, FitResult, HeadStart, is_better, rank_epochs
 from sftcore.training.snapshots import copied, go_back, snapshot_of
@@ -25,10 +26,15 @@ class TrainingState:
 
     Random streams are not part of it: they are keyed by seed and position. Nor is the learning
     rate's schedule, which is a function of the position.
+
+    Args:
+        network: as it is before its first update.
+        fixed: names of what never changes of it; see :func:`sftcore.training.fixed.fixed_names`.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, fixed: frozenset[str] = frozenset()) -> None:
         self.network = network
+        self._fixed = fixed
         self.optimizer: torch.optim.Optimizer | None = None
         self.position = Position()
         self.result = FitResult()
@@ -232,8 +238,8 @@ class TrainingState:
         return history[: good["num_epochs"]] if good else history
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values alone; the tensors are not copied."""
-        return {
+        """Tensors and plain values alone, of what changes; the tensors are not copied."""
+        whole = {
             "network": dict(self.network.state_dict()),
             "optimizer": self.optimizer.state_dict() if self.optimizer else self._loaded_optimizer,
             "position": asdict(self.position),
@@ -248,6 +254,7 @@ class TrainingState:
             "guard": self.guard.state_dict(),
             "loss_scale": asdict(self.loss_scale),
         }
+        return without_fixed(whole, self._fixed)
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` described.
@@ -255,6 +262,7 @@ class TrainingState:
         Raises:
             KeyError, TypeError, RuntimeError: the description is of another network or version.
         """
+        saved = with_fixed(saved, self.network, self._fixed)
         self.network.load_state_dict(saved["network"])
         self._loaded_optimizer = saved["optimizer"]
         self.position = Position(**saved["position"])

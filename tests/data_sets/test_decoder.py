@@ -79,7 +79,7 @@ def test_the_shipped_decoder_speaks_better_than_by_frequency() -> None:
         ),
         num_outputs=0, image_size=0, seed=0, device=torch.device("cpu"), goes_on=True,
     )  # fmt: skip
-    assert sum(p.numel() for p in frozen.network.parameters()) == 1_803_392
+    assert sum(p.numel() for p in frozen.network.parameters()) == 1_803_904
     speaker = speaker_of(frozen.network, frozen.sight)
     assert speaker is not None
     ((loss, count, _),) = speaker.sums([write_turns([(TEXT, PROSE)])]).tolist()

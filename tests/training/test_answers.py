@@ -11,6 +11,7 @@ import torch
 
 from sftcore.data.store import Store
 from sftcore.data.texts.stored import Texts
+from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.turns import write_turns
 from sftcore.models.settings import ModelSettings
 from sftcore.models.text import answer_loss
@@ -197,6 +198,49 @@ def test_it_learns_and_a_kept_beginning_changes_no_bit(
         trained.result.chosen_state[table], causal_lm("llama").state_dict()["lm_head.weight"]
     )
     assert moved is (blocks == "all"), "a tied table is frozen unless all is trained"
+
+
+def test_a_checkpoint_holds_what_changes_alone(
+    store: Store, decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every kind of state in it, of the last block and of LoRA; the bits stay the same."""
+    changes = {
+        "train.epochs": 4, "train.averaging.ema_decay": 0.9, "train.averaging.swa_fraction": 0.5,
+        "train.averaging.soup_size": 2, "train.averaging.wise_ft": True,
+        "train.learning_rate": 3e-3,
+    }  # fmt: skip
+    sizes = {}
+    for name, own in (("all", "all"), ("last", 1), ("lora", 1)):
+        on = {**changes, "model.trainable_blocks": own}
+        on |= {"model.lora.rank": 2} if name == "lora" else {}
+        whole = run(store, decoder, on).result
+        kept: list[int] = []
+        original = Checkpoints.save
+
+        def save(
+            self: Any, order: Any, state: Any, _to: list[int] = kept, _save: Any = original
+        ) -> None:
+            _save(self, order, state)
+            _to.append(max(path.stat().st_size for path in self._files()))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "save", save)
+            gone_on = ended_and_continued(
+                lambda of: run(store, decoder, on, of).result,  # noqa: B023
+                tmp_path / name, patch,
+            )  # fmt: skip
+        assert is_same(gone_on, whole)
+        sizes[name] = min(kept)
+    assert sizes["last"] < 0.7 * sizes["all"]
+    nothing = {**changes, "model.trainable_blocks": 0}
+    with pytest.raises(ParamsError, match="nothing would be trained"):
+        run(store, decoder, nothing)
+    nothing |= {"train.epochs": 0, "train.averaging.wise_ft": False}
+    frozen = run(store, decoder, nothing).result
+    same = ended_and_continued(
+        lambda of: run(store, decoder, nothing, of).result, tmp_path / "none", monkeypatch
+    )
+    assert is_same(frozen, same)
 
 
 def test_harm_ends_as_the_model_that_came(store: Store, decoder: Path) -> None:
