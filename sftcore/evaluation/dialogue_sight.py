@@ -23,6 +23,10 @@ from sftcore.models.text.tokens import TextTokenizer, Tokens, load_tokenizer
 from sftcore.models.values import Sequences, padded_length, to_device
 from sftcore.tasks.finished import Answer
 
+# Few, as dialogues are of many lengths, so that many batches are filled up; and enough, as the
+# tokens of a few dialogues are hundreds of rows to multiply.
+BATCH_SIZE = 4
+
 
 @dataclass(frozen=True)
 class Told:
@@ -110,7 +114,7 @@ class DialogueSight(Sight):
 
     def told(self, tokens: AnswerTokens) -> Iterator[tuple[np.ndarray, Told]]:
         """Dialogues of one width at a time, a full batch of them."""
-        for rows, filled in full_batches(tokens.lengths - 1, tokens.max_tokens):
+        for rows, filled in full_batches(tokens.lengths - 1, tokens.max_tokens, BATCH_SIZE):
             asked = torch.tensor([_asked(tokens, row) for row in filled.tolist()])
             batch = Told(
                 to_device(tokens.batch(filled), self.device),
@@ -245,7 +249,7 @@ class PromptSight(Sight):
             padded_length(int(lengths.max())),
         )
         found: dict[int, Tensor] = {}
-        for rows, filled in full_batches(lengths):
+        for rows, filled in full_batches(lengths, size=BATCH_SIZE):
             batch = to_device(tokens.batch(filled), self.dialogues.device)
             states = network.run_blocks(batch, 0, len(network.blocks)).data
             last = states[torch.arange(len(states)), batch.lengths - 1]

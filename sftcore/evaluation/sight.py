@@ -141,20 +141,21 @@ class TextSight(Sight):
 
 
 def full_batches(
-    lengths: np.ndarray, most: int | None = None
+    lengths: np.ndarray, most: int | None = None, size: int = PREDICT_BATCH_SIZE
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of one width at a time.
 
     Args:
         lengths: of the rows in tokens [N].
         most: that a row may have.
+        size: of a batch.
 
     Yields:
-        Rows [n], and the same filled up with themselves to :data:`PREDICT_BATCH_SIZE`.
+        Rows [n], and the same filled up with themselves to a full batch.
     """
     widths = np.array([padded_length(length, BUCKET, most) for length in lengths.tolist()])
     for width in np.unique(widths):
         alike = np.flatnonzero(widths == width)
-        for start in range(0, len(alike), PREDICT_BATCH_SIZE):
-            rows = alike[start : start + PREDICT_BATCH_SIZE]
-            yield rows, np.resize(rows, PREDICT_BATCH_SIZE)
+        for start in range(0, len(alike), size):
+            rows = alike[start : start + size]
+            yield rows, np.resize(rows, size)

@@ -11,7 +11,7 @@ import torch
 
 from sftcore.data.store import Store
 from sftcore.data.texts.stored import Texts
-from sftcore.foundations.errors import ParamsError
+from sftcore.foundations.errors import DataError, ParamsError
 from sftcore.foundations.turns import write_turns
 from sftcore.models.settings import ModelSettings
 from sftcore.models.text import answer_loss
@@ -241,6 +241,34 @@ def test_a_checkpoint_holds_what_changes_alone(
         lambda of: run(store, decoder, nothing, of).result, tmp_path / "none", monkeypatch
     )
     assert is_same(frozen, same)
+
+
+def test_too_long_is_cut_and_said_or_refused(store: Store, decoder: Path) -> None:
+    short = {"model.text.max_tokens": 16}
+    _, plan = prepared(store, decoder, **short)
+    rows = np.arange(NUM_TRAIN + NUM_VAL)
+    said = plan.examples.not_seen(rows)
+    assert said.endswith("max_tokens, 16: the ends of their answers are not learnt.")
+    assert plan.examples.not_seen(rows[:0]) == ""
+    with pytest.raises(
+        DataError, match=r"dialogues are longer than model\.text\.max_tokens \(16\)"
+    ):
+        prepared(store, decoder, **short, **{"model.text.too_long": "refuse"})
+    prepared(store, decoder, **{"model.text.too_long": "refuse"})
+
+
+def test_the_template_is_the_models_own_a_plain_one_or_ones_own(
+    store: Store, decoder: Path
+) -> None:
+    lengths = {}
+    jinja = "{% for m in messages %}{{ m.content }} <end> {% endfor %}"
+    for name, wanted in (("own", "own"), ("plain", "plain"), ("other", jinja)):
+        _, plan = prepared(store, decoder, **{"model.text.template": wanted})
+        tokens: Any = plan.examples.tokens  # type: ignore[attr-defined]
+        lengths[name] = tokens.lengths
+        assert plan.task.weight(plan.task.of(np.arange(4))) > 0
+    assert (lengths["plain"] < lengths["own"]).all(), "no roles"
+    assert (lengths["other"] < lengths["own"]).all()
 
 
 def test_harm_ends_as_the_model_that_came(store: Store, decoder: Path) -> None:
