@@ -7,7 +7,10 @@ from sftcore.reporting.drawing import BLUE, GREY, new_figure, own_style, to_png
 from sftcore.tasks import report_figures
 from sftcore.tasks.report_figures import Panel
 
-_PANELS = (Panel("perplexity", "perplexity"), Panel("token_accuracy", "token accuracy", (0, 1)))
+_ACCURACY = Panel("token_accuracy", "token accuracy", (0, 1))
+_BY_SPLIT = Panel("perplexity", "perplexity"), _ACCURACY
+# Perplexities of rows that are far apart leave no room for those that are close.
+_BY_ROW = Panel("loss", "loss (nats a token)"), _ACCURACY
 
 
 @own_style()
@@ -38,7 +41,7 @@ def gap_figure(gap: pd.DataFrame) -> bytes:
         gap: columns split, num_dialogues, and both numbers with _low and _high.
     """
     title = "Perplexity and token accuracy by split"
-    return report_figures.gap_figure(gap, _PANELS, title, "dialogues")
+    return report_figures.gap_figure(gap, _BY_SPLIT, title, "dialogues")
 
 
 def baselines_figure(table: pd.DataFrame) -> bytes:
@@ -47,4 +50,4 @@ def baselines_figure(table: pd.DataFrame) -> bytes:
     Args:
         table: of :func:`sftcore.tasks.report_numbers.compare`.
     """
-    return report_figures.baselines_figure(table, _PANELS, "dialogues")
+    return report_figures.baselines_figure(table, _BY_ROW, "dialogues")
