@@ -112,7 +112,7 @@ def worth_sentence(found: Findings, row: str) -> str:
     if line["verdict"] == BETTER:
         return f"Fine-tuning is worth {value} {unit} over {before}."
     if line["verdict"] == WORSE:
-        return f"Fine-tuning is worth {value} {unit}: worse than {before}."
+        return f"Fine-tuning is worth {value} {unit}: below {before}."
     if line["verdict"] == FAILED:
         return f"Fine-tuning failed in {_failed(line)}: no gain over {before} is claimed."
     if line["verdict"] == UNCONVERGED:

@@ -80,7 +80,7 @@ def test_worth_is_said_either_way() -> None:
     assert "nats" in said(probe=0.5)
     worse = said(probe=-0.5)
     assert worse.startswith("Fine-tuning is worth -0.500 [-0.5")
-    assert "the features as they are do better" in worse
+    assert "below the features as they are" in worse
     assert "No gain" in said(probe=None)
     assert "failed in 2 of 6 (rate ≤ 73%)" in said(num_failed=2)
     assert "no verdict, 5 of 6" in said(on_last=(5, 0, 0, 0))
