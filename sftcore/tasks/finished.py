@@ -147,14 +147,14 @@ class Finished:
         }
         lengths = {name: len(of) for name, of in columns.items() if len(of) != len(self.ids)}
         if lengths:
-            raise DataError(f"{len(self.ids)} pictures, but {lengths}: give one per picture")
+            raise DataError(f"{len(self.ids)} examples, but {lengths}: give one per example")
         if empty := [split for split in SPLITS if not len(self.rows(split))]:
             raise DataError(
-                f"no picture in split {', '.join(empty)}, so there is nothing to report: add "
-                "pictures, or raise data.val_fraction and data.test_fraction"
+                f"no example in split {', '.join(empty)}, so there is nothing to report: add "
+                "examples, or raise data.val_fraction and data.test_fraction"
             )
         if num_bad := int((~np.isfinite(self.answers)).any(axis=1).sum()):
             raise DataError(
-                f"the model gives no finite answer for {num_bad} of {len(self.ids)} pictures: it "
+                f"the model gives no finite answer for {num_bad} of {len(self.ids)} examples: it "
                 "diverged, so lower train.learning_rate and train again"
             )

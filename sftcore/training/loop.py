@@ -13,14 +13,13 @@ from sftcore.optimization.optimizers import build_optimizer
 from sftcore.optimization.range_test import RangeTest
 from sftcore.optimization.schedules import learning_rate_at, plateau_drops
 from sftcore.stability.batch_norm import MOVING, set_training_mode
+from sftcore.training.beginning import Teller, begin, set_out
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.epoch import Epoch, open_epoch, run_epoch
 from sftcore.training.epoch_record import fit_batch_norm, losses, measure_epoch
 from sftcore.training.finish import Measure, best_epoch_alone, choose_parameters
-from sftcore.training.fixed import fixed_names
 from sftcore.training.head import solve_head
 from sftcore.training.inputs import FeatureCache, Inputs
-from sftcore.training.knowledge import gather_knowledge
 from sftcore.training.measure import outputs_of, weight_norms
 from sftcore.training.plan import Course, Plan
 from sftcore.training.records import EpochRecord, FitResult, badness
@@ -57,8 +56,8 @@ def fit(
     Raises:
         ParamsError: a learning rate is left to the range test, and it found none.
     """
-    course = _set_out(network, plan, cache, _Teller(on_epoch), checkpoints)
-    state = _begin(network, course)
+    course = set_out(network, plan, cache, Teller(on_epoch), checkpoints)
+    state = begin(network, course)
     course.tell(state.settled)
     try:
         for phase in plan.phases[state.position.phase :]:
@@ -89,59 +88,13 @@ def time_precisions(
         precisions: to try.
         cache: features of frozen blocks.
     """
-    course = _set_out(network, plan, cache, lambda records: None, None)
+    course = set_out(network, plan, cache, lambda records: None, None)
     state, phase = TrainingState(network), plan.phases[-1]
     claims = plan.claim(network, phase.first_block)
     _, epoch = _open(state, claims, phase, course)
     trial = Trial(network, claims, epoch, plan.update, plan.precision, plan.seeds, phase.name)
     rate = phase.learning_rate or _CAREFUL_RATE
     return {name: seconds_per_update(trial, name, rate) for name in precisions}
-
-
-class _Teller:
-    """Calls a function with every record once."""
-
-    def __init__(self, on_epoch: Callable[[EpochRecord], None]) -> None:
-        self._on_epoch = on_epoch
-        self._num_told = 0
-
-    def __call__(self, records: Sequence[EpochRecord]) -> None:
-        for record in records[self._num_told :]:
-            self._on_epoch(record)
-            self._num_told += 1
-
-
-def _set_out(
-    network: Network,
-    plan: Plan,
-    cache: FeatureCache,
-    tell: Callable[[Sequence[EpochRecord]], None],
-    checkpoints: Checkpoints | None,
-) -> Course:
-    """What a training has at hand before its first update."""
-    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    features = plan.inputs(network.eval(), len(network.blocks), cache)
-    knowledge = gather_knowledge(network, features, plan.rows, plan.task, plan.update)
-    criterion = plan.task.criterion(plan.update)
-    return Course(plan, start, criterion, knowledge, cache, tell, checkpoints)
-
-
-def _begin(network: Network, course: Course) -> TrainingState:
-    """The state of the newest checkpoint that fits, or of the beginning."""
-    first_block = min(phase.first_block for phase in course.plan.phases)
-    fixed = fixed_names(network, first_block)
-    if course.checkpoints is not None:
-        for saved in course.checkpoints.load(course.plan.task.device):
-            state = TrainingState(network, fixed)
-            try:
-                state.load_state_dict(saved)
-            except (KeyError, TypeError, RuntimeError) as error:
-                LOGGER.warning("a checkpoint does not fit and is skipped: %s", error)
-                network.load_state_dict(course.start)
-                continue
-            LOGGER.warning("going on from epoch %d, update %d of it", *state.progress[1:])
-            return state
-    return TrainingState(network, fixed)
 
 
 def _save(state: TrainingState, checkpoints: Checkpoints | None) -> None:

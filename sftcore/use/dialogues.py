@@ -2,26 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
 from typing import Any, cast
 
 from sftcore.data.dialogues.decode import decode_prompt
 from sftcore.data.dialogues.names import PROMPT_NAMES
 from sftcore.data.kinds import Names, Parts
-from sftcore.data.sources.files import refusing
-from sftcore.data.sources.trees import TABLE_SUFFIXES
-from sftcore.data.texts.decode import MAX_CHARACTERS, decode_text
+from sftcore.data.texts.decode import decode_text
 from sftcore.evaluation.dialogue_sight import Asked, DialogueSight
 from sftcore.evaluation.predict import ModelRecord
 from sftcore.evaluation.sight import Sight
 from sftcore.foundations.turns import USER, write_turns
 from sftcore.models.text.generation import Sampling
 from sftcore.use.inputs import Named
-from sftcore.use.reading import Opened, Reading, ReadingOptions, open_with
-from sftcore.use.table_rows import rows_of
+from sftcore.use.reading import Opened, ReadingOptions, open_with
+from sftcore.use.texts import TextReading
 
 
-class DialogueReading(Reading):
+class DialogueReading(TextReading):
     """See :class:`sftcore.use.reading.Reading`.
 
     Args:
@@ -35,9 +32,7 @@ class DialogueReading(Reading):
     group = 128  # batches are of prompts of one width
 
     def __init__(self, record: ModelRecord, options: ReadingOptions) -> None:
-        limit = options.max_characters
-        self._limit = MAX_CHARACTERS if limit is None else limit
-        self._column = (options.column or "").strip().lower()
+        super().__init__(record, options)
         usual = Asked()
         self._asked = Asked(
             usual.most_tokens if options.max_tokens is None else options.max_tokens,
@@ -49,35 +44,19 @@ class DialogueReading(Reading):
         """The limit, the column, and how answers are made."""
         sampling = self._asked.sampling
         return {
-            "max_characters": self._limit, "column": self._column,
-            "max_tokens": self._asked.most_tokens, "temperature": sampling.temperature,
-            "top_p": sampling.top_p, "seed": sampling.seed,
+            **super().facts, "max_tokens": self._asked.most_tokens,
+            "temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed,
         }  # fmt: skip
 
     def sight(self, sight: Sight) -> Sight:
         """Of prompts, not of whole dialogues."""
         return cast(DialogueSight, sight).asking(self._asked)
 
-    def examples_of(self, named: Named) -> Iterator[Named]:
-        """The rows of a table, or the file itself; other kinds by their name are no prompts."""
-        suffix = PurePath(named.member or named.path).suffix.lower()
-        is_file = named.member or Path(named.path).is_file()
-        if suffix in TABLE_SUFFIXES and is_file and not named.fault:
-            yield from rows_of(named, self._column, self._names)
-        elif suffix in PROMPT_NAMES.others and is_file:
-            yield replace(named, content=refusing("not a prompt", f"{suffix} by its name"))
-        else:
-            yield named
-
     def open_all(self, examples: Sequence[Named], num_workers: int) -> Iterator[Opened]:
         """See :class:`sftcore.use.reading.Reading`; reading prompts takes no other process."""
         for named in examples:
             is_row = named.content is not None
             yield open_with(self._of_row if is_row else self._of_file, named)
-
-    def stack(self, examples: Sequence[Any]) -> list[str]:
-        """The prompts."""
-        return list(examples)
 
     @property
     def _names(self) -> Names:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 from sftcore.data.kinds import Names
 from sftcore.data.sources.files import refusing
@@ -27,7 +27,7 @@ class TextReading(Reading):
 
     names = TEXT_NAMES
     counted = "texts"
-    takes = ("max_characters", "column")
+    takes: ClassVar[tuple[str, ...]] = ("max_characters", "column")
     # Batches are of texts of one width, so few texts would leave most of them to be filled up.
     group = 512
 
@@ -48,8 +48,9 @@ class TextReading(Reading):
         is_file = named.member or Path(named.path).is_file()
         if suffix in TABLE_SUFFIXES and is_file and not named.fault:
             yield from rows_of(named, self._column, self._names)
-        elif suffix in TEXT_NAMES.others and is_file:
-            yield replace(named, content=refusing("not a text", f"{suffix} by its name"))
+        elif suffix in self.names.others and is_file:
+            what = f"not a {self.names.noun}"
+            yield replace(named, content=refusing(what, f"{suffix} by its name"))
         else:
             yield named
 

@@ -21,7 +21,7 @@ def seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def look(**changes: Any) -> dict[str, Any]:
         found: dict[str, Any] = {"order": [], "pictures": []}
-        original, read, begin = epoch.epoch_order, views.Pictures.read, loop._begin
+        original, read, begin = epoch.epoch_order, views.Pictures.read, loop.begin
 
         def epoch_order(*args: Any) -> np.ndarray:
             rows = original(*args)
@@ -35,14 +35,14 @@ def seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
                                                 strict=True))  # fmt: skip
             return images
 
-        def _begin(network: Any, course: Any) -> Any:
+        def begin_(network: Any, course: Any) -> Any:
             found["head"] = network.head.linear.weight.detach().clone().tolist()
             return begin(network, course)
 
         with monkeypatch.context() as patched:
             patched.setattr(epoch, "epoch_order", epoch_order)
             patched.setattr(views.Pictures, "read", pictures)
-            patched.setattr(loop, "_begin", _begin)
+            patched.setattr(loop, "begin", begin_)
             found["result"] = run(store, train__epochs=1, **NOISY, **changes)
         found["pictures"].sort()
         return found

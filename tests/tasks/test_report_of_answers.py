@@ -79,6 +79,7 @@ def test_answers_stand_side_by_side(tmp_path: Path) -> None:
     of = metrics["answers"]
     assert (of["num_prompts"], of["ended"], of["exact"], of["is_short"]) == (6, 0.5, 0.5, True)
     assert 0 < of["ended_low"] < 0.5 < of["ended_high"] < 1
+    assert of["ended_before"] == 0.5
     table = pd.read_csv(tmp_path / "report" / "answers.csv", na_filter=False)
     ids = np.asarray(finished.ids)[PLACES["test"]]
     assert set(table["id"].str.removeprefix("'")) <= set(ids)

@@ -142,7 +142,7 @@ def test_what_cannot_be_reported_is_refused(task: str, tmp_path: Path) -> None:
         (replace(finished, answers=broken), "finite"),
         (
             replace(finished, splits=["train"] * 200),
-            "no (picture|text|dialogue) in split val, test",
+            "no (picture|text|example) in split val, test",
         ),
         (replace(finished, groups=["a"]), "one per"),
     ):

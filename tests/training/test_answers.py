@@ -1,6 +1,7 @@
 """Fine-tuning on answers: what is learnt, by the one loop that trains every task."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,19 @@ import pandas as pd
 import pytest
 import torch
 
+from sftcore.data.dialogues.canaries import canaries
 from sftcore.data.store import Store
 from sftcore.data.texts.stored import Texts
+from sftcore.evaluation.dialogue_sight import dialogue_sight
 from sftcore.foundations.errors import DataError, ParamsError
 from sftcore.foundations.turns import write_turns
 from sftcore.models.settings import ModelSettings
 from sftcore.models.text import answer_loss
+from sftcore.models.text.decoder import TextDecoder
+from sftcore.models.text.encoder import Step
+from sftcore.models.text.files import EncoderFiles
 from sftcore.models.text.linear import use_one_dnn
+from sftcore.models.text.settings import TextOptions
 from sftcore.tasks.causal_lm.task import CausalLmTask
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.inputs import FeatureCache
@@ -269,6 +276,92 @@ def test_the_template_is_the_models_own_a_plain_one_or_ones_own(
         assert plan.task.weight(plan.task.of(np.arange(4))) > 0
     assert (lengths["plain"] < lengths["own"]).all(), "no roles"
     assert (lengths["other"] < lengths["own"]).all()
+
+
+def test_prompts_are_learnt_by_their_weight(store: Store, decoder: Path) -> None:
+    _, plain = prepared(store, decoder)
+    start, plan = prepared(store, decoder, **{"train.prompt_weight": 0.25})
+    rows = plan.rows.train[:5]
+    tokens: Any = plan.examples.tokens  # type: ignore[attr-defined]
+    # Every token but the first of a row, which nothing comes before.
+    parts = [tokens.parts[tokens.offsets[row] : tokens.offsets[row + 1]][1:] for row in rows]
+    num_prompt = sum(int((of == 0).sum()) for of in parts)
+    num_answer = sum(int((of == 1).sum()) for of in parts)
+    targets = plan.task.of(rows)
+    assert plain.task.weight(plain.task.of(rows)) == num_answer
+    assert plan.task.weight(targets) == num_answer + 0.25 * num_prompt
+    network = start.network.eval().requires_grad_(False)
+    batch, alone = plan.examples.read(rows, PLAIN), plain.examples.read(rows, PLAIN)
+    kept = plan.task.kept(network.head, network.features(batch), targets)
+    only = plain.task.kept(network.head, network.features(alone), plain.task.of(rows))
+    np.testing.assert_allclose(kept, only, rtol=1e-6, err_msg="answers alone are measured")
+    changed = run(store, decoder, {"train.epochs": 2, "train.prompt_weight": 0.25}).result
+    assert not is_same(changed, run(store, decoder, {"train.epochs": 2}).result)
+
+
+def test_canaries_are_trained_on_and_nowhere_else(store: Store, decoder: Path) -> None:
+    _, plan = prepared(store, decoder, **{"train.canaries": 3})
+    planted = NUM_TRAIN + NUM_VAL + np.arange(3)
+    assert set(planted) <= set(plan.rows.train)
+    assert len(plan.rows.train) == NUM_TRAIN + 3
+    assert not set(planted) & {*plan.rows.val.tolist(), *plan.rows.judge.tolist()}
+    own = [canary.dialogue for canary in canaries(3, seed=0)]
+    sight = dialogue_sight(
+        EncoderFiles(decoder, "d"), TextOptions(max_tokens=60), torch.device("cpu")
+    )
+    wanted = sight.encode([sight.rendered(content) for content in own])
+    found: Any = plan.examples.tokens  # type: ignore[attr-defined]
+    for place, row in enumerate(planted):
+        ends = found.offsets[row : row + 2], wanted.offsets[place : place + 2]
+        one, other = (slice(*of) for of in ends)
+        assert found.ids[one].tolist() == wanted.ids[other].tolist()
+
+
+def test_activations_are_computed_twice_where_that_is_asked_for(
+    store: Store, decoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for is_on in (False, True):
+        calls = []
+        original = TextDecoder.steps
+
+        def steps(self: Any, _calls: list[str] = calls, _own: Any = original) -> list[Step]:
+            return [
+                replace(step, forward=lambda x, s=step: (_calls.append(s.name), s.forward(x))[1])
+                for step in _own(self)
+            ]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TextDecoder, "steps", steps)
+            start, plan = prepared(store, decoder, **{"train.recompute_activations": is_on})
+        calls.clear()
+        rows = plan.rows.train[:3]
+        output = start.network(plan.examples.read(rows, PLAIN))
+        loss = plan.task.criterion(plan.update)(output, plan.task.of(rows), 1.0)
+        loss.backward()
+        counts.append(len(calls))
+    assert counts[1] == 2 * counts[0] > 0
+    pictures = {"model.backbone": "timm/test_efficientnet", "train.recompute_activations": True}
+    with pytest.raises(ParamsError, match="batch norm would count its statistics twice"):
+        of_classes(**pictures)
+
+
+def of_classes(**changes: Any) -> None:
+    """Prepare a training of pictures."""
+    params = small(**changes)
+    samples = pd.DataFrame({
+        "row": range(8), "split": ["train"] * 6 + ["val"] * 2, "label": ["a", "b"] * 4,
+        "group": [str(n) for n in range(8)], "sha256": [f"{n:064x}" for n in range(8)],
+    })  # fmt: skip
+    pictures = Store(
+        np.zeros((8, 32, 32, 3), np.uint8), np.arange(8) % 2, samples, ["a", "b"], "digest",
+        ("train", "val"), facts={"background": (0, 0, 0)},
+    )  # fmt: skip
+    train_settings = params.train.model_copy(update={"batch_norm": "train"})
+    prepare_training(
+        pictures, params.model, train_settings, task="classification", seed=0,
+        device=torch.device("cpu"),
+    )  # fmt: skip
 
 
 def test_harm_ends_as_the_model_that_came(store: Store, decoder: Path) -> None:

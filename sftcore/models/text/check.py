@@ -2,11 +2,14 @@
 
 import torch
 
+from sftcore.foundations.turns import ASSISTANT, USER
 from sftcore.models.text.build import describe_decoder, describe_encoder
 from sftcore.models.text.files import find_here
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.templates import load_template
 from sftcore.models.text.tokens import load_tokenizer
+
+_DIALOGUE = [(USER, "asked"), (ASSISTANT, "answered")]
 
 
 def check_model(backbone: str, weights: str, options: TextOptions, *, goes_on: bool) -> None:
@@ -23,13 +26,14 @@ def check_model(backbone: str, weights: str, options: TextOptions, *, goes_on: b
     Raises:
         WeightsError: a file is missing, no model of the wanted kind that the installed library has,
             or a text too long for it.
+        DataError: the template of a decoder cannot say a dialogue.
     """
     files = find_here(backbone, weights)
     if files is None:
         return
     load_tokenizer(files)
     if goes_on:
-        load_template(files, options.template)
+        load_template(files, options.template).render(_DIALOGUE)
     if weights != "none":
         files.tensors()
     with torch.device("meta"):  # its parameters take no memory and no time

@@ -123,14 +123,18 @@ def conversation_numbers(
         confidence: of the intervals.
 
     Returns:
-        ``num_prompts``, ``ended`` and ``exact`` with ``_low`` and ``_high``, and ``is_short``:
-        whether whole answers are short enough to be compared.
+        ``num_prompts``; ``ended``, ``exact`` and, where it was asked, ``ended_before`` of the model
+        as it came, with ``_low`` and ``_high``; and ``is_short``: whether whole answers are short
+        enough to be compared.
     """
     if not len(said.rows):
         return {"num_prompts": 0}
     own = np.asarray(groups, dtype=object)[said.rows]
     numbers: dict[str, Any] = {"num_prompts": len(said.rows)}
-    for name, is_true in (("ended", said.has_ended), ("exact", said.is_exact)):
+    shares = {"ended": said.has_ended, "exact": said.is_exact}
+    if said.before:
+        shares["ended_before"] = np.array([of.has_ended for of in said.before], dtype=bool)
+    for name, is_true in shares.items():
         low, high = proportion_interval(is_true, own, confidence)
         numbers |= {name: round(float(is_true.mean()), 6)}
         numbers |= {f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}

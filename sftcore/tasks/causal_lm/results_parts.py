@@ -71,7 +71,8 @@ def _answers(metrics: Mapping[str, Any], most_tokens: int) -> Part:
     of = metrics["answers"]
     words = [
         f"Greedy answers to {of['num_prompts']} test prompts, chosen by a hash, of at most "
-        f"{most_tokens} tokens: {interval(of, 'ended')} ended by themselves."
+        f"{most_tokens} tokens: {interval(of, 'ended')} ended by themselves"
+        + (f"; before, {interval(of, 'ended_before')} did." if "ended_before" in of else ".")
     ]
     if of["is_short"]:
         words.append(
