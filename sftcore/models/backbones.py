@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sftcore.foundations.errors import WeightsError
+from sftcore.models.depthwise import speed_up_depthwise
 from sftcore.models.pooling import pool_deterministically
 
 
@@ -59,6 +60,7 @@ def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) ->
         )
     module, classifier, sizes = builders[library](name, model, image_size, stochastic_depth)
     pool_deterministically(module)
+    speed_up_depthwise(module)
     num_features = _try(name, module, image_size)
     built = Backbone(name, module, num_features, classifier, sizes)
     _set_stochastic_depth(built, stochastic_depth)
