@@ -47,7 +47,7 @@ class _Depthwise(nn.Conv2d):
         pad: pads pictures by their size, as TensorFlow does, where the other does so.
     """
 
-    def __init__(self, conv: nn.Conv2d, pad: Callable[..., Tensor] | None) -> None:
+    def __init__(self, conv: Any, pad: Callable[..., Tensor] | None) -> None:
         super().__init__(
             conv.in_channels,
             conv.out_channels,
@@ -67,7 +67,7 @@ class _Depthwise(nn.Conv2d):
         padding = self.padding
         if self.pad is not None:
             x, padding = self.pad(x, self.kernel_size, self.stride, self.dilation), (0, 0)
-        rest = (self.stride, padding, self.dilation, self.groups)
+        rest: Any = (self.stride, padding, self.dilation, self.groups)
         is_single = x.dtype == self.weight.dtype == torch.float32
         if x.device.type != "cpu" or not is_single or torch.is_autocast_enabled("cpu"):
             return F.conv2d(x, self.weight, self.bias, *rest)
