@@ -1,43 +1,16 @@
-"""The shipped definitions, prepared in a temporary folder, for benchmarks on texts."""
+"""The shipped definitions of classes of nouns, for benchmarks on texts."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
+from contextlib import AbstractContextManager
 
-import numpy as np
-
-from sftcore.data.prepare import prepare
+from benchmarks.shipped import DATA, shipped
 from sftcore.data.settings import DataSettings
-from sftcore.data.store import Store, open_store
-from sftcore.pipeline.examples import examples_of
+from sftcore.data.store import Store
 
 TASK = "text_classification"
 MINILM = "transformers/sentence-transformers/all-MiniLM-L6-v2"
-SOURCE = Path(__file__).parent.parent / "data" / "glosses"
 
 
-@contextmanager
-def glosses(split_seed: int = 0) -> Iterator[Store]:
+def glosses(split_seed: int = 0) -> AbstractContextManager[Store]:
     """The store of train and validation texts."""
-    data = DataSettings(source="table", path=str(SOURCE), table="glosses.csv")
-    examples = examples_of(TASK, data)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "prepared"
-        prepare(
-            source=data.source, path=SOURCE, table=data.table, kind=examples.kind,
-            target=examples.target, output=folder,
-            max_refused_fraction=data.max_refused_fraction, min_per_class=data.min_per_class,
-            near_duplicate_distance=data.near_duplicate_distance, val_fraction=data.val_fraction,
-            test_fraction=data.test_fraction, split_seed=split_seed,
-        )  # fmt: skip
-        yield open_store(folder, ("train", "val"))
-
-
-def with_fewer(store: Store, num_train: int, seed: int = 0) -> Store:
-    """The same with so many training texts, drawn at random."""
-    samples = store.samples
-    train = np.flatnonzero(samples["split"] == "train")
-    left_out = np.random.default_rng(seed).permutation(train)[num_train:]
-    return replace(store, samples=samples.drop(samples.index[left_out]).reset_index(drop=True))
+    data = DataSettings(source="table", path=str(DATA / "glosses"), table="glosses.csv")
+    return shipped(TASK, data, split_seed)

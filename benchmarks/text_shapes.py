@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.glosses import MINILM, TASK, glosses, with_fewer
+from benchmarks.glosses import MINILM, TASK, glosses
+from benchmarks.shipped import with_fewer
 from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
 from sftcore.models.settings import ModelSettings

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.glosses import MINILM, TASK, glosses, with_fewer
+from benchmarks.glosses import MINILM, TASK, glosses
+from benchmarks.shipped import with_fewer
 from sftcore.data.loader import epoch_order
 from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
