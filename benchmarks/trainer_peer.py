@@ -116,10 +116,10 @@ class Classifier(nn.Module):
 
 
 class Ordered(torch.utils.data.Sampler[int]):
-    """The rows in the order of this engine, an epoch at each pass."""
+    """The rows in the order of this engine, an epoch at each pass, from a first one on."""
 
-    def __init__(self, rows: np.ndarray, seed: int) -> None:
-        self.rows, self.seed, self.epoch = rows, seed, 0
+    def __init__(self, rows: np.ndarray, seed: int, first_epoch: int = 0) -> None:
+        self.rows, self.seed, self.epoch = rows, seed, first_epoch
 
     def __len__(self) -> int:
         return len(self.rows)
