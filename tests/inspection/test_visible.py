@@ -48,12 +48,12 @@ def test_other_examples_and_scores_are_called_by_their_names() -> None:
     for old, new in words:
         plain = plain.replace(old, new)
     assert texts == plain
-    first, second = size_sentences(split, "text")
+    first, second = size_sentences(split, "text", "loss")
     assert (
         first == "Test split: 100 texts, worth at least 83 independent ones, as groups go together."
     )
-    assert "nobody knows" in second
-    assert size_sentences(SplitSize.of_groups([]), "text") == [
+    assert second.startswith("How small a difference in loss between two models it shows depends")
+    assert size_sentences(SplitSize.of_groups([]), "text", "error") == [
         "Test split: no text, so nothing can be shown with it."
     ]
 

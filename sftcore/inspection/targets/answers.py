@@ -21,7 +21,7 @@ class AnswerReport:
     """See :class:`sftcore.inspection.targets.contract.TargetReport`."""
 
     plural = column = heading = "answers"
-    score = right = ""
+    score, right = "loss", ""
 
     def begin(self, data: Prepared) -> str:
         """Dialogues and answers, and how long these are."""

@@ -59,12 +59,12 @@ class TargetReport(Protocol):
 
     @property
     def score(self) -> str:
-        """What a comparison of two models on the test split is about; empty where nothing is known
-        of it before they are measured."""
+        """What a comparison of two models on the test split is about."""
 
     @property
     def right(self) -> str:
-        """When an example counts for this score."""
+        """When an example counts for this score; empty where the score is a number, of whose
+        differences nothing is known before two models are measured."""
 
     @property
     def column(self) -> str:

@@ -30,7 +30,7 @@ class NumberReport:
     """See :class:`sftcore.inspection.targets.contract.TargetReport`."""
 
     plural = column = heading = "numbers"
-    score = ""
+    score = "error"
     right = ""
 
     def begin(self, data: Prepared) -> str:

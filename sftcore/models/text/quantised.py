@@ -4,7 +4,9 @@ The tensors are made once, in single precision, and kept under the sha256 of the
 from: half a minute and four bytes a parameter.
 """
 
+import io
 import logging
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from filelock import FileLock
@@ -49,11 +51,13 @@ def _unpack(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    bars = io.StringIO()  # the library's own, which no setting of it turns off
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32
-        )
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        with redirect_stderr(bars):
+            model = AutoModelForCausalLM.from_pretrained(
+                file.parent, gguf_file=file.name, dtype=torch.float32
+            )
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except Exception as error:
         raise WeightsError(f"{file.name} cannot be unpacked ({error}): run `make`") from error
     state = model.state_dict()
