@@ -27,6 +27,22 @@ def test_it_must_come_before_the_libraries_have_chosen() -> None:
     choose_instruction_set("native")
 
 
+@pytest.mark.parametrize("mode", ["portable", "native"])
+@pytest.mark.parametrize("own", [None, "active"])
+def test_threads_that_wait_sleep_unless_a_caller_says_otherwise(mode: str, own: str | None) -> None:
+    code = (
+        "import os; from sftcore.foundations.instruction_set import choose_instruction_set; "
+        f"choose_instruction_set({mode!r}); print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    others = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}
+    set_by_caller = {"OMP_WAIT_POLICY": own} if own else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120,
+        env=others | set_by_caller,
+    )  # fmt: skip
+    assert done.stdout.strip() == (own or "passive")
+
+
 @pytest.mark.parametrize("stage", ["labels", "finetune", "evaluate", "ablate"])
 def test_stages_come_before(stage: str) -> None:
     code = f"import sys, stages.{stage}; assert not {{'numpy', 'torch'}} & sys.modules.keys()"

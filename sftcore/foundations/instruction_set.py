@@ -20,6 +20,9 @@ PORTABLE = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     "OPENBLAS_CORETYPE": "Haswell",
 }
+# Threads that wait for others sleep. They would spin, which gains nothing on an idle machine and
+# takes the cores from those that are waited for on a busy one (docs/evidence.md, "Time").
+WAITING = {"OMP_WAIT_POLICY": "passive"}
 
 
 def choose_for_torch(mode: str) -> bool:
@@ -44,9 +47,10 @@ def choose_for_torch(mode: str) -> bool:
 
 
 def choose_instruction_set(mode: str) -> None:
-    """Hold the libraries to one level; worker processes inherit it.
+    """Hold the libraries to one level, and let waiting threads sleep; worker processes inherit it.
 
-    On other architectures than x86-64, and with ``native``, it does nothing.
+    On other architectures than x86-64, and with ``native``, all levels stay. What a caller has set
+    of waiting stays.
 
     Args:
         mode: ``portable`` or ``native``.
@@ -55,6 +59,8 @@ def choose_instruction_set(mode: str) -> None:
         DeviceError: the CPU has no AVX2.
         RuntimeError: NumPy or torch has been imported and has chosen already.
     """
+    for name, policy in WAITING.items():
+        os.environ.setdefault(name, policy)
     if mode == "native" or platform.machine().lower() not in ("x86_64", "amd64"):
         return
     if too_early := {"numpy", "torch"} & sys.modules.keys():
