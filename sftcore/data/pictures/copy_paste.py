@@ -96,6 +96,8 @@ def paste(scenes: Scenes, others: Scenes, is_pasted: Tensor) -> Scenes:
         DataError: the objects have no outlines.
         ValueError: one side has masks and the other has none, or they are not as many.
     """
+    if len(scenes) != len(others):
+        raise ValueError(f"{len(scenes)} pictures have as many partners, not {len(others)}")
     objects, boxes = _outlined(scenes)
     new_objects, new_boxes = _outlined(others)
     is_pasted = is_pasted & (count_pixels(new_objects, new_boxes) > 0)
