@@ -120,6 +120,15 @@ def test_an_object_that_no_pixel_shows_is_not_pasted() -> None:
     assert content(paste(below, hidden, torch.tensor([True, True]))) == content(below)
 
 
+def test_an_object_that_no_pixel_shows_is_left_alone_or_dropped() -> None:
+    """An annotation may name what its map does not show: in a picture that changes it is hidden."""
+    below, above = paint(2, SIDE, 12), paint(2, SIDE, 13)
+    hidden = Scenes(below.images, below.masks, below.boxes, torch.zeros_like(below.objects))
+    result = paste(hidden, above, torch.tensor([False, True]))
+    assert torch.equal(result.boxes.of(0)[0], below.boxes.of(0)[0])
+    assert torch.equal(result.boxes.of(1)[0], above.boxes.of(1)[0])
+
+
 def test_boxes_alone_are_refused_with_a_reason() -> None:
     scenes = paint(2, SIDE, 9)
     for pair in ((without_objects(scenes), scenes), (scenes, without_objects(scenes))):
