@@ -205,7 +205,7 @@ def same_tokens(store: Store, model: ModelSettings, recipe: TrainSettings) -> st
     def learnt(example: dict[str, Any]) -> list[int]:
         return [label for label in example["labels"] if label != IGNORED]
 
-    ids, labels = 0, 0
+    ids = labels = more = 0
     for own, other in zip(ours, theirs, strict=True):
         ids += own["input_ids"] == other["input_ids"][: len(own["input_ids"])]
         labels += learnt(own) == learnt(other)
