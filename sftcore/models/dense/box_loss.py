@@ -101,7 +101,6 @@ def fcos_terms(
     Returns:
         ``focal``, ``giou`` and ``centerness``, each [B].
     """
-    output = output.float()
     assigned = assign(points, targets, settings.center_radius)
     mask = assigned.is_foreground
     own_points = points.expand(len(output), -1, -1)[mask]

@@ -20,6 +20,8 @@ _SIDE = 64  # of the picture that tells strides and channels, in pixels
 class Taps:
     """A backbone as a sequence that gives maps; pictures are the map of stride 1.
 
+    They are of one backbone: its copy, or the same with other members, has taps of its own.
+
     Attributes:
         segments: of the backbone, first to last, up to the last map that is wanted.
         segment_strides: of what each segment gives; they do not descend.
@@ -49,10 +51,9 @@ class Taps:
         latest = maps.strides[-1]
         x = done.pop(latest)
         for number in range(first, last):
-            stride = self.segment_strides[number]
-            if stride != latest and latest in self.channels:
+            if latest in self.channels:
                 done[latest] = x
-            x, latest = self.segments[number].forward(x), stride
+            x, latest = self.segments[number].forward(x), self.segment_strides[number]
         done[latest] = x
         return Maps(tuple(done), tuple(done.values()))
 

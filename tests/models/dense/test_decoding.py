@@ -116,6 +116,12 @@ def test_the_threshold_is_on_the_class_and_the_order_on_its_product_with_centern
     assert found.boxes.tolist() == [[0, 0, 8, 8]]
 
 
+def test_of_two_certain_boxes_the_more_certain_is_kept() -> None:
+    output = one_box([20.0, -100, 4, 4, 20, 20, 20.0], [25.0, -100, 12, 4, 14, 20, 25.0])
+    (found,) = decode(output, POINTS, SIZE, DecodingSettings())  # float32 has 1 for both
+    assert found.boxes.tolist() == [[0, 0, 26, 24]]
+
+
 def test_a_picture_without_boxes_has_none_and_numbers_out_of_range_do_no_harm() -> None:
     (found,) = decode(one_box(), POINTS, SIZE, DecodingSettings())
     assert (found.boxes.shape, found.scores.shape, found.classes.shape) == ((0, 4), (0,), (0,))

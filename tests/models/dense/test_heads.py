@@ -221,7 +221,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
 def test_a_picture_does_not_depend_on_its_companions(name: str) -> None:
     module = build_backbone(name, 64).module
     module.train()(torch.rand(8, 3, 64, 64))  # statistics that are not those of a new network
-    module.eval()
+    module.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     taps = find_taps(module)
     heads = [
         build_segmentation_head(SegmentationHeadSettings(kind=kind), taps.channels, 3)  # type: ignore[arg-type]
@@ -231,7 +231,7 @@ def test_a_picture_does_not_depend_on_its_companions(name: str) -> None:
     pictures = torch.rand(4, 3, 96, 96)
     others = torch.cat([pictures[:1], 50 * torch.rand(3, 3, 96, 96)])
     for head in heads:
-        head.eval()
+        head.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         own, among_others = head(taps.maps(pictures)), head(taps.maps(others))
         assert torch.equal(own[0], among_others[0])
         assert not torch.equal(own[1], among_others[1])
