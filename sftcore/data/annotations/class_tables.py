@@ -1,6 +1,6 @@
 """Tables of classes: which name a number or a colour of an annotation stands for.
 
-Known are ``data.yaml`` (``names`` as a list or by number), ``classes.txt`` and ``obj.names`` (a name
+Known are ``data.yaml`` (``names`` as a list or by number), ``classes.txt``, ``obj.names`` (a name
 a line), CVAT's ``labelmap.txt`` (``name:r,g,b:parts:actions``), ``classes.csv`` with ``name,r,g,b``
 and Roboflow's ``_classes.csv`` with ``Pixel Value, Class``.
 """

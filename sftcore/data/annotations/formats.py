@@ -36,8 +36,8 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "coco": Format(coco_files, "COCO file", frozenset(("boxes", "masks"))),
-    "voc": Format(voc_files, "XML file of Pascal VOC", frozenset(("boxes",))),
-    "yolo": Format(yolo_files, "label file of YOLO", frozenset(("boxes", "masks"))),
+    "voc": Format(voc_files, "Pascal VOC XML file", frozenset(("boxes",))),
+    "yolo": Format(yolo_files, "YOLO label file", frozenset(("boxes", "masks"))),
     "masks": Format(lambda tree: mask_files(tree)[0], "mask", frozenset(("masks",))),
 }
 

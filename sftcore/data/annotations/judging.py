@@ -142,7 +142,7 @@ def picture_size(content: bytes, *, max_pixels: int) -> tuple[Size, int]:
     """Width and height as the file stores them, and the EXIF orientation (1 for none).
 
     Args:
-        content: the file's bytes; pixels are not decoded.
+        content: the file's bytes; not decoded but where EXIF may stand behind the pixels.
         max_pixels: more than this is refused.
 
     Raises:
@@ -152,11 +152,14 @@ def picture_size(content: bytes, *, max_pixels: int) -> tuple[Size, int]:
         warnings.simplefilter("ignore")
         try:
             with Image.open(BytesIO(content)) as image:
-                size, orientation = image.size, image.getexif().get(_ORIENTATION, 1)
+                size = image.size
+                if size[0] * size[1] > max_pixels:  # some formats are decoded for their EXIF
+                    raise Refused("over the pixel limit", f"{size[0]} x {size[1]}")
+                orientation = image.getexif().get(_ORIENTATION, 1)
+        except Refused:
+            raise
         except Exception as error:  # Pillow's readers raise many kinds on hostile bytes
             raise Refused("not a picture", type(error).__name__) from error
-    if size[0] * size[1] > max_pixels:
-        raise Refused("over the pixel limit", f"{size[0]} x {size[1]}")
     return size, orientation if orientation in range(1, 9) else 1
 
 
