@@ -1,7 +1,7 @@
 """Judging annotations: each is used as it is, clipped and said to be, or refused with a line."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -32,6 +32,8 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _SWAPPING = (5, 6, 7, 8)  # orientations that exchange width and height
 _MOST_VALUES = 10  # lines of unknown values of one mask
 Size = tuple[int, int]
+# A picture's own size and its orientation, or why it cannot be read.
+_Look = tuple[Entry, tuple[Size, int] | Fault]
 
 
 @dataclass(frozen=True)
@@ -103,21 +105,36 @@ def judge_pictures(
         classes: names that are accepted; None for all of the set's own.
     """
     known = found.classes if classes is None else classes
-    positions = found.tree.positions
-    for entry in sorted(found.entries, key=lambda entry: positions.get(entry.picture, 0)):
-        yield _judge_entry(found, entry, limits, known)
+    place = found.tree.positions
+    entries = sorted(found.entries, key=lambda entry: place.get(entry.picture, 0))
+    looks: Iterable[_Look] = ((entry, _look(found, entry, limits)) for entry in entries)
+    if any(entry.mask for entry in entries):
+        # A compressed archive is read from front to back: all pictures, and then all masks.
+        looks = sorted(looks, key=lambda look: place.get(look[0].mask, 0))
+    for entry, seen in looks:
+        if isinstance(seen, Fault):
+            yield None, [seen]
+        else:
+            yield _judge_entry(found, entry, seen, limits, known)
+
+
+def _look(found: AnnotationSet, entry: Entry, limits: Limits) -> tuple[Size, int] | Fault:
+    """The picture's own size and orientation, or why it cannot be read."""
+    try:
+        return picture_size(found.tree.reader(entry.picture)(), max_pixels=limits.max_pixels)
+    except Refused as why:
+        what = f"{why.reason}: {why.detail}"
+        return Fault(entry.picture, entry.file, "", UNREADABLE, what, "picture")
 
 
 def _judge_entry(
-    found: AnnotationSet, entry: Entry, limits: Limits, known: Collection[str]
+    found: AnnotationSet,
+    entry: Entry,
+    seen: tuple[Size, int],
+    limits: Limits,
+    known: Collection[str],
 ) -> tuple[Annotated | None, list[Fault]]:
-    try:
-        stored, orientation = picture_size(
-            found.tree.reader(entry.picture)(), max_pixels=limits.max_pixels
-        )
-    except Refused as why:
-        what = f"{why.reason}: {why.detail}"
-        return None, [Fault(entry.picture, entry.file, "", UNREADABLE, what, "picture")]
+    stored, orientation = seen
     size = (stored[1], stored[0]) if orientation in _SWAPPING else stored
     faults = _size_faults(entry, stored, size, orientation)
     if any(fault.severity == "picture" for fault in faults):

@@ -58,6 +58,11 @@ def picture_names(tree: Tree) -> list[str]:
     ]
 
 
+def in_reading_order(tree: Tree, names: Sequence[str]) -> list[str]:
+    """Names in the order in which reading them costs least: that of a compressed archive."""
+    return sorted(names, key=lambda name: tree.positions.get(tree.base + name, 0))
+
+
 def by_key(names: Iterable[str]) -> dict[str, list[str]]:
     """Names by their keys."""
     found: dict[str, list[str]] = defaultdict(list)

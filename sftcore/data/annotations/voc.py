@@ -24,6 +24,7 @@ from sftcore.data.annotations.faults import (
 )
 from sftcore.data.annotations.pairing import (
     by_key,
+    in_reading_order,
     inner_name,
     key_of,
     listed_splits,
@@ -98,7 +99,7 @@ def read_voc(tree: Tree, pixels: VocPixels = "from 1") -> AnnotationSet:
 
 def _documents(tree: Tree, files: Sequence[str]) -> tuple[dict[str, Element], list[Fault]]:
     documents, faults = {}, []
-    for file in files:
+    for file in in_reading_order(tree, files):
         try:
             root = read_xml(tree.reader(file)())
             if root.tag != "annotation":

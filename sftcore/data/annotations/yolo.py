@@ -15,6 +15,7 @@ from sftcore.data.annotations.faults import MALFORMED, MALFORMED_FILE, Fault
 from sftcore.data.annotations.outlines import Polygons, ring_of
 from sftcore.data.annotations.pairing import (
     by_key,
+    in_reading_order,
     is_below,
     key_of,
     pair,
@@ -79,8 +80,8 @@ def read_yolo(tree: Tree) -> AnnotationSet:
     pictures = picture_names(tree)
     found, faults = pair(pictures, files)
     entries = []
-    for file, picture in found.items():
-        entry, lost = _entry(tree, file, picture, table.names)
+    for file in in_reading_order(tree, list(found)):
+        entry, lost = _entry(tree, file, found[file], table.names)
         faults += lost
         entries += [entry] if entry else []
     of_key = by_key(pictures)

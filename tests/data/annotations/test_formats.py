@@ -16,6 +16,7 @@ from sftcore.data.annotations import (
     open_annotations,
     whole_tree,
 )
+from sftcore.data.sources.streams import TarStream
 from sftcore.foundations.errors import DataError
 from tests.data.annotations import exports
 from tests.data.annotations.exports import (
@@ -30,6 +31,7 @@ from tests.data.annotations.exports import (
     write,
     zip_of,
 )
+from tests.data.layouts import tar_of
 
 LIMITS = Limits(max_refused_fraction=0.0)
 
@@ -118,6 +120,36 @@ def test_splits_of_folders_and_lists_are_reported(tmp_path: Path, name: str) -> 
     pictures, _ = judged(found)
     by_stem = {Path(entry.picture).stem: entry.split for entry in found.entries}
     assert {stem: one.split for stem, one in pictures.items()} == by_stem
+
+
+@pytest.mark.parametrize("name", ["voc", "yolo", "coco-cvat", "masks-cvat"])
+def test_a_compressed_archive_is_read_from_front_to_back(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = {}
+    for place in range(20):
+        for file, content in (BOX_EXPORTS | MASK_EXPORTS)[name]().items():
+            folder, slash, own = file.rpartition("/")
+            is_of_one = own[:1] in STEMS and own[1:2] == "."
+            many[f"{folder}{slash}{97 * place % 20}{own}" if is_of_one else file] = content
+    if name.startswith("coco"):
+        prefixes = [f"{97 * place % 20}" for place in range(20)]
+        stems = tuple(f"{prefix}{stem}" for prefix in prefixes for stem in STEMS)
+        monkeypatch.setattr(exports, "BOXES", dict.fromkeys(stems, BOXES["a"]))
+        many["annotations/instances_default.json"] = exports.as_json(exports.coco_document(stems))
+    path = tar_of(tmp_path / "x.tar.gz", sorted(many.items(), key=lambda file: file[0][::-1]))
+    steps_back = []
+    go = TarStream.seek
+
+    def seek(stream: TarStream, place: int, *rest: int) -> int:
+        steps_back.append(place < stream.tell())
+        return go(stream, place, *rest)
+
+    monkeypatch.setattr(TarStream, "seek", seek)
+    found = open_annotations(path, "masks" if name.startswith("masks") else "boxes")
+    pictures, _ = judged(found, Limits(max_refused_fraction=1.0))
+    assert len(pictures) == 60
+    assert sum(steps_back) < 12
 
 
 def test_every_export_is_recognised_as_one_format(tmp_path: Path) -> None:
