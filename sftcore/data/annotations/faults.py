@@ -154,11 +154,11 @@ def check_faults(
         ("annotation", num_lost, num_annotations),
     ):
         if refused > limits.max_refused_fraction * total:
-            told = [fault for fault in faults if fault.severity == what]
+            told = listing([fault for fault in faults if fault.severity == what])
+            limit = f"data.max_refused_fraction {limits.max_refused_fraction:.0%}"
             raise DataError(
                 f"{refused} of {counted(total, what)} ({refused / max(total, 1):.0%}) "
-                f"{'was' if refused == 1 else 'were'} refused, more than the limit "
-                f"{limits.max_refused_fraction:.0%} allows:{listing(told)}"
+                f"{'was' if refused == 1 else 'were'} refused, more than {limit} allows:{told}"
             )
 
 

@@ -23,10 +23,12 @@ from sftcore.data.annotations.faults import (
     Limits,
     Severity,
     check_faults,
+    listing,
 )
 from sftcore.data.annotations.mask_pixels import open_mask, to_indices
 from sftcore.data.annotations.values import Annotated, AnnotationSet, Entry
 from sftcore.data.kinds import Refused
+from sftcore.foundations.errors import DataError
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _SWAPPING = (5, 6, 7, 8)  # orientations that exchange width and height
@@ -68,7 +70,7 @@ def judge_set(
         classes: names that are accepted, as of a model; all of the set's own for None.
 
     Raises:
-        DataError: more than the limits allow is refused.
+        DataError: more than the limits allow is refused, or nothing is left.
     """
     faults = list(found.faults)
     num_used = 0
@@ -91,6 +93,10 @@ def judge_set(
     )
     num_pictures = len(found.entries) + len(lost)
     check_faults(faults, num_pictures, num_annotations, limits)
+    if not num_used:
+        raise DataError(
+            f"{found.tree.shown()} holds no annotated picture that can be used{listing(faults)}"
+        )
     return Audit(tuple(faults), num_pictures, num_used, num_annotations)
 
 

@@ -76,6 +76,11 @@ COCO_FAULTS: dict[str, tuple[Callable[[dict], object], list[Line]]] = {
         add(bbox=[15, 5, 25, 24.5], category_id=4),
         [(A, f"annotation {n}", "same box with two classes", AN) for n in (49, 99)],
     ),
+    "crowd on an object": (add(iscrowd=1, category_id=4), []),
+    "two crowds": (
+        lambda d: (add(iscrowd=1)(d), add(iscrowd=1, id=98)(d)),
+        [(A, "annotation 98", "same box twice", AN)],
+    ),
     "unknown number": (
         dog(category_id=5),
         [(A, "annotation 49", "class number not in the table", AN)],

@@ -22,13 +22,31 @@ def test_too_much_stops_with_the_commonest_faults_and_what_to_do(tmp_path: Path)
     with pytest.raises(DataError) as stopped:
         judged(found, Limits(max_refused_fraction=0.33))
     message = str(stopped.value)
-    assert "1 of 3 annotations (33%) was refused, more than the limit 33% allows:" in message
+    assert (
+        "1 of 3 annotations (33%) was refused, more than data.max_refused_fraction 33% allows:"
+        in message
+    )
     assert "1 x box without an area: remove the annotation" in message
     assert "images/a.jpg, result.json, annotation 49: 0 x 9 at 5, 5" in message
     found = open_annotations(write(tmp_path, coco(image(1, width=9))), "boxes")
     judged(found, Limits(max_refused_fraction=0.34))
     with pytest.raises(DataError, match=r"1 of 3 pictures \(33%\) was refused"):
         judged(found, Limits(max_refused_fraction=0.3))
+
+
+def test_a_set_of_which_nothing_is_left_is_an_error(tmp_path: Path) -> None:
+    def empty(document: dict) -> None:
+        document.update(images=[], annotations=[])
+
+    lenient = Limits(max_refused_fraction=1.0)
+    with pytest.raises(DataError, match="no annotated picture that can be used"):
+        judged(open_annotations(write(tmp_path / "none", coco(empty)), "boxes"), lenient)
+
+    def elsewhere(document: dict) -> None:
+        document["images"] = [{**row, "file_name": "z.jpg"} for row in document["images"]]
+
+    with pytest.raises(DataError, match="3 x picture missing: put the pictures where"):
+        judged(open_annotations(write(tmp_path / "all", coco(elsewhere)), "boxes"), lenient)
 
 
 def test_a_long_list_of_faults_is_shortened() -> None:
