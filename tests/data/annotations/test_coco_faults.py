@@ -56,7 +56,7 @@ COCO_FAULTS: dict[str, tuple[Callable[[dict], object], list[Line]]] = {
     "no width": (dog(bbox=[5, 5, 0, 9]), [(A, "annotation 49", "box without an area", AN)]),
     "negative": (dog(bbox=[5, 9, 4, -9]), [(A, "annotation 49", "box without an area", AN)]),
     "too small for a product": (
-        dog(bbox=[0.0, 39, 1e-200, 1e-200]),
+        dog(bbox=[-0.03, 0, 0.04, 5e-324]),
         [(A, "annotation 49", "box without an area", AN)],
     ),
     "not finite": (
@@ -70,6 +70,11 @@ COCO_FAULTS: dict[str, tuple[Callable[[dict], object], list[Line]]] = {
     "huge": (
         dog(bbox=[-1e308, 5, 2e307, 5]),
         [(A, "annotation 49", "box outside the picture", AN)],
+    ),
+    "at the edge": (dog(bbox=[-5, 5, 5, 5]), [(A, "annotation 49", "box outside the picture", AN)]),
+    "a chain of copies": (
+        lambda d: (add(bbox=[15.8, 5, 24.2, 25])(d), add(bbox=[16.6, 5, 23.4, 25], id=98)(d)),
+        [(A, "annotation 99", "same box twice", AN)],
     ),
     "doubled": (add(bbox=[15, 5.5, 25, 24.5]), [(A, "annotation 99", "same box twice", AN)]),
     "two classes": (

@@ -205,9 +205,9 @@ def test_names_that_lead_out_are_never_opened(tmp_path: Path) -> None:
     outside = str(tmp_path / "secret.jpg")
     names = ("../secret.jpg", "x/../../secret.jpg", outside, "..\\secret.jpg", "C:\\a.jpg", "..")
     for name in (*names, "http://localhost/a.jpg"):
-        document = exports.coco_document(("a",))
+        document = exports.coco_document(("a", "b"))
         document["images"][0]["file_name"] = name
-        files = {"result.json": as_json(document)}
+        files = {"result.json": as_json(document), "b.jpg": photo(2)}
         told = lines(tmp_path / "inner", files, name="coco")
         assert told == [("result.json", "image 900", "name leads out of the data", "picture")]
         path = zip_of(tmp_path / "zipped" / "x.zip", files)
