@@ -79,6 +79,17 @@ def judge_set(
         if annotated is not None:
             num_used += 1
             keep(annotated)
+    num_pictures, num_annotations = _counts(found)
+    check_faults(faults, num_pictures, num_annotations, limits)
+    if not num_used:
+        raise DataError(
+            f"{found.tree.shown()} holds no annotated picture that can be used{listing(faults)}"
+        )
+    return Audit(tuple(faults), num_pictures, num_used, num_annotations)
+
+
+def _counts(found: AnnotationSet) -> tuple[int, int]:
+    """Pictures and annotations that files name, also those that could not be read."""
     entries = {entry.picture for entry in found.entries}
     lost = {
         fault.picture or f"{fault.file} {fault.where}"
@@ -91,13 +102,7 @@ def judge_set(
     num_annotations = orphans + sum(
         1 if entry.mask else len(entry.marks) + entry.num_lost for entry in found.entries
     )
-    num_pictures = len(found.entries) + len(lost)
-    check_faults(faults, num_pictures, num_annotations, limits)
-    if not num_used:
-        raise DataError(
-            f"{found.tree.shown()} holds no annotated picture that can be used{listing(faults)}"
-        )
-    return Audit(tuple(faults), num_pictures, num_used, num_annotations)
+    return len(found.entries) + len(lost), num_annotations
 
 
 def judge_pictures(

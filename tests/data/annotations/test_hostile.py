@@ -5,11 +5,18 @@ import resource
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sftcore.data.annotations import Limits, judge_set, open_annotations, read_annotations
+from sftcore.data.annotations import (
+    Annotated,
+    Limits,
+    judge_set,
+    open_annotations,
+    read_annotations,
+)
 from sftcore.data.annotations.documents import MAX_XML_DEPTH, read_xml
 from sftcore.data.kinds import Refused
 from sftcore.data.sources.files import Tree
@@ -38,8 +45,29 @@ def tree_of(files: Files) -> Tree:
 
 
 def read(files: Files, wanted: str = "boxes", name: str = "auto") -> list[tuple[str, str]]:
-    """Faults with their severities."""
-    audit = judge_set(read_annotations(tree_of(files), wanted, name), LENIENT, lambda _: None)
+    """Faults with their severities; every annotation is used or has one line that refuses it."""
+    kept: list[Annotated] = []
+    found = read_annotations(tree_of(files), wanted, name)
+    audit = judge_set(found, LENIENT, kept.append)
+    entries = {entry.picture: entry for entry in found.entries}
+    for one in kept:
+        entry = entries[one.picture]
+        refused = [
+            f for f in audit.faults if (f.picture, f.severity) == (one.picture, "annotation")
+        ]
+        if one.boxes is not None:
+            left, top, right, bottom = one.boxes.corners.T
+            assert len(one.boxes.names) + len(refused) == len(entry.marks) + entry.num_lost
+            assert ((left >= 0) & (top >= 0) & (right > left) & (bottom > top)).all()
+            assert ((right <= one.size[0]) & (bottom <= one.size[1])).all()
+            assert set(one.boxes.names) <= set(found.classes)
+        if one.mask is not None:
+            assert one.mask.shape == one.size[::-1]
+            assert set(np.unique(one.mask)) <= {*range(len(found.classes)), 255}
+    used = {one.picture for one in kept}
+    lost = {f.picture for f in audit.faults if f.severity == "picture"}
+    assert set(entries) - used <= lost
+    assert not used & lost
     return [(fault.fault, fault.severity) for fault in audit.faults]
 
 

@@ -109,6 +109,15 @@ def test_polygons_that_share_an_edge_share_no_pixel() -> None:
     np.testing.assert_array_equal(pixels[0] + pixels[1], np.ones((30, 40)))
 
 
+def test_corners_on_centres_of_pixels_leave_no_gap() -> None:
+    hub = [17.5, 12.5]
+    corners = [[0, 0], [20.5, 0], [40, 0], [40, 12.5], [40, 30], [17.5, 30], [0, 30], [0, 12.5]]
+    total = np.zeros((30, 40), dtype=int)
+    for one, other in zip(corners, [*corners[1:], corners[0]], strict=True):
+        total += outline_mask(Polygons((np.array([hub, one, other]),)), 40, 30)
+    np.testing.assert_array_equal(total, 1)
+
+
 def test_a_ring_in_itself_is_even_odd_and_rings_are_joined() -> None:
     bow = np.array([[0, 0], [10, 10], [10, 0], [0, 10.0]])
     assert 40 < outline_mask(Polygons((bow,)), 10, 10).sum() < 60
