@@ -165,6 +165,9 @@ def _ring_mask(ring: np.ndarray, width: int, height: int) -> np.ndarray:
     """
     mask = np.zeros((height, width), dtype=bool)
     start, end = ring, np.roll(ring, -1, axis=0)
+    # An edge that two rings share is computed in one direction for both, or they might part.
+    is_down = (start[:, 1] < end[:, 1])[:, None]
+    start, end = np.where(is_down, start, end), np.where(is_down, end, start)
     low, high = ring[:, 1].min(), ring[:, 1].max()
     first = int(np.clip(np.floor(low - 0.5), 0, height))
     last = int(np.clip(np.ceil(high + 0.5), 0, height))
