@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sftcore.data.annotations import (
     Annotated,
     Limits,
+    audit_table,
     judge_set,
     open_annotations,
     read_annotations,
@@ -68,6 +69,7 @@ def read(files: Files, wanted: str = "boxes", name: str = "auto") -> list[tuple[
     lost = {f.picture for f in audit.faults if f.severity == "picture"}
     assert set(entries) - used <= lost
     assert not used & lost
+    audit_table(audit.faults).to_csv().encode()
     return [(fault.fault, fault.severity) for fault in audit.faults]
 
 
@@ -209,6 +211,15 @@ def test_any_value_in_any_place_is_a_line_or_an_error(changes: list) -> None:
                 str(error).encode()
             else:
                 assert all(kind and severity for kind, severity in faults)
+
+
+def test_halves_of_characters_are_told_as_question_marks() -> None:
+    document = exports.coco_document(("a", "b"))
+    document["categories"][0]["name"] = "\ud800"
+    document["images"][1]["file_name"] = "\ud800.jpg"
+    document["annotations"][1]["bbox"] = [0, 0, 0, 0]
+    told = read({"x.json": as_json(document), "a.jpg": photo(1)})
+    assert sorted(told) == [("box without an area", "annotation"), ("picture missing", "picture")]
 
 
 EVERY = {**BOX_EXPORTS, **MASK_EXPORTS}
