@@ -168,6 +168,14 @@ COCO_FAULTS: dict[str, tuple[Callable[[dict], object], list[Line]]] = {
             (A, "annotation 50", "malformed annotation", AN),
         ],
     ),
+    "none read": (
+        lambda d: [row.update(bbox=[1]) for row in d["annotations"][:2]],
+        [
+            (A, "", "no annotation left", PI),
+            (A, "annotation 49", "malformed annotation", AN),
+            (A, "annotation 50", "malformed annotation", AN),
+        ],
+    ),
     "not listed": (
         lambda d: d["images"].pop(),
         [("c.jpg", "", "picture without annotations", RE)],
