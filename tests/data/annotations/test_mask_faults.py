@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from sftcore.data.annotations import open_annotations
+from sftcore.data.annotations.mask_pixels import to_indices
 from sftcore.foundations.errors import DataError
 from tests.data.annotations import exports
 from tests.data.annotations.exports import Files, class_pixels, photo, raw_png, write
@@ -163,6 +164,13 @@ def test_tables_that_cannot_be_are_errors(
 ) -> None:
     with pytest.raises(DataError, match=message):
         open_annotations(write(tmp_path, files), wanted)
+
+
+def test_unknown_values_are_counted_and_do_not_count() -> None:
+    found = np.array([[5, 9, 255], [9, 3, 7]])
+    mask, unknown = to_indices(found, {5: 0, 3: 1}, is_coloured=False)
+    assert mask.tolist() == [[0, 255, 255], [255, 1, 255]]
+    assert list(unknown.items()) == [(9, 2), (7, 1)]
 
 
 def test_values_with_gaps_become_indices_in_order(tmp_path: Path) -> None:
