@@ -1,11 +1,12 @@
 """When faults stop the run, what is said then, and which boxes are the same."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sftcore.data.annotations import Fault, Limits, audit_table, open_annotations
+from sftcore.data.annotations import Fault, Limits, audit_table, judge_set, open_annotations
 from sftcore.data.annotations.boxes import same_boxes
 from sftcore.data.annotations.faults import listing
 from sftcore.foundations.errors import DataError
@@ -47,6 +48,27 @@ def test_a_set_of_which_nothing_is_left_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="3 x picture missing: put the pictures where"):
         judged(open_annotations(write(tmp_path / "all", coco(elsewhere)), "boxes"), lenient)
+
+
+@pytest.mark.parametrize(
+    ("change", "num_pictures", "num_annotations"),
+    [
+        (dog(), 3, 3),
+        (dog(bbox="none"), 3, 3),
+        (dog(image_id=1), 3, 3),
+        (dog(bbox=[0, 0, 0, 0]), 3, 3),
+        (image(1, file_name="z.jpg"), 3, 2),
+    ],
+)
+def test_what_is_counted_is_what_the_files_name(
+    tmp_path: Path,
+    change: Callable[[dict], object],
+    num_pictures: int,
+    num_annotations: int,
+) -> None:
+    found = open_annotations(write(tmp_path, coco(change)), "boxes")
+    audit = judge_set(found, Limits(max_refused_fraction=1.0), lambda _: None)
+    assert (audit.num_pictures, audit.num_annotations) == (num_pictures, num_annotations)
 
 
 def test_a_long_list_of_faults_is_shortened() -> None:
