@@ -174,6 +174,8 @@ def make(root: Path) -> Files:
             annotations.append(entry | about)
     files["labels.csv"] = csv_bytes(("path", "mask", "group"), rows)
     files["classes.csv"] = _classes()
+    shown = {entry["cutout"] for entry in annotations}
+    pools = [[thing for thing in pool if thing.source in shown] for pool in pools]
     files["SOURCES.csv"] = _sources(pools, pictures, textures)
     files["annotations.json"] = _annotations(images, annotations)
     return files
