@@ -11,6 +11,7 @@ from pycocotools import mask as coco_masks
 from data.make import composing
 from data.make.coco import box_of, run_lengths
 from data.make.composing import IGNORED, MIN_VISIBLE, Piece, compose, draw_pieces, paste
+from data.make.crowds import visible_parts
 from data.make.grounds import NUM_DRAWS, SIDE, cut_texture, draw_pattern
 from data.make.scenes import counts_of, mask_png
 from data.make.things import Thing, deal
@@ -74,6 +75,11 @@ def test_composed_scenes_keep_what_they_promise() -> None:
             assert 24 <= max(instance.piece.image.size) <= 128
         again = compose(GREY, pool, number, number)
         assert again.picture.tobytes() == scene.picture.tobytes()
+
+
+def test_what_lies_outside_counts_as_hidden() -> None:
+    masks = np.array([[[True, True]], [[True, False]]])
+    assert visible_parts(masks, [4, 1]).tolist() == [1 / 4, 1.0]
 
 
 def test_a_scene_shows_no_drawing_twice_while_its_class_has_others() -> None:
