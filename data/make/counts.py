@@ -6,12 +6,12 @@
 import hashlib
 from pathlib import Path
 
+from data.make.crowds import SIDE, compose
 from data.make.cutouts import Cutout, identity, read_cutout
 from data.make.debian import DRAWINGS, KEYWORDS, find_package
 from data.make.drawings import as_jpeg, in_clipart
 from data.make.folders import Files, command, csv_bytes
 from data.make.keywords import is_public_domain, is_whole
-from data.make.scenes import SIDE, compose
 from sftcore.foundations.artifacts import sha256_file
 
 NUM_POOLS = 80

@@ -24,7 +24,7 @@ class Cutout:
 
     Attributes:
         source: path in the package.
-        image: RGBA, cut to what is opaque, longer side at most 64 pixels.
+        image: RGBA, cut to what is opaque.
     """
 
     source: str
@@ -53,21 +53,32 @@ def is_one_piece(mask: np.ndarray) -> bool:
     return bool(is_filled and largest >= _MIN_OF_LARGEST_PIECE * mask.sum())
 
 
+def open_cutout(folder: Path, source: str, side: int) -> Cutout | None:
+    """A drawing cut to what is opaque, or None where it is too large to open or all transparent.
+
+    Args:
+        folder: of the package's PNG files.
+        source: path below it.
+        side: pixels of the longer side at most; a smaller one stays as it is.
+    """
+    if num_pixels(folder / source) > _MAX_PIXELS:
+        return None
+    image = shrink(open_drawing(folder / source), 4 * side)
+    box = Image.fromarray(covered_by(image)).getbbox()
+    return Cutout(source, shrink(image.crop(box), side)) if box else None
+
+
 def read_cutout(folder: Path, source: str) -> Cutout | None:
-    """A drawing as a cut-out, or None where it is none.
+    """A drawing as a cut-out of one piece, longer side 64 pixels, or None where it is none.
 
     Args:
         folder: of the package's PNG files.
         source: path below it.
     """
-    if num_pixels(folder / source) > _MAX_PIXELS:
+    cutout = open_cutout(folder, source, SIDE)
+    if cutout is None or max(cutout.image.size) < SIDE:
         return None
-    image = shrink(open_drawing(folder / source), 4 * SIDE)
-    box = Image.fromarray(covered_by(image)).getbbox()
-    if box is None or max(box[2] - box[0], box[3] - box[1]) < SIDE:
-        return None
-    image = shrink(image.crop(box), SIDE)
-    return Cutout(source, image) if is_one_piece(covered_by(image)) else None
+    return cutout if is_one_piece(covered_by(cutout.image)) else None
 
 
 def identity(cutout: Cutout) -> str:

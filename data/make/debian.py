@@ -47,6 +47,18 @@ DICTIONARY = DebianPackage(
     sha256="6a535684def2a1f70cd42da16d12d43f0e9dc3e54e4a329178eebab3170e3154",
     folder="usr/share/dictd",
 )
+PAPERS = DebianPackage(
+    name="mypaint-data-extras",
+    version="2.0.1-9",
+    sha256="9d5971baa5eb411309940ea2cfe11aa7f6ec2c39e7f9ecd2bbef81fc6404b1d1",
+    folder="usr/share/mypaint/backgrounds/ramon",
+)
+SURFACES = DebianPackage(
+    name="ufoai-textures",
+    version="2.5-2",
+    sha256="51c9c6a778249a3fa432c81c8c30ac5675ae5a1e675a33b0ce04545753d3218c",
+    folder="usr/share/games/ufoai/base",
+)
 
 
 def find_package(package: DebianPackage, root: Path) -> Path:

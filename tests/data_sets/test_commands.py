@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data.make import counts, folders, glosses, tags
+from data.make import counts, folders, glosses, scenes, tags
 from data.make.folders import command, differences, read_sums
 
 FILES = {"a.csv": b"x\n1\n", "pictures/1.jpg": b"one"}
@@ -46,6 +46,7 @@ def test_check_writes_nothing_and_names_what_differs(
         ("glosses", glosses.make, "wordnet-base"),
         ("tags", tags.make, "openclipart-svg"),
         ("counts", counts.make, "openclipart-png"),
+        ("scenes", scenes.make, "openclipart-png"),
     ],
 )
 def test_without_the_package_the_message_says_how_to_get_it(

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from data.make.counts import counts_of
+from data.make.crowds import SIDE, compose, draw_ground, visible_parts
 from data.make.cutouts import Cutout, identity, is_one_piece
-from data.make.scenes import SIDE, compose, draw_ground, visible_parts
 
 
 def disc(colour: tuple[int, int, int], side: int = 64) -> Cutout:
