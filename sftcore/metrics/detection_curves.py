@@ -13,7 +13,7 @@ from sftcore.metrics.binned_calibration import confidence_histograms
 from sftcore.metrics.detection import ranked_by_class
 from sftcore.metrics.detection_matching import IGNORED, RIGHT, Matches
 from sftcore.metrics.ranked_precision import pieces, precision_at_recalls
-from sftcore.metrics.weighted import mean_where, measure_resamples, ratio
+from sftcore.metrics.weighted import measure_resamples, ratio
 
 NEUTRAL = 0.5  # the threshold of what has no truth to choose one by
 

@@ -22,7 +22,8 @@ and a gain can be below 0 by the 101 levels of recall; the authors' program show
 errors of both kinds compete for one truth.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from sftcore.metrics.detection_records import (
     shared_groups,
 )
 from sftcore.metrics.ranked_precision import average_precision, pieces
+from sftcore.metrics.records import joined
 from sftcore.metrics.weighted import mean_where, measure_resamples
 
 KINDS = ("localisation", "classification", "duplicate", "background", "both", "missed")
@@ -116,28 +118,123 @@ def detection_errors(
     kept, _ = ranked_detections(detections)
     keys = [table.picture * num_classes + table.label for table in (kept, truths)]
     kind, is_found = _matched(kept, truths, keys)
-    mended = np.full(len(kind), -1)
-    is_missed = ~is_found & ~truths.is_free
-    asked = np.flatnonzero(~truths.is_free)
-    failed = np.flatnonzero(kind == BACKGROUND)
+    mended, is_missed = np.full(len(kind), -1), ~is_found & ~truths.is_free
+    failed, asked = np.flatnonzero(kind == BACKGROUND), np.flatnonzero(~truths.is_free)
     for found, true in shared_groups(kept.picture[failed], truths.picture[asked]):
         rows, targets = failed[found], asked[true]
-        none = np.zeros(len(targets), dtype=bool)
-        overlaps = box_overlaps(kept.box[rows], truths.box[targets], none)
-        is_own = kept.label[rows][:, None] == truths.label[targets]
-        kind[rows], chosen = _explained(overlaps, is_own)
-        for of in (LOCALISATION, CLASSIFICATION):
-            these = np.flatnonzero(kind[rows] == of)
-            these = these[np.argsort(-kept.score[rows[these]], kind="stable")]
-            wanted, first = np.unique(targets[chosen[these]], return_index=True)
+        kind[rows], chosen = _explained(kept, truths, rows, targets)
+        for of_kind in (LOCALISATION, CLASSIFICATION):
+            errors = np.flatnonzero(kind[rows] == of_kind)
+            errors = errors[np.argsort(-kept.score[rows[errors]], kind="stable")]
+            wanted, surest = np.unique(chosen[errors], return_index=True)
             is_missed[wanted] = False
-            open_ = ~is_found[wanted]
-            mended[rows[these[first[open_]]]] = truths.label[wanted[open_]]
-    size = (num_pictures, num_classes)
-    num = [
-        np.bincount(keys[1][rows], minlength=num_pictures * num_classes).reshape(size)
-        for rows in (~truths.is_free, is_missed)
-    ]
-    return DetectionErrors(
-        kept.picture, kept.label, kept.score.astype(float), kind, mended, num[0], num[1]
+            is_open = ~is_found[wanted]
+            mended[rows[errors[surest[is_open]]]] = truths.label[wanted[is_open]]
+    size = num_pictures * num_classes
+    num_truths, num_missed = (
+        np.bincount(keys[1][counted], minlength=size).reshape(num_pictures, num_classes)
+        for counted in (~truths.is_free, is_missed)
     )
+    score = kept.score.astype(float)
+    return DetectionErrors(kept.picture, kept.label, score, kind, mended, num_truths, num_missed)
+
+
+def joined_errors(parts: Sequence[DetectionErrors]) -> DetectionErrors:
+    """The record of the pictures of all parts, which are numbered on from part to part.
+
+    Args:
+        parts: at least one, each with its own pictures counted from 0.
+
+    Raises:
+        ValueError: there is no part.
+    """
+    firsts = np.cumsum([0, *(len(part.num_truths) for part in parts)])
+    return joined(
+        [
+            replace(part, picture=part.picture + first)
+            for part, first in zip(parts, firsts, strict=False)
+        ]
+    )
+
+
+def error_gains(errors: DetectionErrors, weights: np.ndarray) -> ErrorGains:
+    """What mending each kind is worth, for every weighting of the pictures.
+
+    Args:
+        errors: of the pictures.
+        weights: picture counts [W, N], see :mod:`sftcore.metrics.ranked_precision`.
+    """
+    longest = int(np.bincount(errors.label, minlength=1).max())
+
+    def measured(piece: np.ndarray) -> ErrorGains:
+        ap50 = _ap50(errors, None, piece)
+        mended = [_ap50(errors, kind, piece) for kind in range(len(KINDS))]
+        return ErrorGains(ap50, np.stack(mended, axis=1) - ap50[:, None], piece @ errors.counts)
+
+    return measure_resamples(measured, pieces(weights, longest))
+
+
+def _matched(
+    kept: Detections, truths: Truths, keys: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Right, ignored and wrong detections [D], the last as background, and truths found [G]."""
+    kind = np.full(len(kept.score), BACKGROUND, dtype=np.int8)
+    is_found = np.zeros(len(truths.area), dtype=bool)
+    for found, true in shared_groups(*keys):
+        overlaps = box_overlaps(kept.box[found], truths.box[true], truths.is_crowd[true])
+        threshold, is_free = np.array([FOREGROUND_OVERLAP]), truths.is_free[true]
+        chosen = choose_truths(overlaps, is_free[:, None], truths.is_crowd[true], threshold)
+        has, target = chosen[:, 0, 0] >= 0, chosen[:, 0, 0]
+        kind[found[has]] = np.where(is_free[target[has]], IGNORED, RIGHT)
+        is_found[true[target[has]]] = True
+    return kind, is_found
+
+
+def _explained(
+    kept: Detections, truths: Truths, rows: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The kind of each wrong detection of a picture, and the truth that it wanted.
+
+    Args:
+        kept: detections of all pictures.
+        truths: of all pictures.
+        rows: the wrong detections of the picture [E].
+        targets: its truths that must be found [F], at least one.
+
+    Returns:
+        int [E], and rows of the truths [E], which mean something where the kind is localisation or
+        classification.
+    """
+    no_crowd = np.zeros(len(targets), dtype=bool)
+    overlaps = box_overlaps(kept.box[rows], truths.box[targets], no_crowd)
+    is_own = kept.label[rows][:, None] == truths.label[targets]
+    own, other = np.where(is_own, overlaps, 0.0), np.where(is_own, 0.0, overlaps)
+    of_own, of_other = own.max(axis=1), other.max(axis=1)
+    conditions = {
+        LOCALISATION: (of_own >= BACKGROUND_OVERLAP) & (of_own < FOREGROUND_OVERLAP),
+        CLASSIFICATION: of_other >= FOREGROUND_OVERLAP,
+        DUPLICATE: of_own >= FOREGROUND_OVERLAP,
+        BACKGROUND: np.maximum(of_own, of_other) < BACKGROUND_OVERLAP,
+    }
+    kind = np.select(list(conditions.values()), list(conditions), BOTH)
+    wanted = np.where(kind == LOCALISATION, own.argmax(axis=1), other.argmax(axis=1))
+    return kind, targets[wanted]
+
+
+def _ap50(errors: DetectionErrors, mended: int | None, weights: np.ndarray) -> np.ndarray:
+    """AP at IoU .5, mean over classes, with all errors of one kind mended, [W]."""
+    is_mended = errors.kind == mended
+    is_right = (errors.kind == RIGHT) | (is_mended & (errors.mended_label >= 0))
+    label = np.where(is_mended, errors.mended_label, errors.label)
+    label = np.where(errors.kind == IGNORED, -1, label)
+    num_truths = errors.num_truths - (errors.num_missed if mended == MISSED else 0)
+    truths = weights @ num_truths
+    columns = []
+    for k in range(truths.shape[1]):
+        rows = np.flatnonzero(label == k)
+        rows = rows[np.argsort(-errors.score[rows], kind="stable")]
+        found = average_precision(
+            errors.picture[rows], is_right[rows][:, None], truths[:, k], weights
+        )
+        columns.append(found[:, 0])
+    return mean_where(np.stack(columns, axis=1), truths > 0)

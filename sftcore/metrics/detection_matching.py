@@ -23,6 +23,7 @@ from sftcore.metrics.detection_records import (
     check_boxes,
     shared_groups,
 )
+from sftcore.metrics.records import joined
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)  # T thresholds of IoU
 AREAS = ("all", "small", "medium", "large")
@@ -105,15 +106,12 @@ def joined_matches(parts: Sequence[Matches]) -> Matches:
     Raises:
         ValueError: there is no part.
     """
-    if not parts:
-        raise ValueError("nothing to join: at least one part is needed")
     firsts = np.cumsum([0, *(len(part.num_truths) for part in parts)])
-    moved = [
-        replace(part, picture=part.picture + first)
-        for part, first in zip(parts, firsts, strict=False)
-    ]
-    return Matches(
-        **{name: np.concatenate([vars(part)[name] for part in moved]) for name in vars(parts[0])}
+    return joined(
+        [
+            replace(part, picture=part.picture + first)
+            for part, first in zip(parts, firsts, strict=False)
+        ]
     )
 
 

@@ -19,7 +19,7 @@ from sftcore.metrics.detection_matching import (
 )
 from sftcore.metrics.detection_records import Detections, Truths, box_overlaps, plain_truths
 from sftcore.metrics.ranked_precision import average_precision, pieces, precision_at_recalls
-from tests.metrics.detection_cases import coco, made, subset
+from tests.metrics.detection_cases import apart_within_pictures, coco, made, subset
 
 EXACT = {"rtol": 0, "atol": 1e-9}
 
@@ -63,24 +63,12 @@ def test_it_is_pycocotools_in_a_crowded_picture() -> None:
 @pytest.mark.parametrize("block", range(5))
 def test_weights_are_repeated_pictures_to_pycocotools(block: int) -> None:
     for seed in range(1000 + 12 * block, 1012 + 12 * block):
-        detections, truths = made(seed, num_pictures=5)
-        score = apart_within_pictures(detections, seed)
-        sets = Detections(**vars(detections) | {"score": score}), truths
+        sets = apart_within_pictures(*made(seed, num_pictures=5), seed)
         counts = np.random.default_rng(seed).integers(0, 4, (3, 5))
         counts[:, 0] += counts.sum(axis=1) == 0
         ours = detection_metrics(matched(sets, 5), counts.astype(float))
         for row, of in enumerate(counts):
             assert_is_coco(ours, row, coco(*sets, of, 3))
-
-
-def apart_within_pictures(detections: Detections, seed: int) -> np.ndarray:
-    """Scores that tie between pictures often, and never in one."""
-    score = np.zeros(len(detections.score))
-    for picture in np.unique(detections.picture):
-        rows = np.flatnonzero(detections.picture == picture)
-        levels = np.random.default_rng([seed, picture]).permutation(max(40, len(rows)))
-        score[rows] = levels[: len(rows)] / 64
-    return score
 
 
 def test_ties_in_one_picture_are_not_taken_in_turns() -> None:
