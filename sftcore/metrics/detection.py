@@ -123,7 +123,7 @@ def ranked_by_class(matches: Matches) -> list[np.ndarray]:
 
 def _measured(matches: Matches, rows: list[np.ndarray], weights: np.ndarray) -> DetectionMetrics:
     num_pictures, num_classes, num_areas = matches.num_truths.shape
-    flat = weights @ matches.num_truths.reshape(num_pictures, -1)
+    flat = weights @ matches.num_truths.reshape(num_pictures, num_classes * num_areas)
     truths = flat.reshape(-1, num_classes, num_areas)
     occurs = truths > 0
     precision = np.zeros((*truths.shape, len(OVERLAPS)))  # [W, K, A, T]

@@ -43,7 +43,7 @@ def pixel_calibration(
         num_bins: of confidence.
 
     Raises:
-        ValueError: shapes differ, or a class is none of K.
+        ValueError: shapes differ, a class is none of K, or a logit is NaN.
     """
     histograms, nll, count = [np.zeros((0, num_bins, 3))], [], []
     for of_picture, truth in zip(logits, truths, strict=True):
@@ -88,7 +88,7 @@ def pixel_sample(
         [n, K] and int64 [n], in the order of the pixels.
 
     Raises:
-        ValueError: shapes differ, or a class is none of K.
+        ValueError: shapes differ, a class is none of K, or a logit is NaN.
     """
     rows, labels = _judged_rows(logits, truth)
     luck = row_uniforms(seed, "pixel sample", rows=np.array([row]), num=len(labels))[0]
@@ -100,5 +100,7 @@ def _judged_rows(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
     """Logits [P, K] and classes [P] of the pixels that are not ignored."""
     if logits.ndim != 3 or logits.shape[1:] != truth.shape:
         raise ValueError(f"logits are {logits.shape}, not [K, H, W] of the mask {truth.shape}")
+    if np.isnan(logits).any():
+        raise ValueError("a logit is not a number: such a network predicts nothing")
     labels, _ = judged(truth, np.zeros_like(truth), len(logits))
     return logits[:, truth != IGNORED].T, labels

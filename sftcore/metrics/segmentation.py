@@ -86,7 +86,8 @@ def segmentation_metrics(counts: np.ndarray, weights: np.ndarray) -> Segmentatio
         weights: picture counts [W, N].
     """
     num_classes = counts.shape[-1]
-    sums = (weights @ counts.reshape(len(counts), -1)).reshape(-1, num_classes, num_classes)
+    flat = weights @ counts.reshape(len(counts), num_classes**2)
+    sums = flat.reshape(-1, num_classes, num_classes)
     hits = np.diagonal(sums, axis1=1, axis2=2)
     support, claimed = sums.sum(axis=2), sums.sum(axis=1)
     total, occurs, is_true = support.sum(axis=1), support + claimed > 0, support > 0
