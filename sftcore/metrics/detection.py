@@ -6,8 +6,8 @@ Unit weights give the numbers of pycocotools, whose −1 for what does not exist
 
 **A percentile bootstrap of average precision is biased upwards**: pictures that are drawn twice are
 ranked beside themselves, and the greatest precision from a recall on profits of every lucky draw.
-The metric of the sample itself lies in the lower half of its interval, the farther below its middle
-the fewer truths there are.
+The metric of the sample itself lies below the middle of its interval. More pictures make this bias
+smaller, and the interval too.
 """
 
 from dataclasses import dataclass
