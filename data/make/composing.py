@@ -12,9 +12,10 @@ from PIL import Image, ImageOps
 from data.make.crowds import visible_parts
 from data.make.cutouts import OPAQUE, covered_by
 from data.make.grounds import SIDE
+from sftcore.foundations.masks import IGNORED
 from sftcore.foundations.randomness import row_uniforms
 
-BACKGROUND, IGNORED = 0, 255  # of a mask
+BACKGROUND = 0  # of a mask
 MIN_VISIBLE = 0.4  # of every thing
 _SEED = 0
 _SIZES = (24.0, 128.0)  # pixels, longer side of a thing

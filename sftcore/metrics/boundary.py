@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects
 
-from sftcore.metrics.segmentation import IGNORED, judged
+from sftcore.foundations.masks import IGNORED
+from sftcore.metrics.segmentation import judged
 from sftcore.metrics.weighted import mean_where, ratio
 
 TOLERANCE_FRACTION = 0.0075  # of the diagonal, as in the paper

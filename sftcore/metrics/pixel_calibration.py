@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
+from sftcore.foundations.masks import IGNORED
 from sftcore.foundations.randomness import row_uniforms
 from sftcore.metrics.binned_calibration import confidence_histograms
-from sftcore.metrics.segmentation import IGNORED, judged
+from sftcore.metrics.segmentation import judged
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sftcore.foundations.masks import IGNORED
 from sftcore.metrics.weighted import mean_where, ratio
-
-IGNORED = 255  # the value of true masks at pixels that are not judged
 
 # What a bootstrap gives an interval to.
 SCALARS = ("mean_iou", "mean_dice", "pixel_accuracy", "mean_class_accuracy", "frequency_iou")

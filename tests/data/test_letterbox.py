@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sftcore.data.pictures.decode import fit_square
-from sftcore.data.pictures.letterbox import IGNORED, Letterbox
+from sftcore.data.pictures.letterbox import Letterbox
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.masks import IGNORED
 
 SIZES = st.tuples(st.integers(1, 300), st.integers(1, 300), st.integers(16, 80))
 LINES = settings(deadline=None, max_examples=100)

@@ -3,9 +3,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sftcore.data.pictures.letterbox import IGNORED
 from sftcore.data.pictures.placement import draw_views, place, place_boxes, random_views
 from sftcore.data.pictures.scenes import Scenes
+from sftcore.foundations.masks import IGNORED
 from tests.data.painted import (
     BACKGROUND,
     GROUND,

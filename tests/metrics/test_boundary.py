@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from sftcore.foundations.masks import IGNORED
 from sftcore.metrics.boundary import boundary_counts, boundary_metrics
-from sftcore.metrics.segmentation import IGNORED
 
 K = 3
 

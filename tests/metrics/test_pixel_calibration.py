@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
+from sftcore.foundations.masks import IGNORED
 from sftcore.metrics.binned_calibration import (
     binned_calibration,
     confidence_histograms,
@@ -13,7 +14,6 @@ from sftcore.metrics.calibration import fit_temperature, reliability_table
 from sftcore.metrics.classification import classification_metrics
 from sftcore.metrics.pixel_calibration import pixel_calibration, pixel_nll, pixel_sample
 from sftcore.metrics.records import joined
-from sftcore.metrics.segmentation import IGNORED
 
 K, B = 3, 7
 

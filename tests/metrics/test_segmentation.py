@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from sftcore.foundations.masks import IGNORED
 from sftcore.metrics.segmentation import (
-    IGNORED,
     SCALARS,
     SegmentationMetrics,
     confusion_counts,

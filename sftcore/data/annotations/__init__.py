@@ -12,7 +12,7 @@ from sftcore.data.annotations.formats import (
 )
 from sftcore.data.annotations.judging import Audit, judge_pictures, judge_set
 from sftcore.data.annotations.rasters import class_mask
-from sftcore.data.annotations.values import IGNORED, Annotated, AnnotationSet, Boxes, Entry, Mark
+from sftcore.data.annotations.values import Annotated, AnnotationSet, Boxes, Entry, Mark
 from sftcore.data.annotations.voc import VocPixels
 from sftcore.data.annotations.writing import (
     Detections,
@@ -23,7 +23,6 @@ from sftcore.data.annotations.writing import (
 )
 
 __all__ = [
-    "IGNORED",
     "Annotated",
     "AnnotationSet",
     "Audit",

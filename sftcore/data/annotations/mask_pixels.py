@@ -9,8 +9,8 @@ from PIL import Image
 
 from sftcore.data.annotations.class_tables import packed
 from sftcore.data.annotations.faults import MASK_MODE, MASK_UNREADABLE
-from sftcore.data.annotations.values import IGNORED
 from sftcore.data.kinds import Refused
+from sftcore.foundations.masks import IGNORED
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BIT_DEPTH = 24  # place of the byte in a PNG's header

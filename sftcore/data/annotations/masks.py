@@ -20,12 +20,13 @@ from sftcore.data.annotations.pairing import (
     split_by_folder,
     without_files,
 )
-from sftcore.data.annotations.values import IGNORED, MAX_CLASSES, AnnotationSet, Entry
+from sftcore.data.annotations.values import MAX_CLASSES, AnnotationSet, Entry
 from sftcore.data.kinds import Refused
 from sftcore.data.sources.files import Tree
 from sftcore.data.sources.items import counted
 from sftcore.data.sources.names import is_example_name
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.masks import IGNORED
 
 _ENDING = "_mask"
 _PHOTO_SUFFIXES = (".jpg", ".jpeg")

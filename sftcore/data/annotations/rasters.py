@@ -3,7 +3,8 @@
 import numpy as np
 
 from sftcore.data.annotations.outlines import outline_mask
-from sftcore.data.annotations.values import IGNORED, Annotated
+from sftcore.data.annotations.values import Annotated
+from sftcore.foundations.masks import IGNORED
 
 
 def class_mask(annotated: Annotated, classes: tuple[str, ...], background: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from sftcore.data.annotations.faults import Fault
 from sftcore.data.annotations.outlines import Outline
 from sftcore.data.sources.files import Tree
 
-IGNORED = 255  # of a mask: pixels that nothing is learnt of and nothing is measured on
 MAX_CLASSES = 255  # of a mask: 0 to 254
 
 

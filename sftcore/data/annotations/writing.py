@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from sftcore.data.annotations.outlines import Outline, Polygons, compress_counts
-from sftcore.data.annotations.values import IGNORED, Annotated, Boxes
+from sftcore.data.annotations.values import Annotated, Boxes
+from sftcore.foundations.masks import IGNORED
 
 _DIGITS = ".9g"  # enough to tell any two float32 apart
 _COMPRESSION = 6

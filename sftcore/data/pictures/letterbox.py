@@ -12,11 +12,10 @@ import numpy as np
 
 from sftcore.data.pictures.decode import content_box
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.masks import IGNORED
 
 if TYPE_CHECKING:
     import torch
-
-IGNORED = 255  # class of a mask's pixels that neither teach nor count
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sftcore.data.pictures.augment import MAX_SHIFT_FRACTION
-from sftcore.data.pictures.letterbox import IGNORED
 from sftcore.data.pictures.scenes import Scenes, keep_objects, tight_boxes
 from sftcore.foundations.boxes import Boxes
+from sftcore.foundations.masks import IGNORED
 from sftcore.foundations.randomness import row_uniforms
 
 MAX_ZOOM = 2.0  # at strength 1; its reciprocal is the least

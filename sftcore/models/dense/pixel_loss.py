@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sftcore.foundations.masks import IGNORED
 from sftcore.foundations.settings import Coefficient, Settings, setting
 from sftcore.models.dense.resampling import upsample
-
-IGNORED = 255
 
 
 class PixelLossSettings(Settings):

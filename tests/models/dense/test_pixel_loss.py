@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sftcore.foundations.masks import IGNORED
 from sftcore.models.dense.pixel_loss import (
-    IGNORED,
     PixelLossSettings,
     cross_entropy_rows,
     dice_rows,
