@@ -90,7 +90,7 @@ def box_overlaps(found: np.ndarray, true: np.ndarray, is_crowd: np.ndarray) -> n
     """
     one, other = found.astype(float)[:, None], true.astype(float)[None]
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    shared = np.where((sides > 0).all(axis=2), sides.prod(axis=2), 0.0)
+    shared = np.maximum(sides, 0.0).prod(axis=2)
     of_found = box_areas(found)[:, None]
     whole = np.where(is_crowd, of_found, of_found + box_areas(true) - shared)
     return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)

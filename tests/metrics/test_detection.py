@@ -157,6 +157,18 @@ def test_a_crowd_takes_in_any_number_and_is_no_loss() -> None:
     np.testing.assert_array_equal(matches.num_truths[0, 0], [1, 1, 0, 0])
 
 
+def test_of_equal_overlaps_the_later_truth_is_taken() -> None:
+    zero = np.zeros(2, int)
+    truths = plain_truths(zero, zero, np.array([[0, 0, 12, 10], [4, 0, 16, 10]]))
+    box = np.array([[2, 0, 14, 10], [4, 0, 16, 10]])  # the second is left with the first truth
+    sets = Detections(zero, zero, box, np.array([0.9, 0.8])), truths
+    matches = matched(sets, 1, 1)
+    np.testing.assert_array_equal(matches.outcome[:, 0, 0], [RIGHT, RIGHT])
+    assert (matches.outcome[1, 0, 1:5] == WRONG).all()
+    ours = detection_metrics(matches, np.ones((1, 1)))
+    assert_is_coco(ours, 0, coco(*sets, np.ones(1, dtype=int), 1))
+
+
 def test_overlaps_are_of_continuous_coordinates() -> None:
     one = np.array([[0, 0, 2, 2]])
     others = np.array([[1, 1, 3, 3], [2, 0, 4, 2], [0, 0, 2, 2], [0, 0, 8, 8], [5, 5, 5, 5]])

@@ -122,8 +122,13 @@ def test_thresholds_by_hand() -> None:
     # F1 2/3 with one, 1/2 with two, 4/5 with three
     three = ranked((0, 0.9, True), (0, 0.8, False), (0, 0.4, True), (0, 0.2, False), num_truths=2)
     np.testing.assert_allclose(choose_thresholds(three), [0.3, 0.5])
-    # right from .9 on: everything between .1 and .9 is as good, and .5 the nearest to itself
-    assert choose_thresholds(ranked((0, 0.9, True), (0, 0.1, False), num_truths=1))[0] == 0.5
+    # everything between .3 and .9 is as good, and .5 nearer to itself than the middle
+    assert choose_thresholds(ranked((0, 0.9, True), (0, 0.3, False), num_truths=1))[0] == 0.5
+    # F1 of 2/4 with one of three truths found, and 4/8 with two among five: not the lower threshold
+    rows = [(0, 0.8, True), (0, 0.7, False), (0, 0.65, False), (0, 0.6, False), (0, 0.1, True)]
+    assert choose_thresholds(ranked(*rows, num_truths=3))[0] == pytest.approx(0.75)
+    rows = [(0, 0.8, True), (0, 0.3, False), (0, 0.25, False), (0, 0.2, False), (0, 0.1, True)]
+    assert choose_thresholds(ranked(*rows, num_truths=3))[0] == 0.5
     assert choose_shared_threshold(ranked((1, 0.3, True), (0, 0.1, False), num_truths=1)) == 0.2
     assert choose_shared_threshold(ranked((0, 0.5, False), num_truths=0)) == 0.5
 
