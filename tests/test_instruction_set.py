@@ -28,19 +28,24 @@ def test_it_must_come_before_the_libraries_have_chosen() -> None:
 
 
 @pytest.mark.parametrize("mode", ["portable", "native"])
-@pytest.mark.parametrize("own", [None, "active"])
-def test_threads_that_wait_sleep_unless_a_caller_says_otherwise(mode: str, own: str | None) -> None:
+@pytest.mark.parametrize(
+    "own", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}], ids=str
+)
+def test_threads_that_wait_sleep_soon_unless_a_caller_says_otherwise(
+    mode: str, own: dict[str, str]
+) -> None:
     code = (
         "import os; from sftcore.foundations.instruction_set import choose_instruction_set; "
-        f"choose_instruction_set({mode!r}); print(os.environ['OMP_WAIT_POLICY'])"
+        f"choose_instruction_set({mode!r}); print(os.environ.get('GOMP_SPINCOUNT'))"
     )
-    others = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}
-    set_by_caller = {"OMP_WAIT_POLICY": own} if own else {}
+    names = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+    others = {name: value for name, value in environment().items() if name not in names}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120,
-        env=others | set_by_caller,
+        env=others | own,
     )  # fmt: skip
-    assert done.stdout.strip() == (own or "passive")
+    expected = own.get("GOMP_SPINCOUNT") if own else "10000"
+    assert done.stdout.strip() == str(expected)
 
 
 @pytest.mark.parametrize("stage", ["labels", "finetune", "evaluate", "ablate"])

@@ -20,9 +20,10 @@ PORTABLE = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     "OPENBLAS_CORETYPE": "Haswell",
 }
-# Threads that wait for others sleep. They would spin, which gains nothing on an idle machine and
-# takes the cores from those that are waited for on a busy one (docs/evidence.md, "Time").
-WAITING = {"OMP_WAIT_POLICY": "passive"}
+# How often libgomp's threads look before they sleep, while they wait for others; 300,000 times where
+# nothing is set. Beside other programs that takes the cores from those that are waited for, and a
+# sleep at once costs an idle machine some percent (``python -m benchmarks.waiting``).
+_SPINS, _SPIN_COUNT = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"), "10000"
 
 
 def choose_for_torch(mode: str) -> bool:
@@ -47,7 +48,7 @@ def choose_for_torch(mode: str) -> bool:
 
 
 def choose_instruction_set(mode: str) -> None:
-    """Hold the libraries to one level, and let waiting threads sleep; worker processes inherit it.
+    """Hold the libraries to one level, and let waiting threads sleep soon; workers inherit it.
 
     On other architectures than x86-64, and with ``native``, all levels stay. What a caller has set
     of waiting stays.
@@ -59,8 +60,8 @@ def choose_instruction_set(mode: str) -> None:
         DeviceError: the CPU has no AVX2.
         RuntimeError: NumPy or torch has been imported and has chosen already.
     """
-    for name, policy in WAITING.items():
-        os.environ.setdefault(name, policy)
+    if not os.environ.keys() & set(_SPINS):
+        os.environ[_SPINS[0]] = _SPIN_COUNT
     if mode == "native" or platform.machine().lower() not in ("x86_64", "amd64"):
         return
     if too_early := {"numpy", "torch"} & sys.modules.keys():
