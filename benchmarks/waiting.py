@@ -1,4 +1,4 @@
-"""Threads that soon sleep while they wait against threads that spin: ``python -m benchmarks.waiting``.
+"""Waiting threads that soon sleep against such that spin: ``python -m benchmarks.waiting``.
 
 Updates of EfficientNet-Lite0's last two blocks with two threads, by turns in processes of their
 own, on the machine as it is and beside one busy process a core. Spinning is what libgomp does where

@@ -20,9 +20,9 @@ PORTABLE = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     "OPENBLAS_CORETYPE": "Haswell",
 }
-# How often libgomp's threads look before they sleep, while they wait for others; 300,000 times where
-# nothing is set. Beside other programs that takes the cores from those that are waited for, and a
-# sleep at once costs an idle machine some percent (``python -m benchmarks.waiting``).
+# How often libgomp's threads look before they sleep, while they wait for others: 300,000 times
+# where nothing is set. Beside other programs that takes the cores from those that are waited for,
+# and a sleep at once costs an idle machine some percent (``python -m benchmarks.waiting``).
 _SPINS, _SPIN_COUNT = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"), "10000"
 
 
