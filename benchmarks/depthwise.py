@@ -1,7 +1,7 @@
 """Weights' gradients of depthwise convolutions: torch's own against ours, one after the other.
 
-``python -m benchmarks.depthwise``: milliseconds of a whole update of EfficientNet-Lite0's last two
-blocks, and their ratio, with the kernels that every CPU has and one thread, as a study's cells.
+``python -m benchmarks.depthwise``: milliseconds of a whole update of EfficientNet-Lite0's blocks 5
+and 6, and their ratio, with the kernels that every CPU has and one thread, as a study's cells.
 """
 
 import copy

@@ -1,6 +1,6 @@
 """Waiting threads that soon sleep against such that spin: ``python -m benchmarks.waiting``.
 
-Updates of EfficientNet-Lite0's last two blocks with two threads, by turns in processes of their
+Updates of EfficientNet-Lite0's blocks 5 and 6 with two threads, by turns in processes of their
 own, on the machine as it is and beside one busy process a core. Spinning is what libgomp does where
 nothing is set: 300,000 rounds, as its manual says of GOMP_SPINCOUNT.
 """
