@@ -1,8 +1,9 @@
 """Tables of classes: which name a number or a colour of an annotation stands for.
 
 Known are ``data.yaml`` (``names`` as a list or by number), ``classes.txt``, ``obj.names`` (a name
-a line), CVAT's ``labelmap.txt`` (``name:r,g,b:parts:actions``), ``classes.csv`` with ``name,r,g,b``
-and Roboflow's ``_classes.csv`` with ``Pixel Value, Class``.
+a line), CVAT's ``labelmap.txt`` (``name:r,g,b:parts:actions``), ``classes.csv`` with
+``name,r,g,b``, or with ``value,name`` and columns for people, where 255 may say what the pixels are
+that do not count, and Roboflow's ``_classes.csv`` with ``Pixel Value, Class``.
 """
 
 import csv
@@ -15,6 +16,7 @@ from sftcore.data.annotations.documents import clean, read_text, read_yaml, shor
 from sftcore.data.kinds import Refused
 from sftcore.data.sources.files import Tree
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.masks import IGNORED
 from sftcore.foundations.tables import printable
 
 Colour = tuple[int, int, int]
@@ -165,6 +167,9 @@ def _of_csv(content: bytes) -> ClassTable:
         raise Refused("no class in it", "")
     if rows[0][0].lower() == "pixel value":
         return _table([(_number(row[0]), row[1]) for row in _of_width(rows[1:], 2)])
+    if [cell.lower() for cell in rows[0][:2]] == ["value", "name"]:
+        own = _of_width(rows[1:], len(rows[0]))
+        return _table([(_number(row[0]), row[1]) for row in own if row[0] != str(IGNORED)])
     if whole_of(rows[0][-1]) is None:  # names of the columns
         rows = rows[1:]
     pairs = [(packed(_colour(row[1:])), row[0]) for row in _of_width(rows, 4)]

@@ -288,3 +288,16 @@ def test_a_borders_colour_and_value_do_not_count(tmp_path: Path) -> None:
         pictures, faults = judged(open_annotations(write(tmp_path / name, files), "masks"))
         assert faults == []
         np.testing.assert_array_equal(pictures["a"].mask, mask)
+
+
+def test_a_table_of_values_with_columns_for_people_names_what_is_ignored(tmp_path: Path) -> None:
+    folder = write(tmp_path / "x", {
+        "images/a.jpg": exports.photo(0), "masks/a.png": exports.palette_png(class_pixels("a")),
+        "classes.csv": b"value,name,meaning\n0,background,\n1,cat,purrs\n2,dog,\n255,edge,soft\n",
+    })  # fmt: skip
+    found = open_annotations(folder, "masks")
+    assert found.classes == ("background", "cat", "dog")
+    assert found.values == {0: 0, 1: 1, 2: 2}
+    (folder / "classes.csv").write_bytes(b"value,name,meaning\n0,background\n")
+    with pytest.raises(DataError, match="a row without 3 cells"):
+        open_annotations(folder, "masks")
