@@ -16,6 +16,7 @@ from unittest.mock import patch
 from ruamel.yaml import YAML
 
 from sftcore import __main__ as program
+from sftcore.ablation import cells
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.errors import exit_on_error
 from sftcore.foundations.instruction_set import PORTABLE
@@ -169,8 +170,10 @@ def _call(folder: Path, main: Callable[[], int | None]) -> subprocess.CompletedP
     """What a process would say and its exit code; what would be a traceback is raised.
 
     Tests compute with the portable kernels, so that there is nothing left to choose, and under
-    stricter rules: a warning is an error.
+    stricter rules: a warning is an error. A stage is a process of its own, so what an earlier one
+    has kept of its project is forgotten.
     """
+    cells._worker_state.cache_clear()
     said, complained = io.StringIO(), io.StringIO()
     code: Any = None
     with (
