@@ -22,8 +22,7 @@ and a gain can be below 0 by the 101 levels of recall; the authors' program show
 errors of both kinds compete for one truth.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,7 +35,6 @@ from sftcore.metrics.detection_records import (
     shared_groups,
 )
 from sftcore.metrics.ranked_precision import average_precision, pieces
-from sftcore.metrics.records import joined
 from sftcore.metrics.weighted import mean_where, measure_resamples
 
 KINDS = ("localisation", "classification", "duplicate", "background", "both", "missed")
@@ -137,24 +135,6 @@ def detection_errors(
     )
     score = kept.score.astype(float)
     return DetectionErrors(kept.picture, kept.label, score, kind, mended, num_truths, num_missed)
-
-
-def joined_errors(parts: Sequence[DetectionErrors]) -> DetectionErrors:
-    """The record of the pictures of all parts, which are numbered on from part to part.
-
-    Args:
-        parts: at least one, each with its own pictures counted from 0.
-
-    Raises:
-        ValueError: there is no part.
-    """
-    firsts = np.cumsum([0, *(len(part.num_truths) for part in parts)])
-    return joined(
-        [
-            replace(part, picture=part.picture + first)
-            for part, first in zip(parts, firsts, strict=False)
-        ]
-    )
 
 
 def error_gains(errors: DetectionErrors, weights: np.ndarray) -> ErrorGains:

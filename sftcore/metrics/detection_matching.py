@@ -10,8 +10,7 @@ In a range of areas, truths outside of it need not be found, and detections outs
 nothing are neither right nor wrong.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from sftcore.metrics.detection_records import (
     check_boxes,
     shared_groups,
 )
-from sftcore.metrics.records import joined
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)  # T thresholds of IoU
 AREAS = ("all", "small", "medium", "large")
@@ -38,7 +36,7 @@ class Matches:
     """What became of each detection, and how many truths there were.
 
     Rows are ordered by picture, class and rank. Records of batches are put together by
-    :func:`joined_matches`.
+    :func:`sftcore.metrics.records.joined_numbered`.
 
     Attributes:
         picture: number of the picture, int64 [D].
@@ -94,24 +92,6 @@ def match_detections(
         score=kept.score.astype(float),
         outcome=outcome,
         num_truths=np.stack(num_truths, axis=1).reshape(num_pictures, num_classes, len(AREAS)),
-    )
-
-
-def joined_matches(parts: Sequence[Matches]) -> Matches:
-    """The record of the pictures of all parts, which are numbered on from part to part.
-
-    Args:
-        parts: at least one, each with its own pictures counted from 0.
-
-    Raises:
-        ValueError: there is no part.
-    """
-    firsts = np.cumsum([0, *(len(part.num_truths) for part in parts)])
-    return joined(
-        [
-            replace(part, picture=part.picture + first)
-            for part, first in zip(parts, firsts, strict=False)
-        ]
     )
 
 

@@ -14,11 +14,11 @@ from sftcore.metrics.detection_matching import (
     RIGHT,
     WRONG,
     Matches,
-    joined_matches,
     match_detections,
 )
 from sftcore.metrics.detection_records import Detections, Truths, box_overlaps, plain_truths
 from sftcore.metrics.ranked_precision import average_precision, pieces, precision_at_recalls
+from sftcore.metrics.records import joined_numbered
 from tests.metrics.detection_cases import apart_within_pictures, coco, made, subset
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -106,7 +106,7 @@ def test_batches_are_joined(seed: int) -> None:
     sets = made(seed, num_pictures=6)
     whole = matched(sets, 6)
     parts = [matched(subset(*sets, np.array(part)), len(part)) for part in ([0, 1], [2], [3, 4, 5])]
-    together = joined_matches(parts)
+    together = joined_numbered(parts)
     for name in vars(whole):
         np.testing.assert_array_equal(getattr(whole, name), getattr(together, name), err_msg=name)
         assert getattr(whole, name).dtype == getattr(together, name).dtype

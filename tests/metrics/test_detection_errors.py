@@ -15,10 +15,10 @@ from sftcore.metrics.detection_errors import (
     RIGHT,
     detection_errors,
     error_gains,
-    joined_errors,
 )
 from sftcore.metrics.detection_matching import match_detections
 from sftcore.metrics.detection_records import Detections, Truths, plain_truths
+from sftcore.metrics.records import joined_numbered
 from tests.metrics.detection_cases import made, subset
 
 THERE = (0, 0, 10, 10)
@@ -168,7 +168,7 @@ def test_batches_are_joined_and_pictures_permuted(seed: int) -> None:
         detection_errors(*subset(*sets, np.array(part)), len(part), 3)
         for part in ([0, 1], [2, 3, 4, 5])
     ]
-    together = joined_errors(parts)
+    together = joined_numbered(parts)
     for name in vars(whole):
         np.testing.assert_array_equal(getattr(whole, name), getattr(together, name), err_msg=name)
     order = np.random.default_rng(seed).permutation(6)
