@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sftcore.data.pictures.settings import PictureSettings
-from sftcore.data.targets.settings import TargetSettings
+from sftcore.data.targets.settings import AnnotationSettings, TargetSettings
 from sftcore.data.texts.settings import TextSettings
 from sftcore.foundations.settings import Fraction, Seed, Settings, setting
 
@@ -47,6 +47,7 @@ class DataSettings(Settings):
     split_seed: Seed = setting(
         0, "another number draws another split; no other seed moves an example"
     )
+    annotations: AnnotationSettings = AnnotationSettings()
     pictures: PictureSettings = PictureSettings()
     texts: TextSettings = TextSettings()
     targets: TargetSettings = TargetSettings()

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, overload
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -140,11 +140,7 @@ class Network(nn.Module):
         """What the head takes, [B, D] or [T, D], of what block ``first_block`` takes."""
         return asked_of(self.run_blocks(inputs, first_block, len(self.blocks)))
 
-    @overload
-    def run_blocks(self, inputs: Tensor, first_block: int, last_block: int) -> Tensor: ...
-    @overload
-    def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Values: ...
-    def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Values:
+    def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Any:
         """What lies between the entries of two blocks, made of ``inputs``."""
         for segment in self.segments[self.entry(first_block) : self.entry(last_block)]:
             inputs = self._through(segment, inputs)
@@ -155,10 +151,6 @@ class Network(nn.Module):
             return checkpoint(segment.forward, inputs, use_reentrant=False)
         return segment.forward(inputs)
 
-    @overload
-    def block_outputs(self, inputs: Tensor, first_block: int) -> list[Tensor]: ...
-    @overload
-    def block_outputs(self, inputs: Values, first_block: int) -> list[Values]: ...
     def block_outputs(self, inputs: Values, first_block: int) -> list[Any]:
         """What each segment from ``first_block`` on gives, as :meth:`run_blocks` computes it."""
         outputs = []

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sftcore.foundations.settings import Count, Fraction, Settings, setting
+from sftcore.models.dense.settings import DetectionHeadSettings, SegmentationHeadSettings
 from sftcore.models.lora import LoraSettings
 from sftcore.models.text.settings import TextOptions
 
@@ -29,4 +30,6 @@ class ModelSettings(Settings):
         0.0, "probability of dropping the last residual branch; fewer before it"
     )
     lora: LoraSettings = LoraSettings()
+    segmentation: SegmentationHeadSettings = SegmentationHeadSettings()
+    detection: DetectionHeadSettings = DetectionHeadSettings()
     text: TextOptions = TextOptions()

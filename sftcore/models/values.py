@@ -1,7 +1,7 @@
-"""What flows from block to block: pictures and features as tensors, texts as padded sequences.
+"""What flows from block to block: tensors, texts as padded sequences, maps of several strides.
 
-Both are row first. A function here takes either and gives the same kind back, so that a cache, a
-batch or a part of a batch need not know which of the two it holds.
+All are row first. A function here takes any and gives the same kind back, so that a cache, a batch
+or a part of a batch need not know which of them it holds.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,9 @@ from typing import Any, TypeVar, cast, final
 
 import torch
 from torch import Tensor
+
+from sftcore.models.dense import maps as of_maps
+from sftcore.models.dense.maps import Maps
 
 BUCKET = 8  # lengths are padded to multiples of it: few shapes, and each a function of its rows
 
@@ -66,7 +69,7 @@ class Sequences:
         return Sequences(data.masked_fill(mask, 0), self.lengths, self.wanted)
 
 
-Values = Tensor | Sequences
+Values = Tensor | Sequences | Maps
 V = TypeVar("V", bound=Values)
 
 
@@ -97,6 +100,8 @@ def take(values: V, index: Tensor | slice) -> V:
         width = min(values.data.shape[1], padded_length(longest))
         wanted = None if values.wanted is None else values.wanted[index, :width]
         return cast(V, Sequences(values.data[index, :width], lengths, wanted))
+    if isinstance(values, Maps):
+        return cast(V, of_maps.take(values, index))
     return cast(V, values[index])
 
 
@@ -104,15 +109,17 @@ def join(parts: Sequence[V]) -> V:
     """Rows of all parts, one part after the other; sequences are padded to the longest part.
 
     Raises:
-        ValueError: there is no part, or tensors and sequences are mixed, or a head is asked
-            everywhere in one part and in places in another.
+        ValueError: there is no part, or kinds are mixed, or a head is asked everywhere in one part
+            and in places in another, or strides of maps differ.
     """
     rows: list[Any] = list(parts)
-    kinds = {isinstance(part, Sequences) for part in rows}
+    kinds = {kind for part in rows for kind in (Sequences, Maps, Tensor) if isinstance(part, kind)}
     if len(kinds) != 1:
         raise ValueError("rows are joined of one kind, and at least one part")
-    if kinds == {False}:
+    if kinds == {Tensor}:
         return cast(V, torch.cat(rows))
+    if kinds == {Maps}:
+        return cast(V, of_maps.join(rows))
     width = max(part.data.shape[1] for part in rows)
     data = torch.cat([_widened(part.data, width) for part in rows])
     lengths = torch.cat([part.lengths for part in rows])
@@ -132,9 +139,7 @@ def _widened(data: Tensor, width: int) -> Tensor:
 
 def num_bytes(values: Values) -> int:
     """Memory that the values take, in bytes."""
-    if isinstance(values, Sequences):
-        return sum(tensor.nbytes for tensor in _tensors(values))
-    return values.nbytes
+    return sum(tensor.nbytes for tensor in _tensors(values))
 
 
 def to_bytes(values: Values) -> bytes:
@@ -146,6 +151,8 @@ def to_device(values: V, device: torch.device | str) -> V:
     """The values on a device."""
     if isinstance(values, Sequences):
         return cast(V, Sequences(*(each.to(device) for each in _tensors(values))))
+    if isinstance(values, Maps):
+        return cast(V, of_maps.to_device(values, device))
     return cast(V, values.to(device))
 
 
@@ -153,6 +160,8 @@ def contiguous_copy(values: V) -> V:
     """A copy that shares no memory and is laid out row by row, without a gradient's history."""
     if isinstance(values, Sequences):
         return cast(V, Sequences(*map(contiguous_copy, _tensors(values))))
+    if isinstance(values, Maps):
+        return cast(V, of_maps.contiguous_copy(values))
     return cast(V, values.detach().clone(memory_format=torch.contiguous_format))
 
 
@@ -160,22 +169,38 @@ def to_float(values: V) -> V:
     """The values in single precision, whatever they were computed in."""
     if isinstance(values, Sequences):
         return cast(V, replace(values, data=values.data.float()))
+    if isinstance(values, Maps):
+        return cast(V, of_maps.to_float(values))
     return cast(V, values.float())
 
 
 def content_of(values: Values) -> Tensor:
-    """All that belongs to rows, without padding: [B, ...], or of sequences [T, ...]."""
+    """All that belongs to rows, without padding: [B, ...], or of sequences [T, ...].
+
+    Of maps it is the coarsest, which the last block gave; the others are those of blocks before.
+    """
+    if isinstance(values, Maps):
+        return values.tensors[-1]
     return values.data[values.is_real] if isinstance(values, Sequences) else values
 
 
-def asked_of(values: Values) -> Tensor:
-    """What a head is given: features [B, D], or of sequences the states [T, D] that are wanted."""
+def asked_of(values: Values) -> Any:
+    """What a head is given: features [B, D], of sequences the wanted states [T, D], or all maps."""
+    if isinstance(values, Maps):
+        return values
     if isinstance(values, Sequences) and values.wanted is not None:
         return values.data[values.wanted]
     return content_of(values)
 
 
+def pooled(features: Tensor | Maps) -> Tensor:
+    """One row for each example [B, D] of what a head is given: of maps the mean of the coarsest."""
+    return features.tensors[-1].mean(dim=(2, 3)) if isinstance(features, Maps) else features
+
+
 def _tensors(values: Values) -> list[Tensor]:
+    if isinstance(values, Maps):
+        return list(values.tensors)
     if not isinstance(values, Sequences):
         return [values]
     wanted = [] if values.wanted is None else [values.wanted]

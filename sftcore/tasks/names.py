@@ -7,6 +7,7 @@ from sftcore.data.targets.target import TargetKind
 CLASSES, LABELS, NUMBERS = "classification", "multilabel", "regression"
 CLASSES_OF_TEXTS = "text_classification"
 ANSWERS = "causal_lm"
+MASKS, BOXES = "segmentation", "detection"
 
 
 @dataclass(frozen=True)
@@ -28,4 +29,6 @@ LEARNT = {
     NUMBERS: Learnt("pictures", "numbers"),
     CLASSES_OF_TEXTS: Learnt("texts", "class"),
     ANSWERS: Learnt("dialogues", "answers"),
+    MASKS: Learnt("pictures", "masks"),
+    BOXES: Learnt("pictures", "boxes"),
 }

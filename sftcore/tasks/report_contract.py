@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from sftcore.metrics.rows_to_beat import Baseline, title_of
+from sftcore.models.dense.maps import Maps
 from sftcore.reporting.numbers import difference
 from sftcore.reporting.parts import Part
 from sftcore.tasks.answers import answers_of
@@ -70,11 +71,13 @@ class Shown:
         features: of the frozen backbone [N, D].
         read: gives the examples themselves, uint8 [N, S, S, 3] or objects [N] of text.
         speaker: the model as it came, where it is a decoder, of which no features are taken.
+        maps: gives what the head takes of them, computed anew; of masks and boxes.
     """
 
     features: Tensor
     read: Callable[[], np.ndarray]
     speaker: Speaker | None = field(default=None, kw_only=True)
+    maps: Callable[[], Maps] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sftcore.foundations.settings import (
     Settings,
     setting,
 )
+from sftcore.models.dense.settings import BoxLossSettings, PixelLossSettings
 from sftcore.optimization.clipping import ClippingSettings
 from sftcore.optimization.optimizers import OptimizerName, RateScalingSettings
 from sftcore.optimization.range_test import RangeTestSettings
@@ -129,6 +130,8 @@ class UpdateSettings(Settings):
     embeddings: EmbeddingSettings = EmbeddingSettings()
     imbalance: ImbalanceSettings = ImbalanceSettings()
     error: ErrorSettings = ErrorSettings()
+    pixel_loss: PixelLossSettings = PixelLossSettings()
+    box_loss: BoxLossSettings = BoxLossSettings()
     sharpness: SharpnessSettings = SharpnessSettings()
     clipping: ClippingSettings = ClippingSettings()
     guard: GuardSettings = GuardSettings()

@@ -52,7 +52,7 @@ COORDINATE_ORIGIN = "coordinates not counted from 1"
 _ADVICE = {
     OUTSIDE: "was the picture resized or cropped after it was annotated, or are coordinates in "
     "other units?",
-    MOSTLY_OUTSIDE: "move the box into the picture, or lower min_inside_fraction",
+    MOSTLY_OUTSIDE: "move the box into the picture, or lower data.annotations.min_inside_fraction",
     NO_AREA: "remove the annotation; most are clicks without a drag",
     NOT_FINITE: "remove the annotation or write its numbers anew",
     DOUBLED: "remove one of the two",

@@ -90,11 +90,13 @@ def read_annotations(
     """
     known = get_args(FormatName)
     if name not in known:
-        raise DataError(f"data.annotations: {name!r} is none of {', '.join(known)}")
+        raise DataError(f"data.annotations.format: {name!r} is none of {', '.join(known)}")
     chosen = choose_format(tree, wanted) if name == "auto" else name
     if wanted not in FORMATS[chosen].gives:
         able = [other for other in FORMATS if wanted in FORMATS[other].gives]
-        raise DataError(f"data.annotations: {chosen} holds no {wanted}; {', '.join(able)} do")
+        raise DataError(
+            f"data.annotations.format: {chosen} holds no {wanted}; {', '.join(able)} do"
+        )
     if chosen == "voc":
         return read_voc(tree, voc_pixels)
     return {"coco": read_coco, "yolo": read_yolo, "masks": read_masks}[chosen](tree)
@@ -125,9 +127,10 @@ def choose_format(tree: Tree, wanted: Wanted) -> str:
     if len(able) == 1:
         return next(iter(able))
     if able:
-        ways = "".join(f"\n  {why}: data.annotations: {name}" for name, why in able.items())
+        key = "data.annotations.format"
+        ways = "".join(f"\n  {why}: {key}: {name}" for name, why in able.items())
         raise DataError(
-            f"data.annotations: {tree.shown()} can be read in {len(able)} ways; say which:{ways}"
+            f"{key}: {tree.shown()} can be read in {len(able)} ways; say which:{ways}"
         )
     if question := several_archives(tree):
         raise DataError(question)

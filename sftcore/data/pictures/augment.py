@@ -36,13 +36,16 @@ class AugmentationSettings(Settings):
     erasing: Dial = setting(0.0, "probability that a rectangle of a picture is erased")
     mixup: Coefficient = setting(0.0, "alpha of Beta(alpha, alpha); 0 is off")
     cutmix: Coefficient = setting(0.0, "alpha likewise; with mixup on too, a coin decides")
+    copy_paste: Dial = setting(
+        0.0, "probability that objects of another training picture are laid on one"
+    )
     token_dropout: Fraction = setting(0.0, "probability that a token of a text is not shown")
 
     @property
     def is_off(self) -> bool:
         """Whether examples stay as they are."""
-        changes = (self.strength, self.erasing, self.mixup, self.cutmix, self.token_dropout)
-        return max(changes) == 0
+        own = (self.strength, self.erasing, self.copy_paste, self.token_dropout)
+        return max(*own, self.mixup, self.cutmix) == 0
 
 
 def epoch_uniforms(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:

@@ -10,10 +10,10 @@ from typing import Literal, get_args
 from sftcore.data.kinds import Refused
 from sftcore.foundations.tables import printable
 
-TargetKind = Literal["class", "labels", "numbers", "answers"]
+TargetKind = Literal["class", "labels", "numbers", "answers", "masks", "boxes"]
 TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 # One class; labels in alphabetical order; numbers in the order of their names; of answers, which
-# stand in the examples themselves, nothing.
+# stand in the examples themselves, nothing; of masks and boxes the classes that a picture shows.
 Value = str | tuple[str, ...] | tuple[float, ...]
 
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}

@@ -8,20 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from sftcore.foundations.settings import Coefficient, Dial, Settings, setting
 from sftcore.models.dense.points import Assigned, assign
-
-
-class BoxLossSettings(Settings):
-    """What classes and boxes at the points of a pyramid cost."""
-
-    focal_alpha: Dial = setting(
-        0.25, "focal loss: weight of a class that is there, 1 - it of others"
-    )
-    focal_gamma: Coefficient = setting(2.0, "focal loss: power of 1 - p; 0 is cross-entropy")
-    center_radius: Coefficient = setting(
-        1.5, "strides from a box's centre within which points learn it; 0 is all of the box"
-    )
+from sftcore.models.dense.settings import BoxLossSettings
 
 
 def num_foreground(targets: Tensor, points: Tensor, settings: BoxLossSettings) -> float:

@@ -6,17 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from sftcore.foundations.settings import Dial, PositiveCount, Settings, setting
 from sftcore.models.dense.box_loss import boxes_at
-
-
-class DecodingSettings(Settings):
-    """Which boxes are given."""
-
-    score_threshold: Dial = setting(0.05, "probability of a class above which a point gives a box")
-    num_candidates: PositiveCount = setting(1000, "boxes of each level that are looked at")
-    nms_iou: Dial = setting(0.6, "overlap (IoU) with a better box of its class that ends a box")
-    max_detections: PositiveCount = setting(100, "boxes of a picture")
+from sftcore.models.dense.settings import DecodingSettings
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,15 @@
 """The head of object detection: at each point of a pyramid classes, a box and its centre-ness."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 
-from sftcore.foundations.settings import Settings, setting
 from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.points import grid_points
-from sftcore.models.dense.pyramid import Pyramid, Width, group_norm, pyramid_strides
-
-
-class DetectionHeadSettings(Settings):
-    """The head that gives boxes."""
-
-    width: Width = setting(64, "channels of the pyramid and the towers, a multiple of 8")
-    num_convs: Annotated[int, Field(ge=0, le=16)] = setting(2, "convolutions of each tower")
-    finest_stride: Literal[4, 8] = setting(8, "pixels from point to point on the finest level")
-    coarsest_stride: Literal[32, 128] = setting(32, "of the coarsest level; 128 is for large boxes")
-    prior: Annotated[float, Field(gt=0, lt=1)] = setting(
-        0.01, "probability of a class at each point before training; 0.5 is none"
-    )
+from sftcore.models.dense.pyramid import Pyramid, group_norm, pyramid_strides
+from sftcore.models.dense.settings import DetectionHeadSettings
 
 
 class DetectionHead(nn.Module):

@@ -1,6 +1,6 @@
 """Maps of features at several strides, row first: what dense heads take and what may be kept.
 
-The functions are those that :mod:`sftcore.models.values` has for sequences.
+The functions serve :mod:`sftcore.models.values`, which has them for all values.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -9,14 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sftcore.foundations.masks import IGNORED
-from sftcore.foundations.settings import Coefficient, Settings, setting
 from sftcore.models.dense.resampling import upsample
-
-
-class PixelLossSettings(Settings):
-    """What a picture's pixels cost, besides their cross-entropy."""
-
-    dice: Coefficient = setting(0.0, "factor on 1 - Dice of each picture, beside cross-entropy")
+from sftcore.models.dense.settings import PixelLossSettings
 
 
 def num_labelled(labels: Tensor) -> float:

@@ -3,19 +3,16 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
 
-from pydantic import Field
 from torch import nn
 from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sftcore.models.dense.maps import Maps
+from sftcore.models.dense.settings import GROUP
 from sftcore.models.dense.taps import STRIDES
 
-_GROUP = 8  # channels of a group: 32 groups of 256 channels, as Wu and He have them
 _BEYOND = (64, 128)  # strides that no backbone has
-Width = Annotated[int, Field(ge=_GROUP, le=4096, multiple_of=_GROUP)]
 
 
 def group_norm(num_channels: int) -> nn.GroupNorm:
@@ -24,7 +21,7 @@ def group_norm(num_channels: int) -> nn.GroupNorm:
     Batch statistics shared by the levels of a pyramid would be a mixture that no level has (Wu and
     Johnson, 2021, Rethinking "batch" in BatchNorm, table 5).
     """
-    return nn.GroupNorm(num_channels // _GROUP, num_channels)
+    return nn.GroupNorm(num_channels // GROUP, num_channels)
 
 
 def conv_norm_relu(in_channels: int, width: int) -> nn.Module:

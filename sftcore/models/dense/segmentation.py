@@ -5,29 +5,14 @@ labels by :func:`sftcore.models.dense.resampling.upsample`, for the loss and for
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from sftcore.foundations.settings import Settings, setting
 from sftcore.models.dense.maps import Maps
-from sftcore.models.dense.pyramid import Pyramid, Width, conv_norm_relu, pyramid_strides
+from sftcore.models.dense.pyramid import Pyramid, conv_norm_relu, pyramid_strides
 from sftcore.models.dense.resampling import upsample
-
-FPN, UNET, LINEAR = "fpn", "unet", "linear"
-
-
-class SegmentationHeadSettings(Settings):
-    """The head that gives each pixel its logits."""
-
-    kind: Literal["fpn", "unet", "linear"] = setting(
-        FPN, "fpn (semantic FPN) | unet | linear (one 1x1 convolution on all maps)"
-    )
-    width: Width = setting(64, "channels of its maps, a multiple of 8; not of linear")
-    finest_stride: Literal[4, 8, 16, 32] = setting(
-        8, "pixels from one logit to the next; maps from this stride to 32 are taken"
-    )
+from sftcore.models.dense.settings import FPN, LINEAR, UNET, SegmentationHeadSettings
 
 
 class SemanticFPN(nn.Module):

@@ -164,8 +164,8 @@ def test_two_formats_are_a_question_with_the_setting_of_each(tmp_path: Path) -> 
         open_annotations(path, "boxes")
     message = str(asked.value)
     assert "can be read in 2 ways; say which:" in message
-    assert "1 COCO file (result.json): data.annotations: coco" in message
-    assert "data.annotations: yolo" in message
+    assert "1 COCO file (result.json): data.annotations.format: coco" in message
+    assert "data.annotations.format: yolo" in message
     for name in ("coco", "yolo"):
         found = open_annotations(path, "boxes", name)
         assert (found.format, len(found.entries)) == (name, 3)

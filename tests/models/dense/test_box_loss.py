@@ -9,7 +9,6 @@ from torch import Tensor
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 
 from sftcore.models.dense.box_loss import (
-    BoxLossSettings,
     boxes_at,
     centerness,
     fcos_sum,
@@ -19,6 +18,7 @@ from sftcore.models.dense.box_loss import (
     num_foreground,
 )
 from sftcore.models.dense.points import assign, grid_points
+from sftcore.models.dense.settings import BoxLossSettings
 
 CLASSES = 3
 SIZES = {8: (16, 20), 16: (8, 10), 32: (4, 5)}  # of pictures of 128 × 160 pixels

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sftcore.models.dense.decoding import DecodingSettings, Detections, decode
+from sftcore.models.dense.decoding import Detections, decode
 from sftcore.models.dense.points import grid_points
+from sftcore.models.dense.settings import DecodingSettings
 
 SIZE = (60, 70)  # cells of 64 × 96 pixels: some lie beyond the border
 POINTS = grid_points({8: (8, 12), 16: (4, 6), 32: (2, 3)})

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from sftcore.models.backbones import build_backbone
-from sftcore.models.dense.detection import DetectionHead, DetectionHeadSettings
+from sftcore.models.dense.detection import DetectionHead
 from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.pyramid import Pyramid, group_norm, pyramid_strides
 from sftcore.models.dense.resampling import upsample
-from sftcore.models.dense.segmentation import SegmentationHeadSettings, build_segmentation_head
+from sftcore.models.dense.segmentation import build_segmentation_head
+from sftcore.models.dense.settings import DetectionHeadSettings, SegmentationHeadSettings
 from sftcore.models.dense.taps import find_taps
 
 CHANNELS = {4: 3, 8: 5, 16: 7, 32: 9}

@@ -7,19 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from sftcore.models.backbones import build_backbone
-from sftcore.models.dense.box_loss import (
-    BoxLossSettings,
-    centerness,
-    centerness_costs,
-    fcos_sum,
-    num_foreground,
-)
-from sftcore.models.dense.decoding import DecodingSettings, Detections, decode
-from sftcore.models.dense.detection import DetectionHead, DetectionHeadSettings
-from sftcore.models.dense.pixel_loss import PixelLossSettings, num_labelled, pixel_loss_sum
+from sftcore.models.dense.box_loss import centerness, centerness_costs, fcos_sum, num_foreground
+from sftcore.models.dense.decoding import Detections, decode
+from sftcore.models.dense.detection import DetectionHead
+from sftcore.models.dense.pixel_loss import num_labelled, pixel_loss_sum
 from sftcore.models.dense.points import assign
 from sftcore.models.dense.resampling import upsample
-from sftcore.models.dense.segmentation import SegmentationHeadSettings, build_segmentation_head
+from sftcore.models.dense.segmentation import build_segmentation_head
+from sftcore.models.dense.settings import (
+    BoxLossSettings,
+    DecodingSettings,
+    DetectionHeadSettings,
+    PixelLossSettings,
+    SegmentationHeadSettings,
+)
 from sftcore.models.dense.taps import Taps, find_taps
 
 SIDE = 64

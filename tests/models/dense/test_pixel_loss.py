@@ -7,13 +7,13 @@ from torch import Tensor
 
 from sftcore.foundations.masks import IGNORED
 from sftcore.models.dense.pixel_loss import (
-    PixelLossSettings,
     cross_entropy_rows,
     dice_rows,
     num_labelled,
     pixel_loss_rows,
     pixel_loss_sum,
 )
+from sftcore.models.dense.settings import PixelLossSettings
 
 CLASSES = 4
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0, 3.0])
