@@ -129,9 +129,7 @@ def choose_format(tree: Tree, wanted: Wanted) -> str:
     if able:
         key = "data.annotations.format"
         ways = "".join(f"\n  {why}: {key}: {name}" for name, why in able.items())
-        raise DataError(
-            f"{key}: {tree.shown()} can be read in {len(able)} ways; say which:{ways}"
-        )
+        raise DataError(f"{key}: {tree.shown()} can be read in {len(able)} ways; say which:{ways}")
     if question := several_archives(tree):
         raise DataError(question)
     others = "".join(f"; {why} hold no {wanted}" for why in found.values())
