@@ -12,11 +12,11 @@ from torch import Tensor
 from sftcore.foundations.artifacts import write_csv
 from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.detection_curves import choose_shared_threshold
-from sftcore.metrics.detection_matching import IGNORED, RIGHT, Matches, match_detections
-from sftcore.metrics.detection_records import Detections, Truths, box_areas
+from sftcore.metrics.detection_matching import IGNORED, RIGHT
 from sftcore.models.dense.settings import DecodingSettings
 from sftcore.reporting.overlays import class_colours, with_boxes
 from sftcore.reporting.parts import Part, Table
+from sftcore.tasks.detection.records import matches_of
 from sftcore.use.contract import ToJudge, unlike_line
 from sftcore.use.decision import AnyDecision, Share, UnlikeRule, with_shares
 from sftcore.use.found_boxes import FoundBoxes, find_boxes
@@ -94,8 +94,10 @@ class BoxUsage(TiledUsage[BoxDecision, FixedBoxes, FoundBoxes]):
         directions, distances = distances_from_train(judged.features, judged.rows)
         val, test = judged.rows["val"], judged.rows["test"]
         groups, num_classes = judged.groups[test], len(self.names)
-        threshold = choose_shared_threshold(_matched(judged, val, num_classes))
-        matches = _matched(judged, test, num_classes)
+        threshold = choose_shared_threshold(
+            matches_of(judged.answers[val], judged.targets[val], num_classes)
+        )
+        matches = matches_of(judged.answers[test], judged.targets[test], num_classes)
         is_given = (matches.score >= threshold) & (matches.outcome[:, 0, 0] != IGNORED)
         is_right = is_given & (matches.outcome[:, 0, 0] == RIGHT)
         things = matches.num_truths[:, :, 0]
@@ -205,22 +207,6 @@ class BoxUsage(TiledUsage[BoxDecision, FixedBoxes, FoundBoxes]):
 def nms_iou_of(facts: Mapping[str, Any]) -> float:
     """Overlap with a better box of its class that ends a box, of the facts of a model's record."""
     return DecodingSettings.model_validate(dict(facts.get("decoding", {}))).nms_iou
-
-
-def _matched(judged: ToJudge, rows: np.ndarray, num_classes: int) -> Matches:
-    """What becomes of the boxes of some pictures, which are numbered as in ``rows``."""
-    answers, targets = judged.answers[rows], judged.targets[rows]
-    picture, place = np.nonzero(answers[:, :, 5] >= 0)
-    boxes = answers[picture, place]
-    detections = Detections(picture, boxes[:, 5].astype(np.int64), boxes[:, :4], boxes[:, 4])
-    picture, place = np.nonzero(targets[:, :, 4] >= 0)
-    true = targets[picture, place]
-    is_crowd = true[:, 5] > 0
-    truths = Truths(
-        picture, true[:, 4].astype(np.int64), true[:, :4], box_areas(true[:, :4]), is_crowd,
-        np.zeros(len(true), dtype=bool),
-    )  # fmt: skip
-    return match_detections(detections, truths, len(rows), num_classes)
 
 
 def _one_by_one(num_true: np.ndarray, num_all: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -75,9 +75,8 @@ def find_boxes(said: TiledAnswers, nms_iou: float) -> FoundBoxes:
         rows[:, 5].astype(np.int64),
         (tiling.width, tiling.height),
     )
-    is_seen: np.ndarray = (found.corners[:, 2:] > found.corners[:, :2]).all(
-        axis=1
-    )  # padding holds nothing
+    # What lies in the padding has no area.
+    is_seen = np.all(found.corners[:, 2:] > found.corners[:, :2], axis=1)
     if len(tiling) == 1:
         return found.take(is_seen)
     return _once(found.take(is_seen & ~is_better_elsewhere(found.corners, tile, tiling)), nms_iou)
