@@ -96,9 +96,9 @@ def test_masks_are_those_that_evaluate_measures(root: Path, run: Any) -> None:
     square = decode_square(content, Decoding(SIDE, 10**6, (9, 9, 9))).pixels
     said = look_at(model.network, square[None], model.sight, answers_of("segmentation", {})).answers
     expected = upsample(torch.from_numpy(said), (SIDE, SIDE))[0].argmax(dim=0).numpy()
-    mask = Image.open("masks/sub/square.png")
-    np.testing.assert_array_equal(np.asarray(mask), expected)
-    assert (mask.mode, len(np.unique(expected))) == ("P", 2)
+    with Image.open("masks/sub/square.png") as mask:
+        np.testing.assert_array_equal(np.asarray(mask), expected)
+        assert (mask.mode, len(np.unique(expected))) == ("P", 2)
     table = read().set_index("file")
     shares = table.loc["in/sub/square.png", ["p_0", "p_1", "p_2"]].astype(float).tolist()
     assert shares == pytest.approx([(expected == k).mean() for k in range(3)], abs=1e-9)
@@ -119,7 +119,8 @@ def test_files_have_the_pictures_names_and_sizes(task: str, run: Any) -> None:
     folders = ["drawn", "masks"] if task == "segmentation" else ["drawn"]
     for folder in folders:
         for name, written in expected.items():
-            assert Image.open(Path(folder, written)).size == SIZES[name]
+            with Image.open(Path(folder, written)) as picture:
+                assert picture.size == SIZES[name]
     extra = {"drawn": {"legend.png"}, "masks": {"classes.csv"}} if task == "segmentation" else {}
     for folder in folders:
         assert set(contents(Path(folder))) == {*expected.values(), *extra.get(folder, ())}

@@ -13,11 +13,11 @@ import torch
 from sftcore.evaluation.predict import Seen
 from sftcore.foundations.errors import WeightsError
 from sftcore.reporting.parts import write_parts
-from sftcore.use.boxes import BoxUsage, FixedBoxes, nms_iou_of
+from sftcore.use.boxes import BoxUsage, FixedBoxes
 from sftcore.use.coco_file import coco_file
 from sftcore.use.contract import ToJudge
 from sftcore.use.decision import load_decision, save_decision
-from sftcore.use.found_boxes import FoundBoxes
+from sftcore.use.found_boxes import FoundBoxes, nms_iou_of
 from sftcore.use.rules import Wanted
 from sftcore.use.tiles import TiledAnswers, tiling_of
 

@@ -17,9 +17,9 @@ from sftcore.reporting.parts import write_parts
 from sftcore.use import masks
 from sftcore.use.contract import ToJudge
 from sftcore.use.decision import load_decision, save_decision
-from sftcore.use.found_masks import FoundMask
+from sftcore.use.found_masks import FoundMask, present_classes
 from sftcore.use.legend import legend_png
-from sftcore.use.masks import FixedMasks, MaskUsage, background_of, present_classes
+from sftcore.use.masks import FixedMasks, MaskUsage, background_of
 from sftcore.use.rules import Wanted
 from sftcore.use.tiles import TiledAnswers, tiling_of
 
