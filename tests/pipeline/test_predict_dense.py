@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sftcore.data.annotations import open_annotations
 from sftcore.data.pictures.decode import Decoding, decode_square
 from sftcore.evaluation.predict import ModelRecord, load_model, look_at
 from sftcore.foundations.errors import DataError, OutputError, ParamsError
@@ -28,6 +29,7 @@ from tests.pictures import encode
 from tests.use.finished_dense import NAMES, SIDE, pictures, write_dense_model
 
 TASKS = ("segmentation", "detection")
+CLASSES = NAMES["segmentation"]
 SIZES = {
     "a.png": (150, 90),
     "a.jpg": (40, 200),
@@ -112,6 +114,19 @@ def test_masks_are_those_that_evaluate_measures(root: Path, run: Any) -> None:
     assert table.loc["in/sub/broken.png", "reason"].startswith("not a picture")
     assert table.loc["in/sub/broken.png", "classes"] == ""
     assert any("wrote out.csv: 5 files, 1 without an answer" in line for line in lines)
+
+
+def test_masks_are_read_as_annotations(here: Path, run: Any) -> None:
+    (here / "set").mkdir()
+    (here / "in" / "sub").rename(here / "set" / "images")
+    (here / "set" / "images" / "broken.png").unlink()
+    run("segmentation", "set/images", masks="set/masks")
+    found = open_annotations(here / "set", "masks")
+    assert [(of.picture, of.mask) for of in found.entries] == [
+        (f"images/{name}.png", f"masks/{name}.png") for name in ("b", "square")
+    ]
+    assert found.classes == tuple(f"'{name}" if name[0] == "=" else name for name in CLASSES)
+    assert not found.faults
 
 
 @pytest.mark.parametrize("task", TASKS)
