@@ -11,7 +11,7 @@ from sftcore.use.tiles import TiledAnswers, tile_weights
 
 BACKGROUND = "background"  # the class that is no thing, by its name alone
 PRESENT_FROM = 0.001  # part of a picture's pixels from which on a class is called present
-_AT_ONCE = 1 << 22  # numbers, so that pictures of any size take bounded memory
+_AT_ONCE = 1 << 20  # numbers, so that pictures of any size take bounded memory
 
 Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -126,6 +126,8 @@ def _taps(old: int, new: int) -> Taps:
 def _resized(square: np.ndarray, rows: Taps, columns: Taps) -> np.ndarray:
     """Bilinear, by sums of two numbers: the same whatever else is computed beside it."""
     first, second, share = rows
-    tall = square[:, first] * (1 - share)[:, None] + square[:, second] * share[:, None]
+    upper, lower = (np.take(square, of, axis=1) for of in (first, second))
+    tall = upper * (1 - share)[:, None] + lower * share[:, None]
     first, second, share = columns
-    return tall[:, :, first] * (1 - share) + tall[:, :, second] * share
+    left, right = (np.take(tall, of, axis=2) for of in (first, second))
+    return left * (1 - share) + right * share
