@@ -111,7 +111,7 @@ def _target_of(names: Names, target: Target) -> Target:
     is_dialogue = (names.plural, "answers") in {(of.kind, of.target) for of in LEARNT.values()}
     if is_dialogue:
         return Target("answers")
-    return Target() if target.kind == "answers" else target
+    return Target() if target.kind == "answers" or target.is_annotated else target
 
 
 def _named_otherwise(contents: Contents, names: Names) -> Names | None:
