@@ -11,6 +11,7 @@ from sftcore.data.pictures.names import PICTURE_NAMES
 from sftcore.data.store import Store
 from sftcore.foundations.artifacts import write_bytes, write_csv
 from sftcore.foundations.tables import safe_cells
+from sftcore.inspection.annotated import how_drawn, legend_of, picture_shown
 from sftcore.inspection.choice import Shown, choose_groups
 from sftcore.inspection.examples.contract import (
     SUSPECTS_FILE,
@@ -20,7 +21,7 @@ from sftcore.inspection.examples.contract import (
     write_suspects,
 )
 from sftcore.inspection.overview import groups_name
-from sftcore.inspection.sheets import Cell, Layout, Row, draw_sheet, pack, wrap
+from sftcore.inspection.sheets import Cell, Layout, Legend, Row, draw_sheet, pack, wrap
 from sftcore.inspection.targets.contract import Prepared, Selection, TargetReport
 from sftcore.reporting.parts import Figure, Table
 
@@ -63,10 +64,15 @@ class PictureReport:
         step = _CLASS_ROWS_A_SHEET // max(map(len, of_each), default=1)
         chunks = [of_each[start : start + step] for start in range(0, len(of_each), step)]
         sheets = [[row for rows in chunk for row in rows] for chunk in chunks]
-        files = _write_sheets(folder, "pictures", sheets, layout)
+        legends = [
+            legend_of(data.store, [row for of in selection.shown[a : a + step] for row in of.rows])
+            for a in range(0, len(of_each), step)
+        ]
+        files = _write_sheets(folder, "pictures", sheets, layout, legends)
         plural = "Classes" if selection.noun == "class" else f"{selection.noun.capitalize()}s"
         captions = [
             f"{plural} {a + 1} to {min(a + step, len(of_each))} {selection.order}."
+            + _how(data.store)
             for a in range(0, len(of_each), step)
         ]
         return Exhibit(tuple(Figure(*pair) for pair in zip(files, captions, strict=True)))
@@ -86,12 +92,15 @@ class PictureReport:
             lines = [(file_name(sample["id"]), target.note(data, sample),
                       f"{number} of {of.num_all:,}, {sample['split']}")
                      for number, sample in enumerate(here, start=1)]  # fmt: skip
-            groups.append(_cells(data.store, of.rows, lines))
+            groups.append(_cells(data.store, of.rows, lines, _OF_GROUPS))
         rows = pack(groups, _OF_GROUPS)
         sheets = [rows[i : i + _ROWS_A_SHEET] for i in range(0, len(rows), _ROWS_A_SHEET)]
-        files = _write_sheets(folder, "near_duplicates", sheets, _OF_GROUPS)
+        legend = legend_of(data.store, [row for of in shown for row in of.rows])
+        legends = [legend] * len(sheets)
+        files = _write_sheets(folder, "near_duplicates", sheets, _OF_GROUPS, legends)
+        caption = f"An empty place parts two groups.{_how(data.store)}"
         return Exhibit(
-            tuple(Figure(file, "An empty place parts two groups.") for file in files),
+            tuple(Figure(file, caption) for file in files),
             (Table(_GROUPS_FILE, "Pictures in groups, the largest group first.", headings),),
             f"The {len(shown)} largest of {members['group'].nunique():,} groups "
             f"({groups_name(data.summary['near_duplicates'])}) in train and validation, up to "
@@ -142,23 +151,39 @@ def _rows(store: Store, of: Shown) -> list[Row]:
     title = (of.name, f"{len(of.rows)} of {of.num_all:,}")
     step = _OF_CLASSES.num_columns
     return [
-        Row(title if not start else (), _cells(store, of.rows[start : start + step], lines[start:]))
+        Row(
+            title if not start else (),
+            _cells(store, of.rows[start : start + step], lines[start:], _OF_CLASSES),
+        )
         for start in range(0, len(of.rows), step)
     ]
 
 
-def _cells(store: Store, rows: Sequence[int], lines: Sequence[tuple[str, ...]]) -> tuple[Cell, ...]:
+def _cells(
+    store: Store, rows: Sequence[int], lines: Sequence[tuple[str, ...]], layout: Layout
+) -> tuple[Cell, ...]:
     return tuple(
-        Cell(np.asarray(store.images[row]), line) for row, line in zip(rows, lines, strict=False)
+        Cell(picture_shown(store, row, layout.picture_size), line)
+        for row, line in zip(rows, lines, strict=False)
     )
 
 
+def _how(store: Store) -> str:
+    """The sentence on lines and colours, behind another one."""
+    words = how_drawn(store)
+    return f" {words}" if words else ""
+
+
 def _write_sheets(
-    folder: Path, name: str, sheets: Sequence[Sequence[Row]], layout: Layout
+    folder: Path,
+    name: str,
+    sheets: Sequence[Sequence[Row]],
+    layout: Layout,
+    legends: Sequence[Legend],
 ) -> list[str]:
-    """Draw rows onto sheets; returns the names of the files."""
+    """Draw rows onto sheets, each with its legend; returns the names of the files."""
     files = []
-    for number, rows in enumerate(sheets, start=1):
+    for number, (rows, legend) in enumerate(zip(sheets, legends, strict=True), start=1):
         files.append(f"{name}_{number}.png")
-        write_bytes(folder / files[-1], draw_sheet(rows, layout))
+        write_bytes(folder / files[-1], draw_sheet(rows, layout, legend))
     return files
