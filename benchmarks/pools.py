@@ -19,8 +19,8 @@ from sftcore.data.store import open_store
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.foundations.randomness import numpy_stream
 from sftcore.foundations.runtime import set_up
-from sftcore.models.network import build_start
 from sftcore.models.settings import ModelSettings
+from sftcore.models.start import build_start
 from sftcore.training.views import PLAIN, Pictures
 
 KEPT = Path(".sft/calibration")

@@ -21,7 +21,7 @@ def seconds_per_update(mode: str, first_block: int, num_updates: int) -> float:
     import torch
 
     from sftcore.foundations.runtime import set_up
-    from sftcore.models.network import build_start
+    from sftcore.models.start import build_start
     from sftcore.tasks.classification.loss import classification_loss
 
     start = build_start(

@@ -41,7 +41,7 @@ def digest(mode: str, num_updates: int = 4) -> str:
     from sftcore.foundations.artifacts import sha256_bytes
     from sftcore.foundations.randomness import torch_stream
     from sftcore.foundations.runtime import set_up
-    from sftcore.models.network import build_start
+    from sftcore.models.start import build_start
     from sftcore.tasks.classification.loss import classification_loss, probabilities
 
     device = set_up("cpu", 1)

@@ -1,5 +1,6 @@
 """From a source to prepared data: open and judge every example, group, split, store."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from sftcore.data.annotations.faults import Limits, audit_table
 from sftcore.data.audit import Refusal, check_refused, refuse_crossing
 from sftcore.data.judging import Divided, Judged, drop_copies, judge
-from sftcore.data.kinds import Kind, Names
+from sftcore.data.judging_annotated import judge_annotated
+from sftcore.data.kinds import Kind, Names, Pile
 from sftcore.data.near_duplicates import Looks, near_duplicate_groups
-from sftcore.data.sources import Contents, Sought, open_source, others_line
+from sftcore.data.opening import AnnotatedContents, open_examples
+from sftcore.data.pictures.annotated import AnnotatedPile
+from sftcore.data.sources import Contents, Sought, others_line
 from sftcore.data.splits import (
     SPLIT_ORDER,
     assign_splits,
@@ -25,9 +30,10 @@ from sftcore.data.targets.limits import check_targets
 from sftcore.data.targets.strata import LEAST_GROUPS, strata
 from sftcore.data.targets.target import Target
 from sftcore.data.writing import target_names, write_prepared
-from sftcore.foundations.artifacts import output_folder, require_space
+from sftcore.foundations.artifacts import output_folder, require_space, write_csv
 from sftcore.foundations.errors import DataError
 
+ANNOTATIONS_FILE = "annotations.csv"  # every fault of an annotation
 _CLASSES = Target()
 
 
@@ -52,7 +58,8 @@ def prepare(
         source: ``auto`` or a kind; see :func:`sftcore.data.sources.open_source`.
         path: folder, archive or table of the data.
         table: file inside it, for the source ``table``.
-        kind: of the examples, with its limits.
+        kind: of the examples, with its limits; for masks and boxes an
+            :class:`~sftcore.data.pictures.annotated.AnnotatedKind`.
         target: what is to be predicted of each.
         max_refused_fraction: more broken examples stop the run.
         min_per_class: fewer usable examples of a class or label stop the run.
@@ -69,13 +76,13 @@ def prepare(
         DataError: the source cannot be used, or a limit is passed.
         OutputError: the output does not fit on the disk.
     """
-    contents = open_source(source, path, table, Sought(kind.names, target))
+    contents = open_examples(source, path, table, Sought(kind.names, target))
     print("\n".join(contents.lines()), flush=True)
     limits = _Limits(kind.names, target, contents, max_refused_fraction, min_per_class)
     require_space(output, kind.num_bytes(len(contents.items)))
     with output_folder(output) as folder:
         pile = kind.start(folder, len(contents.items))
-        judged, refusals = judge(contents.items, pile, kind.names, target, contents.columns)
+        judged, refusals, annotations = _judge(contents, pile, folder, limits)
         judged = drop_copies(judged, refusals, kind.names)
         limits.check(judged, refusals)
         looks = Looks(judged.hashes, pile.are_same, np.array(judged.rows))
@@ -87,6 +94,8 @@ def prepare(
         names = limits.target_names(divided.judged)
         summary = summarize(divided, refusals, kind.names, target.kind, names)
         _note(summary, divided.judged, contents, refusals, near_duplicate_distance)
+        if annotations:
+            summary["annotations"] = annotations
         write_prepared(folder, pile, divided, refusals, summary, kind, target, names)
     return summary
 
@@ -118,6 +127,29 @@ class _Limits:
         check_targets(
             self.target.kind, judged.values, wanted, refusals, least=self.least, names=self.names
         )
+
+
+def _judge(
+    contents: Contents, pile: Pile, folder: Path, limits: _Limits
+) -> tuple[Judged, list[Refusal], dict[str, Any]]:
+    """Open every example once; of annotations a line for each fault is left in the folder."""
+    names, target = limits.names, limits.target
+    if not isinstance(contents, AnnotatedContents) or not isinstance(pile, AnnotatedPile):
+        return *judge(contents.items, pile, names, target, contents.columns), {}
+    found = judge_annotated(
+        contents, pile, names,
+        Limits(
+            limits.max_refused_fraction, target.annotations.min_inside_fraction, pile.max_pixels
+        ),
+    )  # fmt: skip
+    write_csv(folder / ANNOTATIONS_FILE, audit_table(found.faults))
+    counts = Counter((fault.severity, fault.fault) for fault in found.faults)
+    faults = {
+        severity: {fault: counts[of, fault] for of, fault in sorted(counts) if of == severity}
+        for severity in ("remark", "annotation", "picture")
+    }
+    told = {"num_annotations": found.num_annotations, "faults": faults}
+    return found.judged, found.refusals, told
 
 
 def _divide(

@@ -1,5 +1,6 @@
 """Prepared data as files that a memory map can read, opened split by split."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sftcore.data.pictures.annotated import NO_BOX
 from sftcore.data.pictures.stored import IMAGES_FILE as IMAGES_FILE
 from sftcore.data.pictures.stored import open_images
 from sftcore.data.targets.target import TargetKind
 from sftcore.data.texts.stored import Texts, open_texts
 from sftcore.foundations.artifacts import read_json, sha256_file, write_json
 from sftcore.foundations.errors import DataError
+from sftcore.foundations.masks import IGNORED
 
 SAMPLES_FILE = "samples.csv"
 CLASSES_FILE = "classes.json"
@@ -31,6 +34,15 @@ _WORDS_OF_TARGET = {
     "labels": ("labels", "stratum"),
     "numbers": ("stratum",),
     "answers": ("stratum",),
+    "masks": ("labels", "stratum"),
+    "boxes": ("labels", "stratum"),
+}
+# What stands where a target is hidden.
+_HIDDEN: Mapping[str, int | float | np.ndarray] = {
+    "class": -1,
+    "masks": IGNORED,
+    "boxes": NO_BOX,
+    **dict.fromkeys(("labels", "numbers", "answers"), math.nan),
 }
 
 
@@ -43,14 +55,16 @@ class Store:
             pictures, or :class:`sftcore.data.texts.stored.Texts`.
         targets: of every row; hidden in splits that were not asked for. Classes are int64 [N],
             hidden -1; labels float32 [N, K] of 0 and 1, hidden NaN; numbers float64 [N, K], hidden
-            NaN; answers, which stand in the examples, float64 [N, 0].
+            NaN; answers, which stand in the examples, float64 [N, 0]. Masks are uint8 [N, S, S],
+            hidden 255; boxes float32 [N, M, 6] of :mod:`sftcore.data.pictures.annotated`, hidden
+            :data:`~sftcore.data.pictures.annotated.NO_BOX`.
         samples: id, target, split, sha256 and group of the rows of those splits, and the stratum
-            of labels and numbers.
+            of what are no classes. Of masks and boxes it holds the classes that a picture shows.
         names: of the classes, labels or numbers, in the order of outputs.
         digest: sha256 of the manifest, which names every file's sha256.
         splits: that were asked for.
         kind: ``pictures``, ``texts`` or ``dialogues``.
-        target: ``class``, ``labels``, ``numbers`` or ``answers``.
+        target: ``class``, ``labels``, ``numbers``, ``answers``, ``masks`` or ``boxes``.
         facts: what the manifest says of the examples.
     """
 
@@ -173,7 +187,7 @@ def open_store(folder: Path, splits: Sequence[str]) -> Store:
             f"{folder} holds no complete prepared data ({error}): run `dvc repro prepare`"
         ) from error
     is_open = samples["split"].isin(list(splits)).to_numpy(dtype=bool)
-    targets[~is_open] = -1 if target == "class" else np.nan
+    targets[~is_open] = _HIDDEN[target]
     return Store(
         examples=examples,
         targets=targets,
@@ -204,4 +218,6 @@ def _read_targets(
     if is_class:
         targets = samples["label_index"].to_numpy(dtype=np.int64, copy=True)
         return samples, targets, read_json(folder / CLASSES_FILE)
-    return samples, np.load(folder / TARGETS_FILE), read_json(folder / NAMES_FILE)
+    # Masks are as many as pictures: what is hidden of them is copied, the rest is read when asked.
+    targets = np.load(folder / TARGETS_FILE, mmap_mode="c" if target == "masks" else None)
+    return samples, targets, read_json(folder / NAMES_FILE)

@@ -9,7 +9,7 @@ from sftcore.data.audit import Refusal
 from sftcore.data.judging import Divided
 from sftcore.data.kinds import Names
 from sftcore.data.splits import SPLIT_ORDER
-from sftcore.data.targets.target import TargetKind
+from sftcore.data.targets.target import SETS, TargetKind
 
 _SHOWN_SPLITS = ("train", "val")  # numbers of the test split stay shut
 
@@ -32,7 +32,7 @@ def summarize(
     """
     sizes = Counter(divided.leaders)
     num_examples = f"num_{names.plural}"
-    counts = {"class": "num_classes", "labels": "num_labels", "numbers": "num_numbers"}
+    counts = {"class": "num_classes", "numbers": "num_numbers", **dict.fromkeys(SETS, "num_labels")}
     outputs = {counts[target]: len(target_names)} if target in counts else {}
     return {
         num_examples: len(divided.splits),

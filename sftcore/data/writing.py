@@ -18,7 +18,7 @@ from sftcore.data.store import (
     TARGETS_FILE,
     write_manifest,
 )
-from sftcore.data.targets.target import Target, TargetKind, Value
+from sftcore.data.targets.target import SETS, Target, TargetKind, Value
 from sftcore.foundations.artifacts import write_csv, write_json
 
 _GROUP_DIGITS = 12
@@ -32,7 +32,7 @@ def target_names(
     Args:
         target: kind of target.
         values: of the examples that are used.
-        columns: that hold it; one for lists of labels.
+        columns: that hold it; one for lists of labels. Of masks and boxes the classes themselves.
         classes: names of the classes.
     """
     if target == "class":
@@ -72,7 +72,8 @@ def write_prepared(
     if target.kind == "class":
         write_json(folder / CLASSES_FILE, list(names))
     else:
-        np.save(folder / TARGETS_FILE, target_array(divided.judged.values, target.kind, names))
+        if not target.is_annotated:  # else the pile has written them
+            np.save(folder / TARGETS_FILE, target_array(divided.judged.values, target.kind, names))
         write_json(folder / NAMES_FILE, list(names))
     write_json(folder / "summary.json", summary)
     counts = [name for name in summary if name.startswith("num_") and name != "num_refused"]
@@ -102,7 +103,7 @@ def samples_table(divided: Divided, target: TargetKind, names: Sequence[str]) ->
     if target == "class":
         table["label"] = judged.values
         table["label_index"] = [index_of[str(value)] for value in judged.values]
-    elif target == "labels":
+    elif target in SETS:
         table["labels"] = [json.dumps(value, ensure_ascii=False) for value in judged.values]
     else:
         table |= {name: [v[place] for v in judged.values] for place, name in enumerate(names)}

@@ -6,9 +6,10 @@ import torch
 
 from sftcore.evaluation.sight import PictureSight, Sight
 from sftcore.evaluation.text_sights import sight_of_texts
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
 from sftcore.models.packaged import WeightsRecord
 from sftcore.models.settings import ModelSettings
+from sftcore.models.start import build_start
 from sftcore.models.text.files import find_files, is_text
 
 

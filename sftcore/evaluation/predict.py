@@ -18,7 +18,8 @@ from sftcore.foundations.artifacts import (
     write_tensors,
 )
 from sftcore.foundations.errors import WeightsError
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
+from sftcore.models.start import build_start
 from sftcore.models.text.files import LIBRARY, EncoderFiles
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.weights import read_state

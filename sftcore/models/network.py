@@ -2,27 +2,29 @@
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sftcore.foundations.errors import WeightsError
-from sftcore.foundations.randomness import seed_global
-from sftcore.models.backbones import Backbone, build_backbone
+from sftcore.models.backbones import Backbone
+from sftcore.models.dense.heads import (
+    DenseHead,
+    DenseSettings,
+    drop_unused,
+    segments_of,
+    wanted_strides,
+)
+from sftcore.models.dense.taps import find_taps
 from sftcore.models.depth import find_depth
 from sftcore.models.head import Head
 from sftcore.models.lora import LoraSettings, add_adapters, merged, with_adapters
-from sftcore.models.packaged import State, WeightsRecord
+from sftcore.models.packaged import State
 from sftcore.models.segments import Segment, split_segments
 from sftcore.models.text.encoder import TextEncoder
-from sftcore.models.text.files import is_text
-from sftcore.models.text.settings import TextOptions
-from sftcore.models.text.start import start_encoder
 from sftcore.models.values import Values, asked_of
-from sftcore.models.weights import load_weights, with_versions
+from sftcore.models.weights import with_versions
 
 
 class Network(nn.Module):
@@ -35,6 +37,7 @@ class Network(nn.Module):
     Attributes:
         backbone: the pretrained part.
         head: the part for this task's classes.
+        strides: of the maps that the head takes; empty where it takes features.
         has_new_head: whether the head is this task's; else it came with the backbone.
         source_head: the classifier that the weights came with, where Co-Tuning trains it on.
         blocks: names, first to last; ``len(blocks)`` as a position means "only the head".
@@ -43,18 +46,36 @@ class Network(nn.Module):
         recomputes: whether activations are computed anew on the way back (Chen et al., 2016).
     """
 
-    def __init__(self, backbone: Backbone, num_classes: int, dropout: float) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        dropout: float,
+        dense: DenseSettings | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone.module
         self.has_new_head = backbone.head is None
-        self.head: Any = backbone.head or Head(backbone.num_features, num_classes, dropout)
+        self.strides: tuple[int, ...] = ()
+        self.head: Any
+        if dense is None:
+            self.head = backbone.head or Head(backbone.num_features, num_classes, dropout)
+        else:
+            self.strides = wanted_strides(dense)
+            drop_unused(self.backbone, self.strides)
+            channels = find_taps(self.backbone, self.strides).channels
+            self.head = DenseHead(dense, channels, num_classes, dropout)
         self.source_head: nn.Linear | None = None
         self.held: tuple[nn.Module, ...] = ()
         self.recomputes = False
         self._look_at_the_backbone()
 
     def _look_at_the_backbone(self) -> None:
-        self.segments = split_segments(self.backbone)
+        self.segments = (
+            segments_of(find_taps(self.backbone, self.strides))
+            if self.strides
+            else split_segments(self.backbone)
+        )
         self._depth = find_depth(self.backbone, self.segments)
         self.blocks = self._depth.names
         places = self._depth.positions
@@ -132,12 +153,13 @@ class Network(nn.Module):
         """Logits [B, C] of what block ``first_block`` takes.
 
         For block 0 these are pictures [B, 3, S, S] or token ids [B, L]. A head that says which
-        token comes next gives a row for each place that is wanted: [T, C].
+        token comes next gives a row for each place that is wanted: [T, C]. Heads on maps give what
+        :mod:`sftcore.models.dense.segmentation` and :mod:`sftcore.models.dense.detection` say.
         """
         return self.head(self.features(inputs, first_block))
 
-    def features(self, inputs: Values, first_block: int = 0) -> Tensor:
-        """What the head takes, [B, D] or [T, D], of what block ``first_block`` takes."""
+    def features(self, inputs: Values, first_block: int = 0) -> Any:
+        """What the head takes, [B, D], [T, D] or maps, of what block ``first_block`` takes."""
         return asked_of(self.run_blocks(inputs, first_block, len(self.blocks)))
 
     def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Any:
@@ -166,7 +188,7 @@ class Network(nn.Module):
         # In one go, since a head may use a table that is the backbone's.
         twin.backbone, twin.head = copy.deepcopy((self.backbone, self.head))
         twin.has_new_head, twin.source_head, twin.held = self.has_new_head, None, ()
-        twin.recomputes = False
+        twin.recomputes, twin.strides = False, self.strides
         twin._look_at_the_backbone()
         return twin.requires_grad_(False).eval()
 
@@ -184,109 +206,3 @@ class Network(nn.Module):
         if part in ("head", "source_head"):
             return len(self.blocks)
         return self._depth.last[inner]
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where fine-tuning begins: the network with its first parameters, and their record."""
-
-    network: Network
-    record: WeightsRecord
-
-
-def build_start(
-    *,
-    backbone: str,
-    weights: str,
-    num_classes: int,
-    image_size: int = 0,
-    dropout: float,
-    seed: int,
-    device: torch.device,
-    stochastic_depth: float = 0.0,
-    with_source_head: bool = False,
-    text: TextOptions | None = None,
-    goes_on: bool = False,
-) -> Start:
-    """Pretrained parameters in the backbone, and a random head for ``num_classes``, or its own.
-
-    Args:
-        backbone: ``torchvision/<model>`` or ``timm/<model>``, or ``transformers/<name or folder>``.
-        weights: see :func:`sftcore.models.weights.load_weights`, and for texts
-            :func:`sftcore.models.text.files.find_files`.
-        num_classes: outputs of the head.
-        image_size: side of the pictures in pixels; not looked at for texts.
-        dropout: probability of zeroing a feature before the head.
-        seed: decides the head, and the backbone where ``weights`` is ``none``.
-        device: where the network is put.
-        stochastic_depth: see :func:`sftcore.models.backbones.build_backbone`; pictures only.
-        with_source_head: whether the classifier that the weights came with is kept beside;
-            pictures only.
-        text: how an encoder is used; texts only, and needed there.
-        goes_on: whether the network says which token comes next, with the head of its weights.
-
-    Raises:
-        WeightsError: unknown backbone, weights that do not fit or lack a classifier, no residual
-            branch to drop, or what is asked for is not to be had for texts.
-    """
-    record: WeightsRecord
-    classifier: State = {}
-    seed_global(seed, "initialisation", "backbone")
-    if goes_on and not is_text(backbone):
-        raise WeightsError(
-            f"{backbone} reads pictures: choose transformers/<name or folder> of a decoder"
-        )
-    if is_text(backbone):
-        _refuse_for_text(backbone, stochastic_depth, with_source_head)
-        if text is None:
-            raise ValueError(f"{backbone} needs text options")
-        built, record = start_encoder(backbone, weights, text, goes_on=goes_on)
-    else:
-        built = build_backbone(backbone, image_size, stochastic_depth)
-        record, classifier = load_weights(built, weights)
-    seed_global(seed, "initialisation", "head")
-    network = Network(built, num_classes, dropout)
-    if with_source_head:
-        network.source_head = _source_head(classifier, built, record.origin)
-    if is_text(backbone):
-        return Start(network.to(device), record)
-    # Channels last: a training step of EfficientNet-Lite0 takes 2/3 of the time on CPU.
-    return Start(network.to(device, memory_format=torch.channels_last), record)  # type: ignore[call-overload]
-
-
-def _refuse_for_text(backbone: str, stochastic_depth: float, with_source_head: bool) -> None:
-    if stochastic_depth > 0:
-        raise WeightsError(
-            f"{backbone}: transformers' encoders have no residual branch that can be dropped as a "
-            "whole: set model.stochastic_depth to 0; dropout inside the encoder is "
-            "model.text.hidden_dropout"
-        )
-    if with_source_head:
-        raise WeightsError(
-            f"{backbone}: Co-Tuning needs the classifier of the source's classes, and an encoder "
-            "has learnt from texts without classes: set train.features.co_tuning to 0"
-        )
-
-
-def _source_head(classifier: State, backbone: Backbone, origin: str) -> nn.Linear:
-    """The linear layer of these tensors.
-
-    Raises:
-        WeightsError: there are none, or they are of another shape.
-    """
-    tensors = {name.rpartition(".")[2]: tensor for name, tensor in classifier.items()}
-    weight, bias = tensors.get("weight"), tensors.get("bias")
-    is_one = len(classifier) == len(tensors) == 2  # of two classifiers none is that of the features
-    if (
-        not is_one
-        or weight is None
-        or bias is None
-        or weight.shape != (len(bias), backbone.num_features)
-    ):
-        raise WeightsError(
-            f"Co-Tuning needs the classifier of the source's classes, and these weights ({origin}) "
-            "hold none: set train.features.co_tuning to 0, or choose other weights"
-        )
-    head = nn.Linear(backbone.num_features, len(bias))
-    head.load_state_dict({"weight": weight, "bias": bias})
-    return head

@@ -3,8 +3,9 @@
 from pathlib import Path, PurePosixPath
 
 from sftcore.data.kinds import Names
+from sftcore.data.opening import open_examples
 from sftcore.data.settings import DataSettings
-from sftcore.data.sources import KIND_NAMES, Contents, Sought, check_fit, open_source
+from sftcore.data.sources import KIND_NAMES, Contents, Sought, check_fit
 from sftcore.data.targets.target import Target
 from sftcore.foundations.artifacts import write_json
 from sftcore.foundations.errors import DataError
@@ -51,7 +52,7 @@ def _contents(task: str, data: DataSettings, sought: Sought) -> Contents:
         DataError: it cannot be read; says so where it holds another kind of examples.
     """
     try:
-        contents = open_source(data.source, Path(data.path), data.table, sought)
+        contents = open_examples(data.source, Path(data.path), data.table, sought)
     except DataError as error:
         if found := _as_another_kind(data, sought):
             names, seen = found
@@ -73,7 +74,7 @@ def _as_another_kind(data: DataSettings, sought: Sought) -> tuple[Names, str] | 
         if names != sought.names:
             other = Sought(names, _target_of(names, sought.target))
             try:
-                seen = open_source(data.source, Path(data.path), data.table, other)
+                seen = open_examples(data.source, Path(data.path), data.table, other)
             except DataError:
                 continue
             if not _named_otherwise(seen, names):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sftcore.data.dialogues.kind import DialogueKind
 from sftcore.data.kinds import Kind
+from sftcore.data.pictures.annotated import AnnotatedKind
 from sftcore.data.pictures.decode import Decoding
 from sftcore.data.pictures.kind import PictureKind
 from sftcore.data.settings import DataSettings
 from sftcore.data.sources import Sought
-from sftcore.data.targets.settings import TargetSettings
 from sftcore.data.targets.target import Target, TargetKind
 from sftcore.data.texts.kind import TextKind
 from sftcore.tasks.names import LEARNT
@@ -42,14 +42,20 @@ def examples_of(task: str, data: DataSettings) -> Examples:
         data: the section of params.yaml.
     """
     learnt = LEARNT[task]
-    return Examples(_KINDS[learnt.kind](data), _target(learnt.target, data.targets))
+    target = _target(learnt.target, data)
+    kind = _KINDS[learnt.kind](data)
+    if target.is_annotated:
+        kind = AnnotatedKind(_decoding(data), has_masks=target.kind == "masks")
+    return Examples(kind, target)
 
 
 def _pictures(data: DataSettings) -> PictureKind:
+    return PictureKind(_decoding(data))
+
+
+def _decoding(data: DataSettings) -> Decoding:
     red, green, blue = data.pictures.background
-    return PictureKind(
-        Decoding(data.pictures.image_size, data.pictures.max_pixels, (red, green, blue))
-    )
+    return Decoding(data.pictures.image_size, data.pictures.max_pixels, (red, green, blue))
 
 
 def _texts(data: DataSettings) -> TextKind:
@@ -67,10 +73,12 @@ _KINDS: Mapping[str, Callable[[DataSettings], Kind]] = {
 }
 
 
-def _target(kind: TargetKind, targets: TargetSettings) -> Target:
+def _target(kind: TargetKind, data: DataSettings) -> Target:
+    targets = data.targets
     return Target(
         kind,
         tuple(targets.columns),
         -math.inf if targets.low is None else targets.low,
         math.inf if targets.high is None else targets.high,
+        data.annotations,
     )

@@ -8,11 +8,12 @@ from typing import Annotated
 import pandas as pd
 
 from sftcore.data.kinds import Kind, Refused
+from sftcore.data.opening import open_examples
 from sftcore.data.pictures.decode import decode_square
 from sftcore.data.pictures.kind import PictureKind
 from sftcore.data.prepare import prepare
 from sftcore.data.settings import DataSettings
-from sftcore.data.sources import Sought, read_source
+from sftcore.data.sources import Sought
 from sftcore.data.store import SAMPLES_FILE, open_store
 from sftcore.foundations.settings import one_of
 from sftcore.inspection.choice import refused_to_show
@@ -104,7 +105,7 @@ def _read_again(
         return []
     reason = dict(zip(audit["id"], audit["reason"], strict=True))
     shown = []
-    for item in read_source(data.source, Path(data.path), data.table, sought):
+    for item in open_examples(data.source, Path(data.path), data.table, sought).items:
         if item.id in wanted:
             try:
                 square = decode_square(item.read(), kind.decoding)

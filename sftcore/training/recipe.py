@@ -11,9 +11,10 @@ from sftcore.data.portions import WHOLE, Portion, take_portion
 from sftcore.data.store import Store
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.foundations.errors import ParamsError
-from sftcore.models.network import Network, Start, build_start
+from sftcore.models.network import Network
 from sftcore.models.parameter_groups import format_claims
 from sftcore.models.settings import ModelSettings
+from sftcore.models.start import Start, build_start
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.regularization.reinitialize import reinitialize
 from sftcore.stability.batch_norm import MOVING, moving_norms

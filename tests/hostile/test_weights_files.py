@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sftcore.foundations.errors import WeightsError
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.models.weights import read_state
 
 

@@ -96,7 +96,7 @@ def test_every_method_that_looks_at_blocks_works_without_cuts() -> None:
 
 
 def build_again(name: str) -> dict[str, torch.Tensor]:
-    from sftcore.models.network import build_start
+    from sftcore.models.start import build_start
 
     start = build_start(
         backbone=name,

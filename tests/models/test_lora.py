@@ -9,8 +9,9 @@ import torch
 from sftcore.data.store import Store
 from sftcore.foundations.errors import ParamsError, WeightsError
 from sftcore.models.lora import Adapter, LoraSettings, adapted, is_adapter
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
 from sftcore.models.parameter_groups import claim_parameters
+from sftcore.models.start import build_start
 from tests.models.text.test_decoders import build, tokens
 from tests.models.text.tiny_decoder import write_decoder
 from tests.training.test_every_task import run

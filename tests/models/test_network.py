@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
 from sftcore.models.parameter_groups import claim_parameters, format_claims, freeze_all_but
+from sftcore.models.start import build_start
 from sftcore.stability.batch_norm import set_training_mode
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.backbones import Backbone, build_backbone
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.models.weights import load_weights, read_state
 from sftcore.settings.tree import load_params, override
 from sftcore.training.keys import training_key

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sftcore.foundations.errors import WeightsError
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
+from sftcore.models.start import build_start
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.values import Sequences

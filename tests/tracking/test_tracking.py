@@ -20,7 +20,7 @@ import torch
 from sftcore.evaluation.predict import load_model, look_at, save_model
 from sftcore.foundations.errors import TrackingError
 from sftcore.foundations.repository import repository_root
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.tracking import check_store, open_run, tracking_uri
 from tests.import_closure import ROOT
 from tests.tracking.test_delivery import count_tries

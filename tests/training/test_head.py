@@ -16,7 +16,7 @@ from sftcore.evaluation.predict import look_at
 from sftcore.evaluation.sight import PictureSight
 from sftcore.foundations.artifacts import write_tensors
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.optimization.linear_head import STRENGTHS, LinearHead, solve_path
 from sftcore.tasks.classification.loss import classification_loss, measure
 from sftcore.training import epoch, loop

@@ -10,7 +10,7 @@ import torch
 from sftcore.data.store import Store
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.runtime import set_up
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.settings.tree import Params, load_params, override
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.loop import _num_drops

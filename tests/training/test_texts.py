@@ -10,8 +10,8 @@ import torch
 from sftcore.data.pictures.augment import AugmentationSettings
 from sftcore.data.store import Store
 from sftcore.foundations.errors import ParamsError, WeightsError
-from sftcore.models.network import build_start
 from sftcore.models.settings import ModelSettings
+from sftcore.models.start import build_start
 from sftcore.settings.tree import check_params, refuse_backbone
 from sftcore.tasks.registry import TASKS
 from sftcore.training import objective

@@ -7,7 +7,7 @@ import torch
 from sftcore.evaluation import sight
 from sftcore.evaluation.predict import look_at
 from sftcore.evaluation.sight import PREDICT_BATCH_SIZE, PictureSight
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 
 
 @pytest.mark.parametrize("backbone", ["timm/test_efficientnet", "torchvision/resnet18"])

@@ -82,7 +82,7 @@ def open_source(
     check_fit(name, sought)
     layout = SOURCES[name].read(tree, detail or table)
     _check_items(layout, path, tree)
-    layout = _complete_splits(layout, path, sought)
+    layout = complete_splits(layout, path, sought)
     inside = f", in {printable(tree.base)}" if tree.base else ""
     outside = sum(not file.startswith(tree.base) for file in tree.files)
     notes = [f"{counted(outside, 'file')} outside of it left out"] if outside else []
@@ -150,7 +150,7 @@ def _check_items(layout: Layout, path: Path, tree: Tree) -> None:
         raise DataError(f"{tree.shown()}: {listed(same)} would stand twice; rename the files")
 
 
-def _complete_splits(layout: Layout, path: Path, sought: Sought) -> Layout:
+def complete_splits(layout: Layout, path: Path, sought: Sought) -> Layout:
     """Let examples named train be tested on where no other could, and say what is missing.
 
     Raises:

@@ -43,7 +43,7 @@ def check_targets(
     if not wanted:
         raise DataError(f"no {names.noun} has a label: nothing can be learnt")
     found = _count(values)
-    what, ending = ("class", "es") if kind == "class" else ("label", "s")
+    what, ending = ("label", "s") if kind == "labels" else ("class", "es")
     small = {name: found[name] for name in sorted(wanted) if found[name] < least}
     if small:
         raise DataError(

@@ -4,10 +4,11 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from sftcore.data.kinds import Refused
+from sftcore.data.targets.settings import AnnotationSettings
 from sftcore.foundations.tables import printable
 
 TargetKind = Literal["class", "labels", "numbers", "answers", "masks", "boxes"]
@@ -15,6 +16,9 @@ TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 # One class; labels in alphabetical order; numbers in the order of their names; of answers, which
 # stand in the examples themselves, nothing; of masks and boxes the classes that a picture shows.
 Value = str | tuple[str, ...] | tuple[float, ...]
+
+SETS: tuple[TargetKind, ...] = ("labels", "masks", "boxes")  # whose value is a set of names
+ANNOTATED: tuple[TargetKind, ...] = ("masks", "boxes")  # of which files of annotations tell
 
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -27,18 +31,25 @@ class Target:
     """What is to be predicted of every example.
 
     Attributes:
-        kind: one class of several, any number of labels, numbers, or answers, which stand in the
-            example itself.
+        kind: one class of several, any number of labels, numbers, answers, which stand in the
+            example itself, a class of each pixel (masks), or objects (boxes).
         columns: of the table, for labels and numbers; without them they are found by their usual
             names. One column holds lists of labels; several hold one label each, as 0 or 1.
         low: least number that is allowed.
         high: largest number that is allowed.
+        annotations: how masks and boxes are read.
     """
 
     kind: TargetKind = "class"
     columns: tuple[str, ...] = ()
     low: float = -math.inf
     high: float = math.inf
+    annotations: AnnotationSettings = field(default_factory=AnnotationSettings)
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether files of annotations tell it, and no name and no column."""
+        return self.kind in ANNOTATED
 
     def parse(self, label: str, cells: Sequence[str], columns: Sequence[str]) -> Value:
         """The target of one example.

@@ -7,7 +7,7 @@ import torch
 
 from sftcore.evaluation.predict import look_at, save_model
 from sftcore.evaluation.sight import TextSight
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.models.text.files import find_files
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.start import TextRecord, write_description

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from sftcore.evaluation.predict import save_model
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.models.text.files import find_files
 from sftcore.models.text.settings import TextOptions
 from sftcore.models.text.start import TextRecord, write_description

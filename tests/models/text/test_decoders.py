@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sftcore.foundations.errors import WeightsError
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
 from sftcore.models.parameter_groups import claim_parameters
+from sftcore.models.start import build_start
 from sftcore.models.text.decoder import TiedHead
 from sftcore.models.text.linear import use_one_dnn
 from sftcore.models.text.settings import TextOptions

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sftcore.foundations.artifacts import write_tensors
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
 from sftcore.models.parameter_groups import claim_parameters, freeze_all_but
+from sftcore.models.start import build_start
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.families import FAMILIES
 from sftcore.models.text.settings import TextOptions

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sftcore.foundations.errors import DataError
-from sftcore.models.network import Network, build_start
+from sftcore.models.network import Network
+from sftcore.models.start import build_start
 from sftcore.models.text.generation import BATCH_SIZE, Sampling, continue_prompts
 from tests.models.text.test_decoders import build
 from tests.models.text.tiny_decoder import (

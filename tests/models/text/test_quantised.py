@@ -11,7 +11,7 @@ from gguf import GGMLQuantizationType, quants
 
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.errors import WeightsError
-from sftcore.models.network import build_start
+from sftcore.models.start import build_start
 from sftcore.models.text import files, quantised
 from sftcore.models.text.files import EncoderFiles, PackagedEncoder
 from sftcore.models.text.quantised import unpacked

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.errors import WeightsError
-from sftcore.models.network import Start, build_start
+from sftcore.models.start import Start, build_start
 from sftcore.models.text import build
 from sftcore.models.text.encoder import TextEncoder
 from sftcore.models.text.files import find_files
