@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from sftcore.data.pictures.annotated import BACKGROUND
 from sftcore.data.store import Store
 from sftcore.data.targets.target import TargetKind
 from sftcore.foundations.masks import IGNORED
 from sftcore.reporting.overlays import Colour, class_colours, with_boxes, with_mask
 
-BACKGROUND = "background"  # a class of masks, by this name alone
 CLASS, CROWD = 4, 5  # columns of the store's boxes, behind left, top, right, bottom
+PER_ROW = 8  # annotated pictures of a class, which are shown larger than others
 _LINE_WIDTH = 1  # pixels of a small picture
 
 
@@ -74,6 +75,11 @@ def legend_of(store: Store, rows: Sequence[int]) -> list[tuple[str, Colour]]:
     colours = class_colours(store.names)
     found = sorted({place for row in set(rows) for place in way.drawn(store, row)})
     return [(store.names[place], colours[place]) for place in found]
+
+
+def is_annotated(store: Store) -> bool:
+    """Whether pictures are shown with what is annotated on them."""
+    return store.target in _WAYS
 
 
 def how_drawn(store: Store) -> str:

@@ -19,7 +19,8 @@ _LINE_HEIGHT = 15
 _NUM_COLOURS = 256  # a palette makes the file a third
 _INK, _PALE, _RULE = (20, 20, 20), (100, 100, 100), (215, 215, 215)
 _SWATCH, _LONGEST_NAME = 11, 160  # pixels of a legend
-Legend = Sequence[tuple[str, tuple[int, int, int]]]  # names with their colours
+Colour = tuple[int, int, int]
+Legend = Sequence[tuple[str, Colour]]  # names with their colours
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,27 @@ def draw_sheet(rows: Sequence[Row], layout: Layout, legend: Legend = ()) -> byte
             below = (left, top + layout.picture_size + 1)
             _write(draw, below, cell.lines[: layout.num_lines], layout.cell_width - _GAP)
     file = BytesIO()
-    palette = sheet.quantize(_NUM_COLOURS, method=Image.Quantize.MEDIANCUT)
-    palette.save(file, format="PNG", compress_level=9)
+    _with_palette(sheet, [colour for _, colour in legend]).save(
+        file, format="PNG", compress_level=9
+    )
     return file.getvalue()
+
+
+def _with_palette(sheet: Image.Image, kept: Sequence[Colour]) -> Image.Image:
+    """The sheet in few colours, of which some are exactly as they are.
+
+    Args:
+        sheet: in any colours.
+        kept: of them; of more than half of the palette the first ones.
+    """
+    exact = list(dict.fromkeys(kept))[: _NUM_COLOURS // 2]
+    found = sheet.quantize(_NUM_COLOURS - len(exact), method=Image.Quantize.MEDIANCUT)
+    if not exact:
+        return found
+    channels = [channel for colour in exact for channel in colour]
+    wanted = Image.new("P", (1, 1))
+    wanted.putpalette([*(found.getpalette() or []), *channels])
+    return sheet.quantize(palette=wanted, dither=Image.Dither.NONE)
 
 
 def shortened(text: str, width: float) -> str:
@@ -146,7 +165,7 @@ def shortened(text: str, width: float) -> str:
     return ""
 
 
-def _placed(legend: Legend) -> tuple[list[tuple[int, int, str, tuple[int, int, int]]], int]:
+def _placed(legend: Legend) -> tuple[list[tuple[int, int, str, Colour]], int]:
     """Left, top, shown name and colour of each entry, line by line; and the height of all lines."""
     entries, left, top = [], _MARGIN, _MARGIN
     for name, colour in legend:
@@ -160,7 +179,7 @@ def _placed(legend: Legend) -> tuple[list[tuple[int, int, str, tuple[int, int, i
 
 
 def _draw_legend(
-    draw: ImageDraw.ImageDraw, entries: Sequence[tuple[int, int, str, tuple[int, int, int]]]
+    draw: ImageDraw.ImageDraw, entries: Sequence[tuple[int, int, str, Colour]]
 ) -> None:
     for left, top, name, colour in entries:
         draw.rectangle((left, top + 2, left + _SWATCH - 1, top + 1 + _SWATCH), fill=colour)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sftcore.data.pictures.annotated import BACKGROUND
 from sftcore.foundations.masks import IGNORED
-from sftcore.inspection.annotated import BACKGROUND, background_of, mask_counts
+from sftcore.inspection.annotated import PER_ROW, background_of, mask_counts
 from sftcore.inspection.overview import cells, count_lines, count_table, padded
 from sftcore.inspection.targets.classes import SPLIT_HEADINGS, select_of_each
 from sftcore.inspection.targets.contract import Prepared, Selection
@@ -36,8 +37,8 @@ class MaskReport:
         num_empty = int((things.sum(axis=1) == 0).sum())
         nothing = "no labelled pixel" if ground is None else f"no pixel of a class but {BACKGROUND}"
         return (
-            f"{data.num_examples:,} {data.names.plural} with a mask of "
-            f"{data.summary['num_labels']:,} classes each. Of the pixels of train and validation "
+            f"{data.num_examples:,} {data.names.plural} with masks of "
+            f"{data.summary['num_labels']:,} classes. Of the pixels of train and validation "
             f"{percent(ignored, total)} are ignored: not labelled, or around oblong pictures. "
             f"Pictures of train and validation with {nothing}: {num_empty:,}."
         )
@@ -91,11 +92,11 @@ def select_shown(data: Prepared, per_row: int) -> Selection:
 
     Args:
         data: whose samples list their classes in the column ``labels``.
-        per_row: pictures of each.
+        per_row: at most so many pictures of each.
     """
-    samples = data.store.samples
+    samples, num = data.store.samples, min(per_row, PER_ROW)
     of_each = samples.assign(label=samples["labels"].map(json.loads)).explode("label")
-    return select_of_each(data, of_each.dropna(subset=["label"]), per_row, "class", "classes")
+    return select_of_each(data, of_each.dropna(subset=["label"]), num, "class", "classes")
 
 
 def percent(part: int, whole: int) -> str:
