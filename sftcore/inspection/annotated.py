@@ -112,7 +112,22 @@ def _draw_mask(store: Store, row: int, image: np.ndarray) -> np.ndarray:
     side, size = len(mask), len(image)
     places = (2 * np.arange(size) + 1) * side // (2 * size)  # the pixel at each new one's centre
     mask = mask[np.ix_(places, places)]
-    return with_mask(image, mask, class_colours(store.names), background_of(store.names))
+    colours, ground = class_colours(store.names), background_of(store.names)
+    drawn = with_mask(image, mask, colours, ground).copy()
+    is_edge = _is_edge(mask) & (mask != IGNORED) & (mask != (IGNORED if ground is None else ground))
+    drawn[is_edge] = np.array(colours, dtype=np.uint8)[mask[is_edge]]
+    return drawn
+
+
+def _is_edge(mask: np.ndarray) -> np.ndarray:
+    """Pixels beside which, left or right, above or below, there is another class, bool [s, s]."""
+    found = np.zeros(mask.shape, dtype=bool)
+    is_beside, is_below = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    found[:, 1:] |= is_beside
+    found[:, :-1] |= is_beside
+    found[1:] |= is_below
+    found[:-1] |= is_below
+    return found
 
 
 def _classes_of_mask(store: Store, row: int) -> list[int]:

@@ -17,6 +17,7 @@ _MARGIN, _GAP = 6, 8
 _FONT_SIZE = 12
 _LINE_HEIGHT = 15
 _NUM_COLOURS = 256  # a palette makes the file a third
+_PAPER = (255, 255, 255)
 _INK, _PALE, _RULE = (20, 20, 20), (100, 100, 100), (215, 215, 215)
 _SWATCH, _LONGEST_NAME = 11, 160  # pixels of a legend
 Colour = tuple[int, int, int]
@@ -110,7 +111,7 @@ def draw_sheet(rows: Sequence[Row], layout: Layout, legend: Legend = ()) -> byte
     """
     entries, above = _placed(legend)
     height = 2 * _MARGIN + above + len(rows) * layout.row_height - _GAP
-    sheet = Image.new("RGB", (SHEET_WIDTH, height), "white")
+    sheet = Image.new("RGB", (SHEET_WIDTH, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     _draw_legend(draw, entries)
     for number, row in enumerate(rows):
@@ -126,9 +127,8 @@ def draw_sheet(rows: Sequence[Row], layout: Layout, legend: Legend = ()) -> byte
             below = (left, top + layout.picture_size + 1)
             _write(draw, below, cell.lines[: layout.num_lines], layout.cell_width - _GAP)
     file = BytesIO()
-    _with_palette(sheet, [colour for _, colour in legend]).save(
-        file, format="PNG", compress_level=9
-    )
+    kept = [_PAPER, *(colour for _, colour in legend)] if legend else []
+    _with_palette(sheet, kept).save(file, format="PNG", compress_level=9)
     return file.getvalue()
 
 

@@ -82,13 +82,14 @@ class MaskReport:
         return select_shown(data, per_row)
 
     def note(self, data: Prepared, sample: Mapping[Any, Any]) -> str:
-        """The classes in alphabetical order, without the background."""
-        shown = [name for name in json.loads(sample["labels"]) if name != BACKGROUND]
-        return ", ".join(shown) or f"no class but {BACKGROUND}"
+        """The classes in alphabetical order, without the background where there are others."""
+        names = json.loads(sample["labels"])
+        shown = [name for name in names if name != BACKGROUND]
+        return ", ".join(shown or names) or "no class"
 
 
 def select_shown(data: Prepared, per_row: int) -> Selection:
-    """A row of pictures for every class that they show.
+    """A row of pictures for every class that they show, others in each row where there are some.
 
     Args:
         data: whose samples list their classes in the column ``labels``.
@@ -96,7 +97,10 @@ def select_shown(data: Prepared, per_row: int) -> Selection:
     """
     samples, num = data.store.samples, min(per_row, PER_ROW)
     of_each = samples.assign(label=samples["labels"].map(json.loads)).explode("label")
-    return select_of_each(data, of_each.dropna(subset=["label"]), num, "class", "classes")
+    of_each = of_each.dropna(subset=["label"])
+    of_each["sha256"] += of_each["label"]  # or a picture of many classes would lead all of them
+    by = "the hash of their content and of the class"
+    return select_of_each(data, of_each, num, "class", "classes", by)
 
 
 def percent(part: int, whole: int) -> str:
