@@ -37,14 +37,14 @@ class BoxReport:
         num_boxes = sum(map(len, by_picture)) - num_crowds
         num_empty = sum(not len(of) for of in by_picture)
         crowds = (
-            f"; {num_crowds:,} more are of crowds, which are neither learnt nor measured as objects"
+            f" Of crowds, which are neither learnt nor measured as objects: {num_crowds:,}."
             if num_crowds
             else ""
         )
         return (
             f"{data.num_examples:,} {data.names.plural} with boxes of "
             f"{data.summary['num_labels']:,} classes. Boxes of train and validation: "
-            f"{num_boxes:,}{crowds}. Pictures of train and validation without any: {num_empty:,}."
+            f"{num_boxes:,}.{crowds} Pictures of train and validation without any: {num_empty:,}."
         )
 
     def table(self, data: Prepared) -> pd.DataFrame:
