@@ -63,6 +63,7 @@ def with_boxes(
     colours: Sequence[Colour],
     labels: Sequence[str] = (),
     dashed: Sequence[bool] = (),
+    line_width: int = _LINE,
 ) -> np.ndarray:
     """A picture with boxes drawn on it, the first ones on top.
 
@@ -72,6 +73,7 @@ def with_boxes(
         colours: of each box.
         labels: words at each box's upper left corner; none, or n of them.
         dashed: which boxes have a broken line; none, or n of them.
+        line_width: in pixels; 1 for small pictures.
 
     Returns:
         uint8 [H, W, 3].
@@ -79,14 +81,17 @@ def with_boxes(
     drawn = Image.fromarray(np.ascontiguousarray(image))
     canvas = ImageDraw.Draw(drawn)
     font = ImageFont.load_default()
+    height, width = image.shape[:2]
+    last = np.array([width, height, width, height]) - 1  # a line on the far edge would be outside
     for place in range(len(boxes) - 1, -1, -1):
-        left, top, right, bottom = (int(value) for value in np.rint(boxes[place]))
+        corners = np.minimum(np.rint(boxes[place]), last)
+        left, top, right, bottom = (int(value) for value in corners)
         sides = [
             ((left, top), (right, top)), ((right, top), (right, bottom)),
             ((right, bottom), (left, bottom)), ((left, bottom), (left, top)),
         ]  # fmt: skip
         for start, end in sides:
-            _line(canvas, start, end, colours[place], bool(dashed) and dashed[place])
+            _line(canvas, start, end, colours[place], bool(dashed) and dashed[place], line_width)
         if labels and labels[place]:
             _label(canvas, (left, top), labels[place], colours[place], font)
     return np.asarray(drawn)
@@ -98,9 +103,10 @@ def _line(
     end: tuple[int, int],
     colour: Colour,
     is_dashed: bool,
+    width: int,
 ) -> None:
     if not is_dashed:
-        canvas.line([start, end], fill=colour, width=_LINE)
+        canvas.line([start, end], fill=colour, width=width)
         return
     length = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
     for begin in range(0, length, 2 * _DASH):
@@ -109,7 +115,7 @@ def _line(
             tuple(a + (b - a) * place // max(length, 1) for a, b in zip(start, end, strict=True))
             for place in (begin, stop)
         ]
-        canvas.line(points, fill=colour, width=_LINE)
+        canvas.line(points, fill=colour, width=width)
 
 
 def _label(
