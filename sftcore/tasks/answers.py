@@ -9,7 +9,7 @@ from torch import Tensor
 from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.tasks.classification.loss import probabilities as class_probabilities
 from sftcore.tasks.multilabel.loss import probabilities as label_probabilities
-from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
+from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, MASKS, NUMBERS
 from sftcore.tasks.regression.targets import TargetScale
 
 Answers = Callable[[Tensor], Tensor]
@@ -24,8 +24,8 @@ def answers_of(task: str, facts: Mapping[str, Any]) -> Answers:
 
     Returns:
         Of classes their probabilities (softmax, float32), of labels likewise (sigmoid, float64), of
-        numbers themselves in their units (float64). Sums over the answers of dialogues, which
-        stand in place of outputs, are as they are (float64).
+        numbers themselves in their units (float64). As they are: sums over the answers of
+        dialogues, which stand in place of outputs (float64), and logits of pixels [B, K, h, w].
 
     Raises:
         WeightsError: the task is unknown, or the facts are damaged.
@@ -63,4 +63,5 @@ _ANSWERS: dict[str, Callable[[Mapping[str, Any]], Answers]] = {
     LABELS: lambda facts: label_probabilities,
     NUMBERS: _numbers,
     ANSWERS: lambda facts: _as_they_are,
+    MASKS: lambda facts: _as_they_are,
 }
