@@ -9,6 +9,7 @@ from sftcore.tasks.classification.task_report import ClassificationReport
 from sftcore.tasks.multilabel.task_report import MultilabelReport
 from sftcore.tasks.regression.task_report import RegressionReport
 from sftcore.tasks.report_contract import TaskReport
+from sftcore.tasks.segmentation.task_report import SegmentationReport
 from sftcore.tasks.text_classification.task_report import TextClassificationReport
 
 REPORTS: dict[str, type[TaskReport]] = {
@@ -19,6 +20,7 @@ REPORTS: dict[str, type[TaskReport]] = {
         RegressionReport,
         TextClassificationReport,
         CausalLmReport,
+        SegmentationReport,
     )
 }
 
