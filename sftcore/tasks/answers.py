@@ -8,15 +8,16 @@ from torch import Tensor
 
 from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.tasks.classification.loss import probabilities as class_probabilities
+from sftcore.tasks.detection.answers import boxes_of_outputs
 from sftcore.tasks.multilabel.loss import probabilities as label_probabilities
-from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
+from sftcore.tasks.names import ANSWERS, BOXES, CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
 from sftcore.tasks.regression.targets import TargetScale
 
 Answers = Callable[[Tensor], Tensor]
 
 
 def answers_of(task: str, facts: Mapping[str, Any]) -> Answers:
-    """The function from outputs [B, K] of the network to answers [B, K].
+    """The function from outputs [B, ...] of the network to answers [B, ...].
 
     Args:
         task: of the model's record.
@@ -25,7 +26,8 @@ def answers_of(task: str, facts: Mapping[str, Any]) -> Answers:
     Returns:
         Of classes their probabilities (softmax, float32), of labels likewise (sigmoid, float64), of
         numbers themselves in their units (float64). Sums over the answers of dialogues, which
-        stand in place of outputs, are as they are (float64).
+        stand in place of outputs, are as they are (float64). Boxes are rows [B, D, 6] of four
+        sides, score and class (float32).
 
     Raises:
         WeightsError: the task is unknown, or the facts are damaged.
@@ -63,4 +65,5 @@ _ANSWERS: dict[str, Callable[[Mapping[str, Any]], Answers]] = {
     LABELS: lambda facts: label_probabilities,
     NUMBERS: _numbers,
     ANSWERS: lambda facts: _as_they_are,
+    BOXES: boxes_of_outputs,
 }

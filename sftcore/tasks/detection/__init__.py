@@ -1,0 +1,1 @@
+"""Boxes around things, each of a class: object detection."""
