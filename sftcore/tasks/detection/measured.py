@@ -1,6 +1,6 @@
 """A model's boxes on a split: what they are matched with once, and every number of that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -183,9 +183,9 @@ class OnSplit:
 
 
 def measured_model(
-    answers: dict[str, np.ndarray],
-    targets: dict[str, np.ndarray],
-    groups: dict[str, Sequence[str]],
+    answers: Mapping[str, np.ndarray],
+    targets: Mapping[str, np.ndarray],
+    groups: Mapping[str, Sequence[str]],
     num_classes: int,
 ) -> dict[str, OnSplit]:
     """A model on its splits, with the threshold that its validation boxes choose.

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from sftcore.metrics.detection_errors import IGNORED, RIGHT
 from sftcore.metrics.detection_matching import ranked_detections
@@ -21,12 +25,12 @@ _TRUE: Colour = (0, 114, 178)
 _RIGHT: Colour = (0, 158, 115)
 _WRONG: Colour = (213, 94, 0)
 _FREE: Colour = (119, 119, 119)
-_LEGEND = (
-    ("true", _TRUE, "-"),
-    ("given and right at IoU .5", _RIGHT, "-"),
-    ("given and wrong", _WRONG, "-"),
-    ("true and missed", _TRUE, "--"),
-    ("a crowd, or given in a crowd: not counted", _FREE, "--"),
+_LEGEND: tuple[tuple[str, Colour, Literal["solid", "dashed"]], ...] = (
+    ("true", _TRUE, "solid"),
+    ("given and right at IoU .5", _RIGHT, "solid"),
+    ("given and wrong", _WRONG, "solid"),
+    ("true and missed", _TRUE, "dashed"),
+    ("a crowd, or given in a crowd: not counted", _FREE, "dashed"),
 )
 
 
@@ -89,27 +93,28 @@ def pictures_figure(
         of: the model on the split.
         names: of the classes.
     """
-    rows, number_of = max(1, -(-len(chosen) // _PER_PLACE)), {id: n for n, id in enumerate(ids)}
-    columns = 2 * _PER_PLACE
-    figure, axes = new_figure(_PANEL * columns, (_PANEL + 0.4) * rows + 0.8, rows, columns)
+    rows, number_of = max(1, len(chosen)), {name: number for number, name in enumerate(ids)}
+    figure, axes = new_figure(2 * _PANEL + 0.2, (_PANEL + 0.4) * rows + 1.2, rows, 2)
     for axis in axes.flat:
         axis.axis("off")
     is_found = found_truths(of)
-    for row, pair in zip(chosen.itertuples(), axes.reshape(-1, 2), strict=False):
+    for row, pair in zip(chosen.itertuples(), axes, strict=False):
         number = number_of[row.id]
         words = f"{row.right} right, {row.false} wrong, {row.missed} missed: F1 {row.f1:.2f}"
         titles = f"{row.place}: {plain_label(row.id)}", words
         panels = _truths(of, number, names), _given(of, number, names, is_found)
         for axis, title, drawn in zip(pair, titles, panels, strict=True):
-            axis.imshow(_enlarged(images[number], drawn), interpolation="lanczos")
+            axis.imshow(_enlarged(images[number], drawn))
             axis.set_title(title, fontsize=10)
     marks = [
-        Line2D([], [], color=np.divide(colour, 255), linestyle=style, linewidth=2, label=label)
+        Line2D(
+            [], [], color=to_hex(np.divide(colour, 255)), linestyle=style, linewidth=2, label=label
+        )  # fmt: skip
         for label, colour, style in _LEGEND
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
-    figure.suptitle("Test pictures: the true boxes, and beside them what is given with its score")
-    return to_png(figure)
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle("Test pictures: the true boxes, and beside them\nwhat is given, with its score")
+    return _with_palette(to_png(figure))
 
 
 def _truths(of: OnSplit, number: int, names: Sequence[str]) -> _Drawn:
@@ -146,3 +151,11 @@ def _enlarged(image: np.ndarray, drawn: _Drawn) -> np.ndarray:
     times = max(1, round(_SIDE / len(image)))
     large = image.repeat(times, axis=0).repeat(times, axis=1)
     return with_boxes(large, drawn.boxes * times, drawn.colours, drawn.labels, drawn.is_dashed)
+
+
+def _with_palette(png: bytes) -> bytes:
+    """The same in 256 colours, a third of the size."""
+    file = BytesIO()
+    with Image.open(BytesIO(png)) as image:
+        image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT).save(file, "PNG")
+    return file.getvalue()

@@ -25,12 +25,12 @@ def results_parts(metrics: Mapping[str, Any]) -> list[Part]:
     scope = covers(metrics["interval"]["confidence"])
     return [
         _first(metrics, scope),
-        _pictures(),
         _threshold(metrics),
         _errors(metrics, scope),
         _classes(scope),
         _gap(metrics),
         _calibration(metrics["test"]),
+        _pictures(),
         _most_wrong(),
     ]
 
@@ -125,9 +125,7 @@ def _threshold(metrics: Mapping[str, Any]) -> Part:
 
 
 def _errors(metrics: Mapping[str, Any], scope: str) -> Part:
-    gains = {
-        kind: of["gain"] for kind, of in metrics["errors"].items() if not math.isnan(of["gain"])
-    }
+    gains = {kind: of["gain"] for kind, of in metrics["errors"].items() if of["gain"] > 0}
     words = [
         "A box in the wrong place overlaps a true box of its class with an IoU of .1 to .5; one of "
         "the wrong class overlaps one of another class with at least .5; one on background "

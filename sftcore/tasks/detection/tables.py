@@ -1,11 +1,16 @@
 """What is known of the boxes of a split, as tables."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from sftcore.metrics.detection_curves import precision_curves, threshold_metrics
+from sftcore.metrics.detection_curves import (
+    PrecisionCurves,
+    precision_curves,
+    threshold_metrics,
+)
 from sftcore.metrics.detection_errors import (
     IGNORED,
     KINDS,
@@ -14,7 +19,7 @@ from sftcore.metrics.detection_errors import (
     error_gains,
     match_at_half,
 )
-from sftcore.metrics.detection_matching import ranked_detections
+from sftcore.metrics.detection_matching import Matches, ranked_detections
 from sftcore.metrics.intervals import grouped_bootstrap_weights, percentile_interval
 from sftcore.metrics.ranked_precision import RECALLS
 from sftcore.metrics.weighted import interval_where, measure_resamples, ratio
@@ -23,7 +28,7 @@ from sftcore.tasks.report_contract import Resampling
 from sftcore.tasks.report_numbers import Resampled
 
 ALL_CLASSES = ""  # in the column of classes; no class has an empty name
-FATES = {kind: name for kind, name in enumerate(KINDS)} | {RIGHT: "right", IGNORED: "ignored"}
+FATES = dict(enumerate(KINDS)) | {RIGHT: "right", IGNORED: "ignored"}
 THRESHOLDS = np.linspace(0.02, 0.98, 49)
 _OF_CLASSES = (
     "average_precision", "average_precision_50", "average_recall", "precision", "recall", "f1",
@@ -177,21 +182,23 @@ def precision_recall_table(
         Columns class (empty of all), recall, precision, precision_low and precision_high; the
         precision is the greatest at this recall or beyond. Classes without a truth have no rows.
     """
-    parts, unit = [], np.ones((1, len(of.groups)))
-    for labels, matches in (([ALL_CLASSES], pooled(of.matches)), (names, of.matches)):
-        itself = precision_curves(matches, unit)
-        many = measure_resamples(
-            lambda weights, matches=matches: precision_curves(matches, weights),
-            _draws(of, resampling, split),
-        )
-        for k in np.flatnonzero(itself.occurs[0]):
+
+    def curves(matches: Matches) -> tuple[PrecisionCurves, PrecisionCurves]:
+        measure = partial(precision_curves, matches)
+        draws = _draws(of, resampling, split)
+        return measure(np.ones((1, len(of.groups)))), measure_resamples(measure, draws)
+
+    parts = [pd.DataFrame(columns=["class", "recall", "precision", "precision_low",
+                                   "precision_high"])]  # fmt: skip
+    for labels, matches in (([ALL_CLASSES], pooled(of.matches)), (list(names), of.matches)):
+        itself, many = curves(matches)
+        for k in np.flatnonzero(itself.occurs[0]).tolist():
             drawn = many.precision[many.occurs[:, k], k]
             low, high = percentile_interval(drawn, resampling.confidence)
-            columns = {"precision": itself.precision[0, k], "precision_low": low,
-                       "precision_high": high}  # fmt: skip
-            parts.append(pd.DataFrame({"class": labels[k], "recall": RECALLS} | columns))
-    columns_of_none = ["class", "recall", "precision", "precision_low", "precision_high"]
-    return pd.concat(parts) if parts else pd.DataFrame(columns=columns_of_none)
+            columns = {"recall": RECALLS, "precision": itself.precision[0, k]}
+            bounds = {"precision_low": low, "precision_high": high}
+            parts.append(pd.DataFrame({"class": labels[k]} | columns | bounds))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def f1_table(of: OnSplit, resampling: Resampling, split: str) -> pd.DataFrame:
