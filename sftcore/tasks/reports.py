@@ -6,6 +6,7 @@ from typing import Any
 from sftcore.foundations.errors import WeightsError
 from sftcore.tasks.causal_lm.task_report import CausalLmReport
 from sftcore.tasks.classification.task_report import ClassificationReport
+from sftcore.tasks.detection.task_report import DetectionReport
 from sftcore.tasks.multilabel.task_report import MultilabelReport
 from sftcore.tasks.regression.task_report import RegressionReport
 from sftcore.tasks.report_contract import TaskReport
@@ -21,6 +22,7 @@ REPORTS: dict[str, type[TaskReport]] = {
         TextClassificationReport,
         CausalLmReport,
         SegmentationReport,
+        DetectionReport,
     )
 }
 
