@@ -16,11 +16,10 @@ from sftcore.models.dense.settings import BoxLossSettings
 from sftcore.models.network import Network
 from sftcore.models.settings import ModelSettings
 from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
+from sftcore.tasks.detection.boxes import CLASS_OF_ANSWER, NO_BOX, SCORE, learnt_boxes
 from sftcore.tasks.detection.headline import HEADLINE
 from sftcore.tasks.detection.records import (
-    NO_DETECTION,
     box_rows,
-    learnt_boxes,
     loss_per_point,
     matches_of,
 )
@@ -126,10 +125,10 @@ class DetectionTask(Task):
         if metric == "loss":
             last = output[:, -1].cpu()
             return -(last[:, :3].sum(dim=1) / last[:, 3].clamp(min=1))
-        found = output[:, :-1].cpu().numpy()
+        found = output[:, :-1].cpu().numpy().copy()
         boxes = targets.cpu().numpy()
-        shown = np.where((found[:, :, 4:5] >= _SHOWN_FROM), found, np.array(NO_DETECTION))
-        matches = matches_of(shown, boxes, self.num_outputs)
+        found[found[..., SCORE] < _SHOWN_FROM, CLASS_OF_ANSWER] = NO_BOX
+        matches = matches_of(found, boxes, self.num_outputs)
         right = np.bincount(matches.picture, matches.outcome[:, 0, 0] == 1, minlength=len(found))
         given = np.bincount(matches.picture, matches.outcome[:, 0, 0] >= 0, minlength=len(found))
         total = given + matches.num_truths[:, :, 0].sum(axis=1)
