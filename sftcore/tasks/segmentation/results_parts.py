@@ -61,12 +61,12 @@ def _against_linear_head(metrics: Mapping[str, Any]) -> str:
     worth, paired = metrics["worth"], metrics["paired"]
     return (
         "Against a linear head on the frozen maps from stride 16 on, on the same resamples: mean "
-        f"IoU {signed(worth, 'test_mean_iou')}, mean Dice {signed(worth, 'test_mean_dice')}, boundary "
-        f"F1 {signed(worth, 'test_boundary_f1')}, loss better by {signed(worth, 'test_nll')} nats "
-        f"per pixel. Of {paired['num_pictures']:.0f} pictures, {paired['num_better']:.0f} have a "
-        f"higher mean IoU of their own with the fine-tuned model and {paired['num_worse']:.0f} "
-        "with the linear head. Answers of both are upsampled to the pixels; where those of the "
-        "network are finer, that is a part of the difference."
+        f"IoU {signed(worth, 'test_mean_iou')}, mean Dice {signed(worth, 'test_mean_dice')}, "
+        f"boundary F1 {signed(worth, 'test_boundary_f1')}, loss better by "
+        f"{signed(worth, 'test_nll')} nats per pixel. Of {paired['num_pictures']:.0f} pictures, "
+        f"{paired['num_better']:.0f} have a higher mean IoU of their own with the fine-tuned model "
+        f"and {paired['num_worse']:.0f} with the linear head. Answers of both are upsampled to the "
+        "pixels; where those of the network are finer, that is a part of the difference."
     )
 
 
