@@ -17,12 +17,12 @@ from sftcore.metrics.rows_to_beat import Baseline, title_of
 from sftcore.pipeline.results import answer_text, first_answer, headline_metrics
 from sftcore.reporting.parts import read_parts
 from sftcore.tasks.finished import Finished
-from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
+from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, MASKS, NUMBERS
 from sftcore.tasks.registry import TASKS
 from sftcore.tasks.report_contract import Known, Shown, TaskReport
 from sftcore.tasks.reports import REPORTS, report_for, report_of
 from sftcore.use.usages import USAGES
-from tests.tasks.finished import MEASURING, NAMES, PLACES, made
+from tests.tasks.finished import MEASURING, NAMES, PLACES, made, made_maps
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -30,10 +30,15 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def rows_to_beat(report: TaskReport, finished: Finished, features: torch.Tensor) -> list[Baseline]:
     targets = torch.from_numpy(finished.targets)
     train, val, test = (
-        Known(features[of], partial(finished.examples.__getitem__, of), targets[of])
+        Known(
+            features[of],
+            partial(finished.examples.__getitem__, of),
+            targets[of],
+            maps=partial(made_maps, finished.targets, of) if report.name == MASKS else None,
+        )
         for of in PLACES.values()
     )
-    shown = Shown(test.features, test.read, speaker=finished.before)
+    shown = Shown(test.features, test.read, speaker=finished.before, maps=test.maps)
     return report.rows_to_beat(train, val, shown)
 
 
@@ -50,7 +55,8 @@ def written(
 
 def test_every_task_has_a_report_or_is_said_to_have_none() -> None:
     assert set(TASKS) == set(REPORTS)
-    assert set(USAGES) == set(REPORTS) == {CLASSES, LABELS, NUMBERS, CLASSES_OF_TEXTS, ANSWERS}
+    known = {CLASSES, LABELS, NUMBERS, CLASSES_OF_TEXTS, ANSWERS, MASKS}
+    assert set(USAGES) == set(REPORTS) == known
     for name, report in REPORTS.items():
         assert report.name == name
         assert report.examples == TASKS[name].examples
@@ -161,7 +167,7 @@ def test_answers_of_outputs(task: str) -> None:
         expected = exact * np.array(facts["scale"]["std"]) + np.array(facts["scale"]["mean"])
     elif task == "multilabel":
         expected = 1 / (1 + np.exp(-exact))
-    elif task == ANSWERS:
+    elif task in (ANSWERS, MASKS):
         expected = exact
     else:
         expected = np.exp(exact) / np.exp(exact).sum(axis=1, keepdims=True)

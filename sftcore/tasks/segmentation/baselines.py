@@ -16,7 +16,7 @@ from sftcore.foundations.masks import IGNORED
 from sftcore.metrics.rows_to_beat import Baseline
 from sftcore.models.dense.maps import Maps
 from sftcore.optimization.linear_head import STRENGTHS, LinearHead, choose_head
-from sftcore.tasks.segmentation.places import class_counts, evenly_chosen, stacked_maps
+from sftcore.tasks.segmentation.places import class_counts, drawn_places, stacked_maps
 
 MOST_FREQUENT = "most_frequent_class"
 LINEAR_HEAD = "linear_head"
@@ -74,8 +74,9 @@ def linear_head(
     A place of the map of stride 16 has the numbers of this map and, upsampled, those of the coarser
     ones. Its target is the share of each class among its labelled pixels, and it weighs as many
     pixels as are labelled: the loss is the mean cross-entropy of a labelled pixel whose logits are
-    its place's. Validation loss chooses the strength. Of many places about 30,000 are taken, fewer
-    where each has many numbers, see :func:`sftcore.tasks.segmentation.places.evenly_chosen`.
+    its place's. Validation loss chooses the strength. Of more than 30,000 places so many are drawn,
+    fewer where each has many numbers, see
+    :func:`sftcore.tasks.segmentation.places.drawn_places`.
 
     Args:
         train: maps of the training pictures and their masks [N, S, S]; 255 is ignored.
@@ -131,7 +132,7 @@ def _places(maps: Maps, masks: Tensor, num_classes: int, split: str) -> _Places:
             f"no pixel of the {split} pictures is labelled, so there is nothing to learn from: "
             "look at data/prepared/annotations.csv"
         )
-    chosen = labelled[evenly_chosen(len(labelled), min(_MOST_PLACES, _MOST_NUMBERS // depth))]
+    chosen = labelled[drawn_places(len(labelled), min(_MOST_PLACES, _MOST_NUMBERS // depth))]
     rows = torch.from_numpy(chosen).to(features.device)
     weights = torch.from_numpy(counts[chosen] / counts[chosen].sum()).to(features.device)
     picture, place = rows // (height * width), rows % (height * width)

@@ -12,7 +12,7 @@ from sftcore.foundations.masks import IGNORED
 from sftcore.reporting.drawing import new_figure, own_style, plain_label, to_png
 from sftcore.reporting.overlays import Colour, class_colours, with_mask
 
-BACKGROUND = "background"  # a class of this name is left as the picture is
+BACKGROUND = "background"  # a class of this name has no colour
 _PER_ROW = 2  # pictures, each with its two masks
 _SIDE, _TITLES, _LEGEND = 1.7, 0.42, 0.75  # inches
 
@@ -38,6 +38,8 @@ class Masked:
 def masks_figure(pictures: Sequence[Masked], names: Sequence[str], title: str) -> bytes:
     """Picture, truth and prediction side by side, two pictures in a row, with the classes' colours.
 
+    Masks lie on the picture without its colours, which would mix with theirs.
+
     Args:
         pictures: at least one.
         names: of the classes, K.
@@ -54,10 +56,11 @@ def masks_figure(pictures: Sequence[Masked], names: Sequence[str], title: str) -
     for number, of in enumerate(pictures):
         row, place = divmod(number, _PER_ROW)
         predicted = np.where(of.true == IGNORED, IGNORED, of.predicted).astype(np.uint8)
+        ground = _grey(of.image)
         panels = (
             of.image,
-            with_mask(of.image, of.true, colours, background),
-            with_mask(of.image, predicted, colours, background),
+            with_mask(ground, of.true, colours, background),
+            with_mask(ground, predicted, colours, background),
         )
         for axis, panel, words in zip(axes[row, 3 * place :], panels, of.titles, strict=False):
             axis.imshow(panel)
@@ -66,6 +69,12 @@ def masks_figure(pictures: Sequence[Masked], names: Sequence[str], title: str) -
     figure.suptitle(title)
     _legend(figure, present, names, colours, background)
     return to_png(figure)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """The same brightness in three equal channels, a little darker than white, uint8 [S, S, 3]."""
+    luma = image @ np.array([0.299, 0.587, 0.114])
+    return np.rint(0.85 * luma)[:, :, None].repeat(3, axis=2).astype(np.uint8)
 
 
 def _legend(
@@ -80,7 +89,7 @@ def _legend(
     for k in sorted(present - {IGNORED}):
         red, green, blue = colours[k]
         face = "none" if k == background else (red / 255, green / 255, blue / 255)
-        words = plain_label(names[k]) + (" (as the picture is)" if k == background else "")
+        words = plain_label(names[k]) + (" (no colour)" if k == background else "")
         handles.append(Patch(facecolor=face, edgecolor="#555555", label=words))
     if IGNORED in present:
         handles.append(

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from sftcore.foundations.masks import IGNORED
+from sftcore.foundations.randomness import row_uniforms
 from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.resampling import upsample
 
 _FINEST_STRIDE = 16
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 def stacked_maps(maps: Maps) -> Tensor:
@@ -54,17 +54,17 @@ def class_counts(masks: np.ndarray, size: tuple[int, int], num_classes: int) -> 
     return counts.reshape(len(masks), height, width, num_classes)
 
 
-def evenly_chosen(count: int, most: int) -> np.ndarray:
-    """Numbers of about ``most`` of so many things, spread evenly over them, ascending.
+def drawn_places(count: int, most: int) -> np.ndarray:
+    """Numbers of some of so many places, drawn without replacement, ascending.
 
-    Number n is taken if the fractional part of n times the golden ratio lies below ``most/count``:
-    a sequence of the least discrepancy (Niederreiter, 1992, Random number generation and
-    quasi-Monte Carlo methods, section 3.1), so no row or column of a map is favoured, as every k-th
-    place of it would be.
+    The draw is that of every run: those with the smallest of random numbers that are a function of
+    the place's number alone. Every k-th place would be the same columns of each map.
 
     Args:
-        count: of the things.
-        most: of those that are taken; all, where there are no more.
+        count: of the places.
+        most: how many are taken; all, where there are no more.
     """
-    numbers = np.arange(count)
-    return numbers if count <= most else numbers[numbers * _GOLDEN % 1 < most / count]
+    if count <= most:
+        return np.arange(count)
+    luck = row_uniforms(0, "places", rows=np.arange(count), num=1)[:, 0]
+    return np.sort(np.argsort(luck, kind="stable")[:most])

@@ -79,7 +79,8 @@ def write_report(
         OutputError: the disk is full or the folder cannot be written.
     """
     finished.check()
-    splits = {split: finished.of(split) for split in SPLITS}
+    lean = replace(finished, examples=np.zeros((len(finished.ids), 0)))  # pictures are not copied
+    splits = {split: lean.of(split) for split in SPLITS}
     records = _records(splits, measuring.num_bins)
     found = {split: _resampled(of, splits[split], measuring) for split, of in records.items()}
     metrics = _summary(found, records, splits, measuring)
@@ -137,6 +138,7 @@ def _summary(
     for split, of in found.items():
         numbers: dict[str, float] = {
             "num_pictures": len(splits[split].ids),
+            "num_groups": len(set(splits[split].groups)),
             "num_pixels": int(records[split].calibration.num_pixels.sum()),
         }
         for name in _MEASURED:
