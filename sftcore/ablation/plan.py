@@ -16,6 +16,7 @@ from sftcore.settings.grids import (
 )
 from sftcore.settings.studies import settings_of
 from sftcore.settings.tree import Params, override
+from sftcore.tasks.registry import TASKS
 from sftcore.training.settings import TrainSettings
 
 SCREEN = "screen"
@@ -32,6 +33,16 @@ _OF_CELLS: Changes = {
     "train.range_test.enabled": False,
 }
 
+# What no training of the head alone needs.
+_HEAD_ALONE: Changes = {
+    "train.epochs": 0,
+    "train.averaging.wise_ft": False,
+    "train.averaging.swa_fraction": 0.0,
+    "train.averaging.soup_size": 0,
+    "train.features.co_tuning": 0.0,
+    "model.trainable_blocks": 0,
+    "model.stochastic_depth": 0.0,
+}
 # Logistic regression on the frozen features: the optimum of plain cross-entropy, strength chosen.
 PROBE: Changes = {
     "train.epochs": 0,
@@ -40,13 +51,24 @@ PROBE: Changes = {
     "train.label_smoothing": 0.0,
     "train.imbalance.class_weighting": 0.0,
     "train.imbalance.logit_adjustment": 0.0,
-    "train.averaging.wise_ft": False,
-    "train.averaging.swa_fraction": 0.0,
-    "train.averaging.soup_size": 0,
-    "train.features.co_tuning": 0.0,
-    "model.trainable_blocks": 0,
-    "model.stochastic_depth": 0.0,
+    **_HEAD_ALONE,
 }
+
+
+def probe_changes(params: Params, longer: float = 1.0) -> Changes:
+    """What makes a recipe the row to beat: its head alone, on the features as they are.
+
+    A head that is one layer is put at its optimum. Another one is trained as the recipe has it, and
+    for as many epochs as the recipe has in all.
+
+    Args:
+        params: with the recipe.
+        longer: factor on these epochs.
+    """
+    if TASKS[params.task].solves_head:
+        return PROBE
+    head = params.train.head.num_epochs + params.train.epochs
+    return {**_HEAD_ALONE, "train.head.epochs": round(longer * head)}
 
 
 @dataclass(frozen=True)
@@ -75,7 +97,7 @@ class Row:
 
     @property
     def is_probe(self) -> bool:
-        """Whether it is logistic regression on the frozen features."""
+        """Whether it is the head alone on the frozen features."""
         return self.name == PROBE_ROW
 
 
@@ -135,7 +157,7 @@ def plan_confirmation(params: Params, best: Mapping[str, Changes]) -> list[Row]:
         rows[COMPOSED_ROW] = together
     recipe = _override(params, {}, "")
     found = [_resolve(recipe, CONFIRM, name, changes) for name, changes in rows.items()]
-    return [*found, _resolve(recipe, CONFIRM, PROBE_ROW, PROBE)]
+    return [*found, _resolve(recipe, CONFIRM, PROBE_ROW, probe_changes(recipe))]
 
 
 def plan_data_size(params: Params) -> list[Row]:
@@ -152,7 +174,8 @@ def plan_data_size(params: Params) -> list[Row]:
         longer: Changes = {"train.epochs": round(params.train.epochs / fraction)}
         if params.train.head.method == "descend":
             longer["train.head.epochs"] = round(params.train.head.epochs / fraction)
-        for name, changes in ((BASELINE_ROW, longer), (PROBE_ROW, PROBE)):
+        probe = probe_changes(recipe, 1 / fraction)
+        for name, changes in ((BASELINE_ROW, longer), (PROBE_ROW, probe)):
             rows.append(_resolve(recipe, DATA_SIZE, name, changes, fraction=fraction))
     return rows
 
@@ -164,7 +187,7 @@ def plan_stability(params: Params) -> list[Row]:
         return []
     origin = f"{params.ablation.origin}: stability.base"
     recipe = _override(params, grid.base, origin)
-    rows = [_resolve(recipe, STABILITY, PROBE_ROW, PROBE)]
+    rows = [_resolve(recipe, STABILITY, PROBE_ROW, probe_changes(recipe))]
     for (answer, extra), schedule, rate in product(
         grid.answers.items(), grid.schedules, grid.learning_rates
     ):

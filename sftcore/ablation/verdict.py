@@ -11,13 +11,13 @@ import pandas as pd
 
 from sftcore.ablation.data_size import Growth, PowerLaw
 from sftcore.ablation.effects import BETTER, FAILED, UNCONVERGED, WORSE
-from sftcore.ablation.plan import PROBE, Row
+from sftcore.ablation.plan import Row
 from sftcore.ablation.stability import stability_sentence
 from sftcore.foundations.repository import make_command
 from sftcore.foundations.yaml_files import flatten
 from sftcore.metrics.intervals import Interval
 from sftcore.reporting.numbers import difference
-from sftcore.settings.grids import BASELINE_ROW
+from sftcore.settings.grids import BASELINE_ROW, PROBE_ROW
 from sftcore.tasks.contract import Task, is_less_better
 
 _MOST_FAILURES = 2  # rows that are named
@@ -204,7 +204,8 @@ def _probe_settings(rows: list[Row]) -> dict[str, Any]:
     """What makes the recipe the probe that was measured."""
     recipe = next(row for row in rows if row.name == BASELINE_ROW)
     held = flatten({"model": recipe.model.model_dump(), "train": recipe.train.model_dump()})
-    return {name: value for name, value in PROBE.items() if held[name] != value}
+    probe = next(row for row in rows if row.name == PROBE_ROW)
+    return {name: value for name, value in probe.changes.items() if held[name] != value}
 
 
 def _advice(settings: dict[str, Any]) -> str:

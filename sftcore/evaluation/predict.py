@@ -18,6 +18,7 @@ from sftcore.foundations.artifacts import (
     write_tensors,
 )
 from sftcore.foundations.errors import WeightsError
+from sftcore.models.dense.heads import DenseSettings, head_settings
 from sftcore.models.network import Network
 from sftcore.models.start import build_start
 from sftcore.models.text.files import LIBRARY, EncoderFiles
@@ -54,6 +55,7 @@ class ModelRecord:
         precision: of the updates.
         classes: names in the order of the outputs, where the task is classification.
         task: whose outputs these are.
+        head: settings of a head on maps, of masks and boxes.
         facts: what such outputs cannot be read without, see
             :meth:`sftcore.tasks.contract.Task.record`.
     """
@@ -72,6 +74,7 @@ class ModelRecord:
     precision: str = FULL
     classes: list[str] = field(default_factory=list)
     task: str = CLASSES
+    head: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -83,6 +86,11 @@ class ModelRecord:
     def kind(self) -> str:
         """Of the examples: ``pictures``, ``texts`` or ``dialogues``."""
         return LEARNT[self.task].kind
+
+    @property
+    def dense_head(self) -> DenseSettings | None:
+        """Settings of the head on maps; None of a head on features."""
+        return head_settings(LEARNT[self.task].target, self.head)
 
     @property
     def text_options(self) -> TextOptions:
@@ -146,7 +154,7 @@ def read_record(folder: Path) -> ModelRecord:
         triples = ("mean", "std", "background")
         fields |= {key: tuple(fields[key]) for key in triples if key in fields}
         record = ModelRecord(**fields)
-        _ = record.names, record.kind, record.text_options
+        _ = record.names, record.kind, record.text_options, record.dense_head
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{folder / RECORD_FILE} is damaged or of another version of this code ({error}): run "
@@ -176,6 +184,7 @@ def load_model(folder: Path, device: str = "cpu") -> FineTuned:
         device=torch.device(device),
         text=record.text_options,
         goes_on=goes_on,
+        dense=record.dense_head,
     )
     start.network.load_state_dict(read_state(folder / WEIGHTS_FILE))
     place = torch.device(device)
@@ -198,7 +207,8 @@ class Seen:
     """What a network says of examples.
 
     Attributes:
-        features: before the head, float32 [N, D], on the network's device.
+        features: before the head, float32 [N, D], on the network's device; of maps the mean of the
+            coarsest.
         answers: what its outputs mean [N, K], see
             :func:`sftcore.tasks.answers.answers_of`; of prompts objects [N].
     """

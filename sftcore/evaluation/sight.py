@@ -17,7 +17,7 @@ from torch import Tensor
 from sftcore.data.loader import normalize, to_unit_range
 from sftcore.models.network import Network
 from sftcore.models.text.tokens import TextTokenizer
-from sftcore.models.values import BUCKET, Values, padded_length, to_device
+from sftcore.models.values import BUCKET, Values, padded_length, pooled, to_device
 from sftcore.tasks.answers import Answers
 
 # A single example costs as much as a batch, so it is no larger than speed asks for.
@@ -51,10 +51,10 @@ class Sight(Protocol):
             answers: what its outputs mean.
 
         Returns:
-            Features before the head [B, D], and the answers, [B, K] or objects [B].
+            Features before the head [B, D], and the answers, [B, ...] or objects [B].
         """
         features = network.features(batch)
-        return features, answers(network.head(features))
+        return pooled(features), answers(network.head(features))
 
     def why_not(self, example: Any) -> str:
         """Why the network cannot be shown an example; empty where it can."""

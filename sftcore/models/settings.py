@@ -33,3 +33,13 @@ class ModelSettings(Settings):
     segmentation: SegmentationHeadSettings = SegmentationHeadSettings()
     detection: DetectionHeadSettings = DetectionHeadSettings()
     text: TextOptions = TextOptions()
+
+    def dense_head(self, target: str) -> SegmentationHeadSettings | DetectionHeadSettings | None:
+        """Of the head on maps that a kind of target needs; None where it takes features.
+
+        Args:
+            target: of the store: ``masks``, ``boxes`` or another.
+        """
+        if target == "masks":
+            return self.segmentation
+        return self.detection if target == "boxes" else None

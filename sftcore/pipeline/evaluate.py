@@ -1,13 +1,15 @@
 """The evaluate stage: predict every split with the finished model and write its report."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from sftcore.data.store import Store, open_store
 from sftcore.evaluation.attribution import explain_texts
-from sftcore.evaluation.frozen import Frozen, frozen_network
+from sftcore.evaluation.frozen import Frozen, frozen_network, maps_of
 from sftcore.evaluation.predict import FineTuned, ModelRecord, Seen, load_model, look_at
 from sftcore.evaluation.settings import EvaluateSettings
 from sftcore.evaluation.sight import TextSight
@@ -19,6 +21,7 @@ from sftcore.foundations.runtime_settings import RuntimeSettings
 from sftcore.foundations.settings import Seed
 from sftcore.foundations.yaml_files import PARAMS_FILE, read_yaml
 from sftcore.metrics.rows_to_beat import Baseline
+from sftcore.models.dense.maps import Maps
 from sftcore.models.settings import ModelSettings
 from sftcore.pipeline.paths import DECISION, EVALUATE_REPORT, MODEL, PREPARED
 from sftcore.pipeline.results import answer_text, headline_metrics
@@ -152,7 +155,7 @@ def _frozen(
     """
     frozen = frozen_network(
         model, num_outputs=len(store.names), image_size=store.image_size, seed=seed,
-        device=torch.device(device), goes_on=record.kind == "dialogues",
+        device=torch.device(device), goes_on=record.kind == "dialogues", target=store.target,
     )  # fmt: skip
     began = record.backbone, record.pretrained["origin"], record.pretrained["sha256"]
     if (model.backbone, frozen.record.origin, frozen.record.sha256) != began:
@@ -174,11 +177,19 @@ def _rows_to_beat(store: Store, report: TaskReport, frozen: Frozen, device: str)
     def known(split: str) -> Known:
         rows = store.split(split)
         of = torch.from_numpy(rows).to(device)
-        return Known(features[of], partial(store.read, rows), targets[of], speaker=speaker)
+        read = partial(store.read, rows)
+        maps = None
+        if frozen.network.strides:
+            maps = partial(_maps, frozen, read)
+        return Known(features[of], read, targets[of], speaker=speaker, maps=maps)
 
     test = known("test")
-    shown = Shown(test.features, test.read, speaker=speaker)
+    shown = Shown(test.features, test.read, speaker=speaker, maps=test.maps)
     return report.rows_to_beat(known("train"), known("val"), shown)
+
+
+def _maps(frozen: Frozen, read: Callable[[], np.ndarray]) -> Maps:
+    return maps_of(frozen.network, read(), frozen.sight)
 
 
 def _measuring(settings: EvaluateSettings, seed: int) -> Measuring:

@@ -234,6 +234,9 @@ def write_model(trained: Trained, store: Store, params: Params, precision: str) 
         return
     record |= {"mean": pretrained.mean, "std": pretrained.std}
     record |= {"image_size": store.image_size, "background": store.background}
+    head = params.model.dense_head(store.target)
+    if head is not None:
+        record["head"] = head.model_dump()
     save_model(MODEL, trained.result.chosen_state, record)
 
 

@@ -12,15 +12,17 @@ import torch
 
 from sftcore.evaluation.predict import ModelRecord, Seen, load_model, look_at, read_record
 from sftcore.foundations.artifacts import sha256_json
-from sftcore.foundations.errors import DataError
+from sftcore.foundations.errors import DataError, ParamsError
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
 from sftcore.pipeline.paths import DECISION, MODEL
 from sftcore.tasks.answers import answers_of
 from sftcore.use.contract import REASON, Usage
 from sftcore.use.decision import load_decision
-from sftcore.use.inputs import find_files
+from sftcore.use.inputs import Named, find_files
 from sftcore.use.journal import Journal
+from sftcore.use.keeping import Keeper
+from sftcore.use.output_options import OutputOptions, check_outputs, without_outputs
 from sftcore.use.reading import Opened, Reading, ReadingOptions, reading_of, shown_to
 from sftcore.use.rows import RowMaker
 from sftcore.use.usages import USAGES
@@ -39,6 +41,7 @@ class PredictOptions:
         decision: folder of its rules; empty: the one beside the model, ``none``: no rules.
         with_probabilities: whether all classes' probabilities are written.
         reading: what is said of the examples.
+        outputs: what is written besides the table.
         device: see :func:`sftcore.foundations.runtime.set_up`.
         num_workers: processes that decode; 0: this one.
     """
@@ -49,6 +52,7 @@ class PredictOptions:
     decision: str = ""
     with_probabilities: bool = False
     reading: ReadingOptions = field(default_factory=ReadingOptions)
+    outputs: OutputOptions = field(default_factory=OutputOptions)
     device: str = "auto"
     num_workers: int = 2
 
@@ -63,7 +67,8 @@ def predict(options: PredictOptions) -> Iterator[str]:
         Lines for the user.
 
     Raises:
-        ParamsError: an option means nothing for the model's kind of examples.
+        ParamsError: an option means nothing for the model's examples or task, or outputs and inputs
+            are in one another's way.
         DataError: an input names nothing, a zip archive is none, or a table has no texts.
         WeightsError: the model is missing or damaged, or the rules are of another model.
         DeviceError: the named device is not there.
@@ -72,12 +77,13 @@ def predict(options: PredictOptions) -> Iterator[str]:
     """
     record = read_record(options.model)
     reading = reading_of(record, options.reading)
+    usage = _usage_of(record, options)
     files = find_files(options.inputs, options.out, reading.names.plural)
+    files = without_outputs(files, options.outputs)
     device = str(set_up(options.device, 1))
     model = load_model(options.model, device)
     set_up(options.device, record.num_threads)
     answers = answers_of(record.task, record.facts)
-    usage = USAGES[record.task](record.names)
     sight = reading.sight(model.sight)
     decision, note = _find_decision(options, record, usage, torch.device(device))
     examples = [example for named in files for example in reading.examples_of(named)]
@@ -86,23 +92,64 @@ def predict(options: PredictOptions) -> Iterator[str]:
     if note:
         yield note
     maker = RowMaker(usage, decision, options.with_probabilities, tuple(sight.notes))
-    key = _key(options, record, decision, device) | dict(reading.facts)
+    keeper = _keeper_of(options, usage, decision, reading, examples)
+    key = _key(options, record, decision, device) | dict(reading.facts) | dict(keeper.facts)
     journal = Journal(options.out, sha256_json(key), examples)
     with closing(journal):
         if journal.num_done:
             yield f"goes on after {journal.num_done} rows of an earlier run"
+        keeper.begin()
         left = examples[journal.num_done :]
         with show_progress("predict", len(left), reading.counted) as progress:
             opened = reading.open_all(left, options.num_workers)
-            for batch in _batches((shown_to(sight, of) for of in opened), reading.group):
-                shown = [of.example for of in batch if of.example is not None]
+            for batch in _batches((shown_to(sight, of) for of in opened), reading):
+                shown = [of for of in batch if of.example is not None]
+                pictures = [of.example for of in shown]
                 seen: Seen | None = None
                 if shown:
-                    seen = look_at(model.network, reading.stack(shown), sight, answers)
+                    seen = look_at(model.network, reading.stack(pictures), sight, answers)
+                    seen = keeper.kept(reading.gathered(seen, pictures), [of.named for of in shown])
                 journal.add([of.named for of in batch], maker.lines(batch, seen))
                 progress.advance(len(batch))
+        yield from keeper.end(journal, maker.header)
         journal.finish(maker.header)
     yield from _summary(options.out, usage, decision[0] if decision else None, reading, sight.notes)
+
+
+def _usage_of(record: ModelRecord, options: PredictOptions) -> Usage[Any, Any]:
+    """The usage of the model's task.
+
+    Raises:
+        ParamsError: an option means nothing for it, or outputs are in the way of something.
+        OutputError: there is a file where a folder is wanted, or the other way round.
+    """
+    usage = USAGES[record.task](record.names, record.facts)
+    if options.with_probabilities and not usage.has_probabilities:
+        raise ParamsError(
+            f"--probabilities means nothing for a model of {record.task}: leave it out"
+        )
+    check_outputs(options.outputs, usage, record.task, options.out, options.inputs)
+    return usage
+
+
+def _keeper_of(
+    options: PredictOptions,
+    usage: Usage[Any, Any],
+    decision: tuple[Any, torch.Tensor] | None,
+    reading: Reading,
+    examples: Sequence[Named],
+) -> Keeper:
+    """Who finds what is on pictures and writes their files, if answers lie in pictures."""
+    from sftcore.use.tiled_usage import TiledUsage
+
+    if not isinstance(usage, TiledUsage):
+        return Keeper()
+    from sftcore.use.output_files import PictureFiles
+    from sftcore.use.tiled_pictures import TiledReading
+
+    assert isinstance(reading, TiledReading)
+    rules = decision[0] if decision else None
+    return PictureFiles(options.outputs, usage, rules, reading, examples, options.out)
 
 
 def _find_decision(
@@ -145,14 +192,14 @@ def _key(
     }
 
 
-def _batches(opened: Iterator[Opened], group: int) -> Iterator[list[Opened]]:
+def _batches(opened: Iterator[Opened], reading: Reading) -> Iterator[list[Opened]]:
     """Examples in order, cut where there are enough to be shown, or where many are none."""
     batch: list[Opened] = []
     num_shown = 0
     for of in opened:
         batch.append(of)
-        num_shown += of.example is not None
-        if num_shown == group or len(batch) == 4 * group:
+        num_shown += 0 if of.example is None else reading.num_rows(of.example)
+        if num_shown >= reading.group or len(batch) == 4 * reading.group:
             yield batch
             batch, num_shown = [], 0
     if batch:

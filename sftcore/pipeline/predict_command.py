@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+LEAST_TILE, MOST_OVERLAP = 32, 0.9  # below and above, a picture is thousands of tiles
 DESCRIPTION = """\
 Writes a row for every file, or for every row of a table with texts: the label with its
 confidence as trained (as in reports/evaluate/predictions.csv) and its calibrated probability;
@@ -11,7 +12,9 @@ the set of labels for the coverage that params.yaml wants; whether it abstains; 
 the training examples and whether it is unlike them; and the reason where there is no answer. Of
 a model of labels: those from their thresholds on. Of numbers: y_<k> with the interval low_<k> to
 high_<k>. Of a language model: an answer to every prompt, where texts are prompts and tables
-have a column prompt or messages. A killed run goes on."""
+have a column prompt or messages. Of masks: the classes on a picture. Of boxes: a JSON list of
+class, score and box (left, top, right, bottom in the picture's own pixels). Both draw pictures
+(--draw), and write masks (--masks) or COCO's file (--coco). A killed run goes on."""
 
 
 def add_predict(commands: Any) -> None:
@@ -46,6 +49,7 @@ def add_predict(commands: Any) -> None:
         "--top-p", type=_part, help="of an answer: draw from the likeliest tokens of this share"
     )
     parser.add_argument("--seed", type=_count, help="of an answer's draws (default: 0)")
+    _add_placed(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index>")
     parser.add_argument(
         "--workers",
@@ -55,12 +59,38 @@ def add_predict(commands: Any) -> None:
     )
 
 
+def _add_placed(parser: argparse.ArgumentParser) -> None:
+    """Options of masks and boxes."""
+    parser.add_argument(
+        "--draw", type=Path, metavar="FOLDER",
+        help="of masks and boxes: the pictures in their own size with what is found on them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--masks", type=Path, metavar="FOLDER",
+        help="of masks: PNG whose values are the classes' numbers, in the pictures' own size",
+    )  # fmt: skip
+    parser.add_argument(
+        "--coco", type=Path, metavar="FILE",
+        help="of boxes: COCO's JSON in the pictures' own pixels, with scores",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tile", type=_side, metavar="SIDE",
+        help="of masks and boxes: cut larger pictures into tiles of so many pixels a side, which "
+        "the model sees one by one (default: a picture is seen whole, made as small as it must be)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--overlap", type=_overlap, metavar="FRACTION",
+        help="of a tile that the next one shows, too, at least (default: 0.25)",
+    )  # fmt: skip
+
+
 def run_predict(options: argparse.Namespace) -> int:
     """Run it; gives the exit code."""
     from sftcore.use.kernels import choose_kernels
 
     choose_kernels(options.model)
     from sftcore.pipeline.predict import PredictOptions, predict
+    from sftcore.use.output_options import OutputOptions
     from sftcore.use.reading import ReadingOptions
 
     asked = PredictOptions(
@@ -69,8 +99,9 @@ def run_predict(options: argparse.Namespace) -> int:
         num_workers=options.workers,
         reading=ReadingOptions(
             options.max_pixels, options.max_characters, options.column, options.max_tokens,
-            options.temperature, options.top_p, options.seed,
+            options.temperature, options.top_p, options.seed, options.tile, options.overlap,
         ),
+        outputs=OutputOptions(options.draw, options.masks, options.coco),
     )  # fmt: skip
     for line in predict(asked):
         print(line, flush=True)
@@ -81,6 +112,20 @@ def _positive(text: str) -> int:
     value = _count(text)
     if not value:
         raise argparse.ArgumentTypeError("should be a whole number above 0")
+    return value
+
+
+def _side(text: str) -> int:
+    value = _count(text)
+    if value < LEAST_TILE:
+        raise argparse.ArgumentTypeError(f"should be at least {LEAST_TILE} pixels")
+    return value
+
+
+def _overlap(text: str) -> float:
+    value = _from_zero(text)
+    if value > MOST_OVERLAP:
+        raise argparse.ArgumentTypeError(f"should be at most {MOST_OVERLAP}")
     return value
 
 

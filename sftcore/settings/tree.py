@@ -45,6 +45,11 @@ class Params(Settings):
         refuse_settings(task, flatten(self.model_dump(include={"data", "model", "train"})))
         refuse_backbone(task, self.model.backbone)
         self._reach_the_embeddings()
+        if not task.solves_head and self.train.head.method == "solve":
+            raise ValueError(
+                f"train.head.method solve is for one linear layer, and the head of {task.name} has "
+                "more: set it to descend, with train.head.epochs and train.head.learning_rate"
+            )
         scores = task.scores
         wanted = {"train.selection.metric": "val_", "ablation.metric": ""}
         given = (self.train.selection.metric, self.ablation.metric)

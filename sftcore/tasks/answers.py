@@ -8,8 +8,9 @@ from torch import Tensor
 
 from sftcore.foundations.errors import DataError, WeightsError
 from sftcore.tasks.classification.loss import probabilities as class_probabilities
+from sftcore.tasks.detection.answers import boxes_of_outputs
 from sftcore.tasks.multilabel.loss import probabilities as label_probabilities
-from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, LABELS, NUMBERS
+from sftcore.tasks.names import ANSWERS, BOXES, CLASSES, CLASSES_OF_TEXTS, LABELS, MASKS, NUMBERS
 from sftcore.tasks.regression.targets import TargetScale
 
 Answers = Callable[[Tensor], Tensor]
@@ -25,7 +26,10 @@ def answers_of(task: str, facts: Mapping[str, Any]) -> Answers:
     Returns:
         Of classes their probabilities (softmax, float32), of labels likewise (sigmoid, float64), of
         numbers themselves in their units (float64). Sums over the answers of dialogues, which
-        stand in place of outputs, are as they are (float64).
+        stand in place of outputs, are as they are (float64), and so are logits of pixels at the
+        stride of the head (float32 [B, K, h, w]). Boxes are rows
+        [B, D, 6] of four sides, score and class (float32); see
+        :mod:`sftcore.tasks.detection.boxes`.
 
     Raises:
         WeightsError: the task is unknown, or the facts are damaged.
@@ -63,4 +67,6 @@ _ANSWERS: dict[str, Callable[[Mapping[str, Any]], Answers]] = {
     LABELS: lambda facts: label_probabilities,
     NUMBERS: _numbers,
     ANSWERS: lambda facts: _as_they_are,
+    MASKS: lambda facts: _as_they_are,
+    BOXES: boxes_of_outputs,
 }

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 from sftcore.foundations.errors import ParamsError
+from sftcore.models.dense.settings import BoxLossSettings, PixelLossSettings
+from sftcore.models.network import Network
+from sftcore.models.settings import ModelSettings
 from sftcore.regularization.error_loss import ErrorSettings
 from sftcore.regularization.imbalance import ImbalanceSettings
 from sftcore.regularization.mixing import MixingDraw
@@ -32,6 +35,14 @@ class LossSettings(Protocol):
     @property
     def error(self) -> ErrorSettings:
         """What an error of a number costs."""
+
+    @property
+    def pixel_loss(self) -> PixelLossSettings:
+        """What pixels cost besides their cross-entropy."""
+
+    @property
+    def box_loss(self) -> BoxLossSettings:
+        """What classes and boxes at the points of a pyramid cost."""
 
 
 class Criterion(Protocol):
@@ -87,6 +98,8 @@ class Task(ABC):
         probe_words: the head at its optimum on frozen features, as a row to beat.
         before_words: what fine-tuning has to be worth something over, as sentences have it.
         refuses: settings that make no sense here, with the reason.
+        solves_head: whether the head's problem is convex, so that it can be solved.
+        most_measured: training examples that are measured after every epoch.
         has_new_head: whether a head is made for the task; else the one that the weights came with
             is gone on with, and what it says before any update is the first to beat.
     """
@@ -107,6 +120,8 @@ class Task(ABC):
     probe_words: ClassVar[str]
     before_words: ClassVar[str] = "the features as they are"
     refuses: ClassVar[Mapping[str, str]] = {}
+    solves_head: ClassVar[bool] = True
+    most_measured: ClassVar[int] = 5000
     has_new_head: ClassVar[bool] = True
 
     def __init__(self, targets: Tensor, names: Sequence[str], train_rows: np.ndarray) -> None:
@@ -114,6 +129,18 @@ class Task(ABC):
         self.own_targets: OwnTargets | None = None
         self.names = names
         self.train_rows = train_rows
+
+    def meet(  # noqa: B027 (most tasks ask a network nothing)
+        self, network: Network, model: ModelSettings, loss: LossSettings, image_size: int
+    ) -> None:
+        """Take from the network what targets are matched with; nothing, if nothing else is said.
+
+        Args:
+            network: at its start.
+            model: its settings.
+            loss: of the updates.
+            image_size: side of the pictures in pixels; 0 of texts.
+        """
 
     @property
     def num_outputs(self) -> int:

@@ -98,7 +98,7 @@ class Finished:
     """What a finished model says of a data set, beside what is true.
 
     Attributes:
-        answers: of every example [N, K], see :func:`sftcore.tasks.answers.answers_of`.
+        answers: of every example [N, ...], see :func:`sftcore.tasks.answers.answers_of`.
         targets: of every example [N, ...], as the store has them.
         ids: names of the examples [N].
         splits: names of their splits [N].
@@ -153,7 +153,8 @@ class Finished:
                 f"no example in split {', '.join(empty)}, so there is nothing to report: add "
                 "examples, or raise data.val_fraction and data.test_fraction"
             )
-        if num_bad := int((~np.isfinite(self.answers)).any(axis=1).sum()):
+        is_finite = np.isfinite(self.answers).reshape(len(self.answers), -1).all(axis=1)
+        if num_bad := int((~is_finite).sum()):
             raise DataError(
                 f"the model gives no finite answer for {num_bad} of {len(self.ids)} examples: it "
                 "diverged, so lower train.learning_rate and train again"

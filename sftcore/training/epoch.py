@@ -25,7 +25,7 @@ from sftcore.training.plan import Course
 from sftcore.training.settings import Phase, UpdateSettings
 from sftcore.training.state import TrainingState
 from sftcore.training.step import StepReport, train_step
-from sftcore.training.views import View
+from sftcore.training.views import Examples, View
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def open_epoch(
         number=number,
         batches=[plan.examples.arranged(b) for b in split_batches(order, update.batch_size)],
         inputs_of=inputs.reader(at_hand, view),
-        targets_of=partial(_targets, view=view, task=plan.task),
+        targets_of=partial(_targets, view=view, task=plan.task, examples=plan.examples),
         objective=Objective(
             course.criterion,
             plan.task.weight,
@@ -200,9 +200,12 @@ def _take_in(
             )
 
 
-def _targets(batch: np.ndarray, view: View, task: Task) -> Tensor:
-    """Targets of a batch [B, ...], mixed where the view mixes examples."""
+def _targets(batch: np.ndarray, view: View, task: Task, examples: Examples) -> Tensor:
+    """Targets of a batch [B, ...], moved or mixed where the view has it so."""
     own = rows_of(batch)
+    moved = examples.moved_targets(batch, view)
+    if moved is not None:
+        return moved
     return task.of(own) if view.mixing is None else task.mixed(own, view.mixing(batch))
 
 

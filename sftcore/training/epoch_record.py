@@ -65,7 +65,7 @@ def fit_batch_norm(network: Network, inputs: Inputs, plan: Plan) -> None:
 
     Rows lie class by class, and a batch of one class has other statistics, so they are shuffled.
     """
-    measured = measured_rows(plan.rows.train, plan.seeds.order)
+    measured = measured_rows(plan.rows.train, plan.seeds.order, plan.task.most_measured)
     shuffled = numpy_stream(plan.seeds.order, "recalibration").permutation(measured)
     batches = split_batches(shuffled, plan.update.batch_size)
     recalibrate(network, map(inputs.reader(measured), batches), inputs.first_block)
@@ -78,7 +78,10 @@ def losses(
 
     Numbers of the training examples are NaN where they are not wanted.
     """
-    rows, measured = plan.rows, measured_rows(plan.rows.train, plan.seeds.order)
+    rows, measured = (
+        plan.rows,
+        measured_rows(plan.rows.train, plan.seeds.order, plan.task.most_measured),
+    )
     headline, *others = plan.task.scores
     train = {"loss": math.nan, headline: math.nan}
     if with_train:

@@ -18,15 +18,19 @@ from sftcore.training.inputs import Inputs
 from sftcore.training.records import EpochRecord
 
 MEASURED_BATCH_SIZE = 64
-MAX_TRAIN_MEASURED = 5000  # training pictures measured after every epoch: bounds the cost
 
 
-def measured_rows(train: np.ndarray, seed: int) -> np.ndarray:
-    """The training rows measured after every epoch: all, or a fixed random 5000 of more."""
-    if len(train) <= MAX_TRAIN_MEASURED:
+def measured_rows(train: np.ndarray, seed: int, most: int) -> np.ndarray:
+    """The training rows measured after every epoch: all, or a fixed random part of more.
+
+    Args:
+        train: training rows.
+        seed: of their order.
+        most: see :attr:`sftcore.tasks.contract.Task.most_measured`, which bounds the cost.
+    """
+    if len(train) <= most:
         return train
-    chosen = numpy_stream(seed, "measured").permutation(train)[:MAX_TRAIN_MEASURED]
-    return np.sort(chosen)
+    return np.sort(numpy_stream(seed, "measured").permutation(train)[:most])
 
 
 @torch.no_grad()
@@ -84,11 +88,18 @@ def batch_norm_gap(
     batches = batches[:_NUM_GAP_BATCHES]
     chosen = np.concatenate(batches)
     own = task.of(chosen)
-    at_hand = rows if len(rows) <= MAX_TRAIN_MEASURED else np.unique(chosen)
+    at_hand = rows if len(rows) <= task.most_measured else np.unique(chosen)
     reader, first_block = inputs.reader(at_hand), inputs.first_block
+
+    def kept() -> Tensor:
+        return torch.cat([
+            task.kept(network.head, network.features(reader(of), first_block), task.of(of))
+            for of in batches
+        ])  # fmt: skip
+
     with normalized_by_batch(network):
-        by_batch = torch.cat([network(reader(batch), first_block) for batch in batches])
-    by_running = torch.cat([network(reader(batch), first_block) for batch in batches])
+        by_batch = kept()
+    by_running = kept()
     return task.measure(by_running, own)["loss"] - task.measure(by_batch, own)["loss"]
 
 

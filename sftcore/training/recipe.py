@@ -9,6 +9,7 @@ import torch
 from sftcore.data.dialogues.canaries import canaries
 from sftcore.data.portions import WHOLE, Portion, take_portion
 from sftcore.data.store import Store
+from sftcore.data.targets.target import ANNOTATED
 from sftcore.foundations.artifacts import sha256_json
 from sftcore.foundations.errors import ParamsError
 from sftcore.models.network import Network
@@ -20,6 +21,7 @@ from sftcore.regularization.reinitialize import reinitialize
 from sftcore.stability.batch_norm import MOVING, moving_norms
 from sftcore.stability.precision import FULL
 from sftcore.tasks.registry import TASKS
+from sftcore.training.annotated import annotated_pictures
 from sftcore.training.checkpoints import Checkpoints
 from sftcore.training.dialogues import tokenise_dialogues
 from sftcore.training.inputs import FeatureCache
@@ -132,6 +134,7 @@ def prepare_training(
         with_source_head=train.features.co_tuning > 0,
         text=model.text,
         goes_on=not kind.has_new_head,
+        dense=model.dense_head(store.target),
     )
     phases = plan_phases(model, train, len(start.network.blocks), has_new_head=kind.has_new_head)
     begin_anew(start.network, model.text.reinitialized_layers, phases[-1].first_block, seeds.init)
@@ -142,6 +145,7 @@ def prepare_training(
     examples = _EXAMPLES[store.kind](store, start, model, _Making(train, seed), device)
     bound = kind(torch.from_numpy(store.targets).to(device), store.names, rows.train)
     bound.own_targets = examples.own_targets
+    bound.meet(start.network, model, train, store.image_size)
     plan = Plan(
         examples=examples,
         task=bound,
@@ -163,6 +167,7 @@ def prepare_training(
                 train.prompt_weight > 0,  # then the head is asked in prompts, too
                 [train.canaries, seed if train.canaries else 0],
                 random_part,
+                start.network.strides,
                 store.digest,
             ]
         ),
@@ -240,7 +245,8 @@ def _pictures(
     store: Store, start: Start, model: ModelSettings, making: _Making, device: torch.device
 ) -> Examples:
     record = start.record
-    return Pictures(store.images, record.mean, record.std, store.background, device)
+    pictures = Pictures(store.images, record.mean, record.std, store.background, device)
+    return annotated_pictures(store, pictures) if store.target in ANNOTATED else pictures
 
 
 def _texts(

@@ -8,6 +8,7 @@ import torch
 
 from sftcore.data.loader import rows_of
 from sftcore.models.text.tokens import Tokens
+from sftcore.training.views import View
 
 T = TypeVar("T", bound=Tokens)
 
@@ -23,6 +24,9 @@ class Tokenised(Generic[T]):
 
     tokens: T
     device: torch.device
+
+    def moved_targets(self, rows: np.ndarray, view: View) -> None:
+        """None: a text keeps its target whatever is hidden of it."""
 
     def largest(self, rows: np.ndarray) -> int:
         """The row with the most tokens."""

@@ -32,12 +32,14 @@ class View:
         seed: of the training.
         epoch: counted from 0.
         mixing: gives with whom drawn rows are mixed; None without mixing.
+        pool: rows that lend each other objects; None without any.
     """
 
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     seed: int = 0
     epoch: int = 0
     mixing: Callable[[np.ndarray], MixingDraw] | None = field(default=None, compare=False)
+    pool: np.ndarray | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str | int | float, ...]:
@@ -68,6 +70,12 @@ class Examples(Protocol):
     @property
     def own_targets(self) -> OwnTargets | None:
         """Gives the targets [B, ...] of rows that the examples hold themselves; None elsewhere."""
+
+    def moved_targets(self, rows: np.ndarray, view: View) -> Tensor | None:
+        """Targets [B, ...] of drawn rows as the view has them, where they change with it.
+
+        None where they are those of the rows.
+        """
 
     def largest(self, rows: np.ndarray) -> int:
         """The drawn row whose example needs the most memory."""
@@ -101,6 +109,9 @@ class Pictures:
     device: torch.device
 
     own_targets = None
+
+    def moved_targets(self, rows: np.ndarray, view: View) -> None:
+        """None: a picture keeps its target however it is changed."""
 
     def view(
         self, augmentation: AugmentationSettings, rows: np.ndarray, seed: int, epoch: int

@@ -59,15 +59,21 @@ class Usage(ABC, Generic[D, F]):
 
     Args:
         names: of the outputs, K.
+        facts: of the model's record, see :meth:`sftcore.tasks.contract.Task.record`.
 
     Attributes:
         flags: columns of True and False that are counted in the end.
+        writes: what can be written of each picture besides its row: ``draw``, ``masks``, ``coco``.
+        has_probabilities: whether there is something to say where all classes' are asked for.
     """
 
     flags: ClassVar[tuple[str, ...]] = ("unlike",)
+    writes: ClassVar[tuple[str, ...]] = ()
+    has_probabilities: ClassVar[bool] = True
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], facts: Mapping[str, Any] | None = None) -> None:
         self.names = list(names)
+        self.facts = facts or {}
 
     @property
     @abstractmethod

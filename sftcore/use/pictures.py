@@ -1,7 +1,7 @@
 """Pictures in use: files that are decoded as training decodes them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class PictureReading(Reading):
 
     names = PICTURE_NAMES
     counted = "files"
-    takes = ("max_pixels",)
+    takes: ClassVar[tuple[str, ...]] = ("max_pixels",)
     group = PREDICT_BATCH_SIZE
 
     def __init__(self, record: ModelRecord, options: ReadingOptions) -> None:

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from sftcore.data.kinds import Names, Refused
-from sftcore.evaluation.predict import ModelRecord
+from sftcore.evaluation.predict import ModelRecord, Seen
 from sftcore.evaluation.sight import Sight
 from sftcore.foundations.errors import ParamsError
+from sftcore.tasks.names import LEARNT
 from sftcore.use.inputs import Named
 
 
@@ -25,6 +26,8 @@ class ReadingOptions:
         top_p: of the tokens that are drawn from, see
             :class:`sftcore.models.text.generation.Sampling`.
         seed: of its draws.
+        tile: side in pixels of the tiles that a picture is cut into.
+        overlap: least part of a tile that the next one shows, too.
     """
 
     max_pixels: int | None = None
@@ -34,6 +37,8 @@ class ReadingOptions:
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
+    tile: int | None = None
+    overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Opened:
 
     Attributes:
         named: which.
-        example: as the store would have it, uint8 [S, S, 3] or a text; None where it was refused.
+        example: as the store would have it, uint8 [S, S, 3] or a text, or a picture's tiles; None
+            where it was refused.
         reason: why it was refused.
         notes: how the network sees it; see :meth:`sftcore.evaluation.sight.Sight.note`.
     """
@@ -64,7 +70,7 @@ class Reading(ABC):
         names: what words and names say about it.
         counted: what the rows of the output are called.
         takes: names of the options that mean something for it.
-        group: examples that a network is shown at once.
+        group: rows that a network is shown at once, mostly an example each.
     """
 
     names: ClassVar[Names]
@@ -109,6 +115,19 @@ class Reading(ABC):
     def stack(self, examples: Sequence[Any]) -> Any:
         """Examples as :func:`sftcore.evaluation.predict.look_at` takes them."""
 
+    def num_rows(self, example: Any) -> int:
+        """How many rows an example is for the network."""
+        return 1
+
+    def gathered(self, seen: Seen, examples: Sequence[Any]) -> Seen:
+        """What the network says of examples, of what it says of their rows.
+
+        Args:
+            seen: of all rows.
+            examples: that they belong to, in order.
+        """
+        return seen
+
 
 def open_with(read: Callable[[bytes], Any], named: Named) -> Opened:
     """Read an example, or say why not.
@@ -144,12 +163,15 @@ def reading_of(record: ModelRecord, options: ReadingOptions) -> Reading:
     Raises:
         ParamsError: an option means nothing for them.
     """
-    kind = _KINDS[record.kind]()
+    is_placed = LEARNT[record.task].target in ("masks", "boxes")
+    kind = (_tiled_pictures if is_placed else _KINDS[record.kind])()
+    # Models of other pictures do take tiles, so there the kind alone would be no reason.
+    task = f" for {record.task}" if record.kind == "pictures" else ""
     for name, value in asdict(options).items():
         if value is not None and name not in kind.takes:
             raise ParamsError(
-                f"--{name.replace('_', '-')} means nothing for a model of {record.kind}: leave it "
-                "out"
+                f"--{name.replace('_', '-')} means nothing for a model of {record.kind}{task}: "
+                "leave it out"
             )
     return kind(record, options)
 
@@ -158,6 +180,12 @@ def _pictures() -> type[Reading]:
     from sftcore.use.pictures import PictureReading
 
     return PictureReading
+
+
+def _tiled_pictures() -> type[Reading]:
+    from sftcore.use.tiled_pictures import TiledReading
+
+    return TiledReading
 
 
 def _texts() -> type[Reading]:

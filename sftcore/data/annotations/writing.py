@@ -59,12 +59,18 @@ def coco_results(pictures: Sequence[Detections]) -> bytes:
     return _lines(rows)
 
 
-def coco_instances(pictures: Sequence[Annotated], classes: Sequence[str]) -> bytes:
+def coco_instances(
+    pictures: Sequence[Annotated],
+    classes: Sequence[str],
+    scores: Sequence[Sequence[float]] | None = None,
+) -> bytes:
     """COCO's file of instances, which :func:`sftcore.data.annotations.coco.read_coco` reads.
 
     Args:
         pictures: with boxes, numbered from 1 in their order.
         classes: all names, numbered from 1 in their order.
+        scores: of each picture's boxes, where a model found them: with these the list
+            ``annotations`` is what COCO takes as results, too.
 
     Raises:
         ValueError: a number is not finite.
@@ -78,7 +84,11 @@ def coco_instances(pictures: Sequence[Annotated], classes: Sequence[str]) -> byt
             {"id": number, "file_name": picture.picture, "width": width, "height": height}
         )
         if picture.boxes is not None:
-            annotations += _rows(picture.boxes, number, number_of, len(annotations))
+            rows = _rows(picture.boxes, number, number_of, len(annotations))
+            if scores is not None:
+                pairs = zip(rows, scores[number - 1], strict=True)
+                rows = [row | {"score": _short(score)} for row, score in pairs]
+            annotations += rows
     categories = [{"id": number, "name": name} for name, number in number_of.items()]
     parts = {"images": images, "annotations": annotations, "categories": categories}
     text = b",\n".join(

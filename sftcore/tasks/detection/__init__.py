@@ -1,0 +1,1 @@
+"""Object detection: a box and a class for every object on a picture."""

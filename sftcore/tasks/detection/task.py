@@ -1,0 +1,180 @@
+"""A box and a class for every object on a picture, as a task."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sftcore.metrics.detection import detection_scores
+from sftcore.models.dense.box_loss import fcos_sum, num_foreground
+from sftcore.models.dense.heads import level_sizes
+from sftcore.models.dense.points import assign, grid_points
+from sftcore.models.dense.settings import BoxLossSettings
+from sftcore.models.network import Network
+from sftcore.models.settings import ModelSettings
+from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
+from sftcore.tasks.detection.boxes import CLASS_OF_ANSWER, NO_BOX, SCORE, learnt_boxes
+from sftcore.tasks.detection.headline import HEADLINE
+from sftcore.tasks.detection.records import (
+    box_rows,
+    loss_per_point,
+    matches_of,
+)
+from sftcore.tasks.names import BOXES
+from sftcore.tasks.refusals import OF_ANNOTATED
+
+NOTHING = "no_box"
+_SCORES = {"average_precision": "average_precision", "average_precision_50": "ap50"}
+
+
+@dataclass(frozen=True)
+class BoxLoss:
+    """The training loss of FCOS.
+
+    Attributes:
+        points: x, y and stride [P, 3].
+        settings: of the terms.
+    """
+
+    points: Tensor
+    settings: BoxLossSettings
+
+    def __call__(self, output: Tensor, targets: Tensor, weight: float) -> Tensor:
+        """See :class:`sftcore.tasks.contract.Criterion`."""
+        return fcos_sum(output, learnt_boxes(targets), self.points, self.settings) / weight
+
+
+class DetectionTask(Task):
+    """Targets are boxes, float32 [N, M, 6]; see :mod:`sftcore.data.pictures.annotated`."""
+
+    name = BOXES
+    outputs = "classes"
+    scores = ("average_precision", "average_precision_50")
+    headline = HEADLINE
+    words: ClassVar[Mapping[str, str]] = {
+        "loss": "loss",
+        "average_precision": "average precision",
+        "average_precision_50": "average precision at IoU .5",
+    }
+    loss_unit = "per foreground point"
+    loss_words = "plain focal, GIoU and centre-ness loss per foreground point"
+    remainder = "1 minus average precision"
+    simpler_rows = (NOTHING,)
+    simpler_words = "no box at all"
+    probe_words = "the head alone"
+    solves_head = False
+    most_measured = 128
+    refuses: ClassVar[Mapping[str, str]] = OF_ANNOTATED | {
+        "model.segmentation": "it is of masks",
+        "train.pixel_loss": "it is of masks",
+        "train.augmentation.copy_paste": "a box alone holds what is behind its object too, so the "
+        "object cannot be laid elsewhere",
+        "train.label_smoothing": "each class is a decision of its own, weighed by focal loss",
+        "train.imbalance": "each class is a decision of its own at each point, weighed by focal "
+        "loss; see train.box_loss",
+    }
+
+    def meet(
+        self, network: Network, model: ModelSettings, loss: LossSettings, image_size: int
+    ) -> None:
+        """Take the points where the network's outputs are."""
+        picture = torch.zeros(1, 3, image_size, image_size, device=self.device)
+        with torch.no_grad():
+            maps = network.eval().features(picture)
+        self._side, self._decoding = image_size, model.detection.decoding
+        self._loss = loss.box_loss
+        self._sizes = level_sizes(network.head, maps)
+        self._points = grid_points(self._sizes, self.device)
+
+    def record(self) -> dict[str, Any]:
+        """How outputs become boxes."""
+        facts = {
+            "names": list(self.names),
+            "levels": {str(stride): list(size) for stride, size in self._sizes.items()},
+            "decoding": self._decoding.model_dump(),
+            "side": self._side,
+        }
+        return {"task": self.name, "facts": facts}
+
+    def weight(self, targets: Tensor) -> float:
+        """The foreground points."""
+        return num_foreground(learnt_boxes(targets), self._points, self._loss)
+
+    def criterion(self, settings: LossSettings) -> Criterion:
+        """Focal loss, GIoU and centre-ness."""
+        return BoxLoss(self._points, settings.box_loss)
+
+    def kept(self, head: Callable[[Tensor], Tensor], features: Tensor, targets: Tensor) -> Tensor:
+        """Detections and sums of the loss; see :mod:`sftcore.tasks.detection.records`."""
+        return box_rows(
+            head(features), targets, self._points, self._side, self._decoding, self._loss
+        )
+
+    def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
+        """The loss per foreground point, and COCO's average precision."""
+        return self._measured(output.cpu().numpy(), targets.cpu().numpy())
+
+    def row_values(self, output: Tensor, targets: Tensor, metric: str) -> Tensor:
+        """Minus the picture's own loss; or F1 of its boxes at IoU .5, for every score.
+
+        Boxes count from a score of .3 on; a picture without any, of truth and answer, is right.
+        """
+        if metric == "loss":
+            last = output[:, -1].cpu()
+            return -(last[:, :3].sum(dim=1) / last[:, 3].clamp(min=1))
+        found = output[:, :-1].cpu().numpy().copy()
+        boxes = targets.cpu().numpy()
+        found[found[..., SCORE] < _SHOWN_FROM, CLASS_OF_ANSWER] = NO_BOX
+        matches = matches_of(found, boxes, self.num_outputs)
+        right = np.bincount(matches.picture, matches.outcome[:, 0, 0] == 1, minlength=len(found))
+        given = np.bincount(matches.picture, matches.outcome[:, 0, 0] >= 0, minlength=len(found))
+        total = given + matches.num_truths[:, :, 0].sum(axis=1)
+        return torch.from_numpy(np.where(total > 0, 2 * right / np.maximum(total, 1), 1.0))
+
+    def guessing_loss(self) -> float:
+        """Of the head as it is made: each class as likely as it is at a training point.
+
+        The focal loss of the frequencies; distances that are right, and centre-ness of one half.
+        """
+        targets = learnt_boxes(self.of(self.train_rows))
+        classes = assign(self._points, targets, self._loss.center_radius).classes
+        num = max(1, int((classes >= 0).sum()))
+        total = 0.0
+        alpha, gamma = self._loss.focal_alpha, self._loss.focal_gamma
+        for k in range(self.num_outputs):
+            here = float((classes == k).sum())
+            away = classes.numel() - here
+            total += _least_focal(here, away, alpha, gamma)
+        return total / num + float(np.log(2))
+
+    def judged(
+        self, output: np.ndarray, rows: np.ndarray, chosen: tuple[np.ndarray, np.ndarray] | None
+    ) -> dict[str, float]:
+        """The loss and the scores."""
+        return self._measured(output, self.of(rows).cpu().numpy())
+
+    def simpler(
+        self, train: Known, val: Known, features: Tensor, rows: np.ndarray
+    ) -> dict[str, dict[str, float]]:
+        """No box: an average precision of 0, at the loss of guessing."""
+        nothing = dict.fromkeys(self.scores, 0.0)
+        return {NOTHING: {"loss": self.guessing_loss(), **nothing}}
+
+    def _measured(self, output: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
+        found = detection_scores(matches_of(output[:, :-1], boxes, self.num_outputs))
+        scores = {name: found[own] for name, own in _SCORES.items()}
+        return {"loss": loss_per_point(output), **scores}
+
+
+_SHOWN_FROM = 0.3
+_GRID = np.linspace(1e-6, 1 - 1e-6, 20_001)
+
+
+def _least_focal(here: float, away: float, alpha: float, gamma: float) -> float:
+    """The least focal loss of one probability for all points, in nats."""
+    costs = -alpha * here * (1 - _GRID) ** gamma * np.log(_GRID)
+    costs -= (1 - alpha) * away * _GRID**gamma * np.log1p(-_GRID)
+    return float(costs.min())

@@ -1,0 +1,282 @@
+"""A model of masks in use: a temperature of the pixels' probabilities, and the distance."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from sftcore.foundations.artifacts import write_csv
+from sftcore.metrics.binned_calibration import binned_calibration, reliability_curve
+from sftcore.metrics.calibration import fit_temperature
+from sftcore.metrics.pixel_calibration import (
+    PixelCalibration,
+    pixel_calibration,
+    pixel_nll,
+    pixel_sample,
+)
+from sftcore.metrics.records import joined
+from sftcore.models.dense.resampling import upsample
+from sftcore.reporting.overlays import class_colours, with_mask
+from sftcore.reporting.parts import Part, Table
+from sftcore.use.contract import ToJudge, unlike_line
+from sftcore.use.decision import AnyDecision, UnlikeRule, with_shares
+from sftcore.use.found_masks import BACKGROUND, PRESENT_FROM, FoundMask, find_mask
+from sftcore.use.rules import Wanted, distances_from_train, unlike_rule
+from sftcore.use.tiled_usage import TiledUsage
+from sftcore.use.tiles import TiledAnswers
+from sftcore.use.unlike_part import unlike_part
+
+NUM_BINS = 15  # of confidence
+_NUM_PIXELS = 1 << 16  # of validation, that the temperature is fitted on
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class TemperatureRule:
+    """What the pixels' probabilities are divided by, before they are probabilities.
+
+    Errors are calibration errors (ECE of :data:`NUM_BINS` bins) over all judged pixels of the test
+    pictures, and negative log-likelihoods their mean in nats; None where no pixel is judged.
+
+    Attributes:
+        temperature: T of ``softmax(z / T)``, fitted on validation.
+        num_pixels: of validation, that it was fitted on.
+        test_error: at the temperature.
+        test_error_as_trained: without it.
+        test_nll: at the temperature.
+        test_nll_as_trained: without it.
+    """
+
+    temperature: float
+    num_pixels: int
+    test_error: float | None
+    test_error_as_trained: float | None
+    test_nll: float | None
+    test_nll_as_trained: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskDecision(AnyDecision):
+    """The rules of one model of masks.
+
+    Attributes:
+        pixels: the temperature.
+    """
+
+    pixels: TemperatureRule
+
+
+@dataclass(frozen=True)
+class FixedMasks:
+    """The rules, with what they were measured on.
+
+    Attributes:
+        decision: the rules.
+        directions: what the distance is measured to [M, D].
+        distances: of the pictures of ``val`` and of ``test``.
+        table: confidence against frequency on test, at the temperature; see
+            :func:`sftcore.metrics.binned_calibration.reliability_curve`.
+    """
+
+    decision: MaskDecision
+    directions: Tensor
+    distances: Mapping[str, np.ndarray]
+    table: pd.DataFrame
+
+
+class MaskUsage(TiledUsage[MaskDecision, FixedMasks, FoundMask]):
+    """Answers are logits of classes at the places of a coarse grid."""
+
+    writes = ("draw", "masks")
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The picture's size, the classes on it, and the mean of the pixels' probabilities."""
+        return ("width", "height", "classes", "confidence")
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """The same mean at the temperature, and the distance."""
+        return ("probability", "distance", "unlike")
+
+    def fix(self, judged: ToJudge, wanted: Wanted, *, model_sha256: str, device: str) -> FixedMasks:
+        """The temperature of the least negative log-likelihood on pixels of validation."""
+        directions, distances = distances_from_train(judged.features, judged.rows)
+        val, test = judged.rows["val"], judged.rows["test"]
+        temperature, num_pixels = _fit(judged, val)
+        records = [_measured(judged, test, divisor) for divisor in (temperature, 1.0)]
+        decision = MaskDecision(
+            model_sha256=model_sha256,
+            device=device,
+            confidence=wanted.confidence,
+            num_val=len(val),
+            num_val_groups=len(set(judged.groups[val].tolist())),
+            pixels=TemperatureRule(
+                temperature,
+                num_pixels,
+                *(_error(record) for record in records),
+                *(_nll(record) for record in records),
+            ),
+            unlike=unlike_rule(distances["val"], distances["test"], judged.groups[test], wanted),
+        )
+        return FixedMasks(decision, directions, distances, reliability_curve(records[0].histogram))
+
+    def parts(
+        self,
+        fixed: FixedMasks,
+        ids: dict[str, Sequence[str]],
+        folder: Path,
+        examples: str = "pictures",
+    ) -> list[Part]:
+        """Of the temperature and of the distance."""
+        write_csv(folder / "pixel_confidence.csv", fixed.table)
+        columns = {
+            "low": "above", "high": "up to", "count": "pixels", "confidence": "confidence, mean",
+            "frequency": "right",
+        }  # fmt: skip
+        table = Table("pixel_confidence.csv", f"Pixels of test {examples} by confidence.", columns)
+        decision = fixed.decision
+        temperature = Part(
+            title="What the confidence of a pixel is worth",
+            text=tuple(_words_of(decision, examples)),
+            tables=(table,),
+            is_folded=True,
+        )
+        return [temperature, unlike_part(fixed.distances, ids, decision.unlike, folder, examples)]
+
+    def read(self, fields: Mapping[str, Any]) -> MaskDecision:
+        """The temperature and the distance."""
+        rules = {
+            "pixels": TemperatureRule(**fields["pixels"]),
+            "unlike": UnlikeRule(**with_shares(fields["unlike"])),
+        }
+        return MaskDecision(**{**fields, **rules})
+
+    def find(self, said: TiledAnswers, rules: MaskDecision | None) -> FoundMask:
+        """The class of each pixel; the temperature moves none."""
+        return find_mask(said, 1.0 if rules is None else rules.pixels.temperature)
+
+    def row(self, found: FoundMask) -> dict[str, Any]:
+        """Classes as a JSON list, the largest first; ``p_<k>`` is a class's part of the pixels."""
+        height, width = found.mask.shape
+        return {
+            "width": width,
+            "height": height,
+            "classes": json.dumps(present_classes(found, self.names), ensure_ascii=False),
+            "confidence": found.confidence,
+            "probability": found.probability,
+            **{f"p_{k}": share for k, share in enumerate(found.shares.tolist())},
+        }
+
+    def drawn(self, image: np.ndarray, found: FoundMask) -> np.ndarray:
+        """Classes in their colours; a background is left as it is."""
+        return with_mask(image, found.mask, class_colours(self.names), background_of(self.names))
+
+    def told(
+        self, decision: MaskDecision, counts: Mapping[str, int], num_examples: int, plural: str
+    ) -> Iterator[str]:
+        """What is called present, and what the mean probability can be trusted for."""
+        rule = decision.pixels
+        yield (
+            f"classes: those with at least {PRESENT_FROM:.1%} of a picture's pixels, the largest "
+            f"first, without {BACKGROUND}"
+        )
+        yield (
+            f"probability: of a pixel's class, at a temperature of {rule.temperature:.3f} of "
+            f"{decision.num_val} validation {plural}, mean over the pixels; calibration error "
+            f"of test pixels {_shown(rule.test_error)}, as trained "
+            f"{_shown(rule.test_error_as_trained)}"
+        )
+        yield unlike_line(decision.unlike, counts["unlike"], num_examples, plural)
+
+
+def present_classes(found: FoundMask, names: Sequence[str]) -> list[str]:
+    """Names of the classes on a picture, the largest first, of equals in their order.
+
+    Those count that have at least :data:`PRESENT_FROM` of its pixels; a class called
+    ``background`` is never among them.
+
+    Args:
+        found: on the picture.
+        names: K.
+    """
+    order = np.argsort(-found.shares, kind="stable").tolist()
+    return [names[k] for k in order if found.shares[k] >= PRESENT_FROM and names[k] != BACKGROUND]
+
+
+def background_of(names: Sequence[str]) -> int | None:
+    """Number of the class that is called ``background``, if there is one."""
+    return list(names).index(BACKGROUND) if BACKGROUND in names else None
+
+
+def _square_logits(judged: ToJudge, row: int) -> np.ndarray:
+    """Logits at the pixels of a picture's square [K, S, S]."""
+    coarse = torch.from_numpy(np.array(judged.answers[row : row + 1], dtype=np.float32))
+    height, width = judged.targets.shape[1:]
+    return upsample(coarse, (height, width))[0].numpy()
+
+
+def _fit(judged: ToJudge, rows: np.ndarray) -> tuple[float, int]:
+    """The temperature, and how many pixels it was fitted on; 1 without any."""
+    of_each = max(1, _NUM_PIXELS // max(1, len(rows)))
+    parts = [
+        pixel_sample(_square_logits(judged, row), judged.targets[row], of_each, seed=0, row=row)
+        for row in rows.tolist()
+    ]
+    logits, labels = (np.concatenate(of) for of in zip(*parts, strict=True))
+    if not len(labels):
+        return 1.0, 0
+    return round(fit_temperature(logits, labels), _DIGITS), len(labels)
+
+
+def _measured(judged: ToJudge, rows: np.ndarray, divisor: float) -> PixelCalibration:
+    """The record of pictures at a temperature, one picture after the other."""
+    return joined(
+        [
+            pixel_calibration(
+                [_square_logits(judged, row) / divisor], [judged.targets[row]], NUM_BINS
+            )
+            for row in rows.tolist()
+        ]
+    )
+
+
+def _error(record: PixelCalibration) -> float | None:
+    return _or_none(binned_calibration(record.histogram, np.ones((1, len(record.nll_sum)))).ece[0])
+
+
+def _nll(record: PixelCalibration) -> float | None:
+    return _or_none(pixel_nll(record, np.ones((1, len(record.nll_sum))))[0])
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+def _words_of(decision: MaskDecision, examples: str) -> Iterator[str]:
+    rule = decision.pixels
+    if not rule.num_pixels:
+        yield f"No pixel of the validation {examples} has a class, so nothing could be calibrated."
+        return
+    yield (
+        f"The logits of a pixel are divided by the temperature {rule.temperature:.3f}, which "
+        f"makes the classes of {rule.num_pixels:,} pixels of the {decision.num_val} validation "
+        f"{examples} most likely. Which class a pixel is given stays the same. On test {examples}, "
+        f"which had no say, the calibration error is {_shown(rule.test_error)} (as trained: "
+        f"{_shown(rule.test_error_as_trained)}) and the negative log-likelihood of a pixel "
+        f"{_shown(rule.test_nll)} nats (as trained: {_shown(rule.test_nll_as_trained)})."
+    )
+    yield (
+        "One number serves all pixels. Those at the edge between two things are seldom as sure as "
+        "those inside of one, and a mean over a picture says nothing of a single pixel."
+    )
