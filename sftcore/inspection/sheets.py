@@ -143,10 +143,16 @@ def _with_palette(sheet: Image.Image, kept: Sequence[Colour]) -> Image.Image:
     found = sheet.quantize(_NUM_COLOURS - len(exact), method=Image.Quantize.MEDIANCUT)
     if not exact:
         return found
-    channels = [channel for colour in exact for channel in colour]
-    wanted = Image.new("P", (1, 1))
-    wanted.putpalette([*(found.getpalette() or []), *channels])
-    return sheet.quantize(palette=wanted, dither=Image.Dither.NONE)
+    # Pillow looks up colours of a given palette by their upper bits, so it would miss some.
+    first = _NUM_COLOURS - len(exact)
+    pixels, index = np.asarray(sheet), np.array(found)
+    for place, colour in enumerate(exact, start=first):
+        index[(pixels == colour).all(axis=2)] = place
+    exactly = Image.fromarray(index)
+    others = (found.getpalette() or [])[: 3 * first]
+    padding = [0] * (3 * first - len(others))
+    exactly.putpalette([*others, *padding, *(channel for colour in exact for channel in colour)])
+    return exactly
 
 
 def shortened(text: str, width: float) -> str:

@@ -326,6 +326,7 @@ def test_colours_of_a_legend_are_exact_on_a_sheet_of_many_colours() -> None:
     stream = np.random.default_rng(0)
     layout = Layout(title_width=0, cell_width=106, picture_size=100, num_lines=0)
     noisy = [Cell(stream.integers(0, 256, (100, 100, 3), dtype=np.uint8)) for _ in range(27)]
+    noisy += [Cell(picture) for picture in np.full((9, 100, 100, 3), (255, 254, 252), np.uint8)]
     names = [f"class {n}" for n in range(40)]
     legend = list(zip(names, class_colours(names), strict=True))
     rows = wrap(noisy, layout)
@@ -398,6 +399,10 @@ def test_the_page_has_sheets_with_annotations_and_the_audit(
         assert how_drawn(data.store) in part.figures[0].caption
         sheet = Image.open(tmp_path / "with" / part.figures[0].file).convert("RGB")
         colour = class_colours(data.store.names)[0]
+        assert sheet.getpixel((10, 12)) == colour, "the legend begins with the first class"
+        assert sheet.height in (
+            6 + 23 + n * side + 6 - 8 for n, side in ((1, 168), (3, 108), (2, 108))
+        )
         num = (np.asarray(sheet) == colour).all(axis=2).sum()
         assert num > 121 + 20, "more than the legend is in the colour of the first class"
     audit = parts["Annotations"]
