@@ -6,7 +6,8 @@ JSON needs it), which are decoded as there; or N texts, in a list, an array, a s
 with one column or a column ``text``; or N prompts for a decoder, likewise (a column ``prompt``, or
 ``messages`` with role and content). Output: a table, as trained. Of classes it has the
 column ``label`` and a column ``p_<class>`` of probabilities for each class; of labels a column
-``p_<label>`` for each; of numbers a column ``y_<number>`` for each, in its unit; of prompts
+``p_<label>`` for each; of numbers a column ``y_<number>`` for each, in its unit; of masks and boxes
+what :func:`sftcore.use.served.served_answers` says, in the pixels of each encoded file; of prompts
 ``answer`` and ``has_ended``, by greedy choice or as ``params`` say (``max_tokens``,
 ``temperature``, ``top_p``, ``seed``).
 
@@ -40,7 +41,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from sftcore.foundations.errors import DataError
 from sftcore.foundations.instruction_set import choose_for_torch
-from sftcore.tasks.names import CLASSES, LEARNT
+from sftcore.tasks.names import CLASSES, LEARNT, PLACED
 
 _REQUIRED = ("torch", "timm", "numpy", "pandas", "safetensors")  # timm groups parameters, too
 _REQUIRED_OF_KIND = {
@@ -49,6 +50,11 @@ _REQUIRED_OF_KIND = {
     "dialogues": ("transformers", "tokenizers", "jinja2"),
 }
 LABEL, TEXT, PROMPT = "label", "text", "prompt"
+# Columns of what lies in a picture, with MLflow's types.
+_PLACED_COLUMNS = {
+    "masks": {"mask": "string", "classes": "string", "confidence": "double"},
+    "boxes": {"num_boxes": "long", "boxes": "string"},
+}
 # How a decoder answers, where nothing else is said.
 _ASKING = {"max_tokens": 128, "temperature": 0.0, "top_p": 1.0, "seed": 0}
 
@@ -108,6 +114,8 @@ class FineTunedModel(PythonModel):
         with self.lock, _num_threads(self.record.num_threads):
             try:
                 examples = self.read(model_input)
+                if LEARNT[self.record.task].target in PLACED:
+                    return self._placed(examples)
                 sight = self._sight(params or {})
                 said = look_at(self.model.network, examples, sight, self.answers).answers
             except DataError as error:
@@ -124,6 +132,11 @@ class FineTunedModel(PythonModel):
         if LEARNT[self.record.task].target != "class":
             return pd.DataFrame(columns)
         return pd.DataFrame({LABEL: [names[k] for k in said.argmax(axis=1)]} | columns)
+
+    def _placed(self, pictures: Any) -> pd.DataFrame:
+        from sftcore.use.served import served_answers
+
+        return served_answers(self.model, self.answers, pictures)
 
     def _sight(self, params: Mapping[str, Any]) -> Any:
         """How the network is shown examples; a decoder is asked as the caller wants it."""
@@ -233,6 +246,9 @@ def _signature(task: str, record: Mapping[str, Any]) -> ModelSignature:
         )
         signature._is_signature_from_type_hint = True
         return signature
+    if LEARNT[task].target in PLACED:
+        columns = {"width": "long", "height": "long"} | _PLACED_COLUMNS[LEARNT[task].target]
+        return ModelSignature(outputs=Schema([ColSpec(of, name) for name, of in columns.items()]))
     is_class = LEARNT[task].target == "class"
     kind = "float" if is_class else "double"
     answer = [ColSpec("string", LABEL)] if is_class else []

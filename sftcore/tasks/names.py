@@ -8,6 +8,7 @@ CLASSES, LABELS, NUMBERS = "classification", "multilabel", "regression"
 CLASSES_OF_TEXTS = "text_classification"
 ANSWERS = "causal_lm"
 MASKS, BOXES = "segmentation", "detection"
+PLACED = ("masks", "boxes")  # targets that lie in a picture
 
 
 @dataclass(frozen=True)

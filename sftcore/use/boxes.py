@@ -13,13 +13,12 @@ from sftcore.foundations.artifacts import write_csv
 from sftcore.foundations.tables import safe_cells
 from sftcore.metrics.detection_curves import choose_shared_threshold
 from sftcore.metrics.detection_matching import IGNORED, RIGHT
-from sftcore.models.dense.settings import DecodingSettings
 from sftcore.reporting.overlays import class_colours, with_boxes
 from sftcore.reporting.parts import Part, Table
 from sftcore.tasks.detection.records import matches_of
 from sftcore.use.contract import ToJudge, unlike_line
 from sftcore.use.decision import AnyDecision, Share, UnlikeRule, with_shares
-from sftcore.use.found_boxes import FoundBoxes, find_boxes
+from sftcore.use.found_boxes import FoundBoxes, find_boxes, nms_iou_of
 from sftcore.use.rules import Wanted, distances_from_train, share, unlike_rule
 from sftcore.use.tiled_usage import TiledUsage
 from sftcore.use.tiles import TiledAnswers
@@ -202,11 +201,6 @@ class BoxUsage(TiledUsage[BoxDecision, FixedBoxes, FoundBoxes]):
             f".5), and {_boxes_words(rule.test_recall)} of the things had one"
         )
         yield unlike_line(decision.unlike, counts["unlike"], num_examples, plural)
-
-
-def nms_iou_of(facts: Mapping[str, Any]) -> float:
-    """Overlap with a better box of its class that ends a box, of the facts of a model's record."""
-    return DecodingSettings.model_validate(dict(facts.get("decoding", {}))).nms_iou
 
 
 def _one_by_one(num_true: np.ndarray, num_all: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,15 @@
 """From the boxes of a picture's tiles to boxes in its own pixels, each thing once."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
+from sftcore.models.dense.settings import DecodingSettings
 from sftcore.use.tiles import TiledAnswers, Tiling
 
 _EDGE = 0.01  # of a tile's side: a box that ends so near to an edge is cut by it
@@ -80,6 +82,11 @@ def find_boxes(said: TiledAnswers, nms_iou: float) -> FoundBoxes:
     if len(tiling) == 1:
         return found.take(is_seen)
     return _once(found.take(is_seen & ~is_better_elsewhere(found.corners, tile, tiling)), nms_iou)
+
+
+def nms_iou_of(facts: Mapping[str, Any]) -> float:
+    """Overlap with a better box of its class that ends a box, of the facts of a model's record."""
+    return DecodingSettings.model_validate(dict(facts.get("decoding", {}))).nms_iou
 
 
 def is_better_elsewhere(corners: np.ndarray, tile: np.ndarray, tiling: Tiling) -> np.ndarray:

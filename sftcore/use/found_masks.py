@@ -1,6 +1,6 @@
 """From the logits of a picture's tiles to the class of each of its own pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,20 @@ def find_mask(said: TiledAnswers, temperature: float = 1.0) -> FoundMask:
     counts = np.bincount(mask.ravel(), minlength=said.answers.shape[1])
     confidence, probability = (sums / mask.size).tolist()
     return FoundMask(mask, counts / mask.size, confidence, probability)
+
+
+def present_classes(found: FoundMask, names: Sequence[str]) -> list[str]:
+    """Names of the classes on a picture, the largest first, of equals in their order.
+
+    Those count that have at least :data:`PRESENT_FROM` of its pixels; a class called
+    ``background`` is never among them.
+
+    Args:
+        found: on the picture.
+        names: K.
+    """
+    order = np.argsort(-found.shares, kind="stable").tolist()
+    return [names[k] for k in order if found.shares[k] >= PRESENT_FROM and names[k] != BACKGROUND]
 
 
 def blended(said: TiledAnswers) -> Iterator[tuple[slice, np.ndarray]]:

@@ -26,7 +26,13 @@ from sftcore.reporting.overlays import class_colours, with_mask
 from sftcore.reporting.parts import Part, Table
 from sftcore.use.contract import ToJudge, unlike_line
 from sftcore.use.decision import AnyDecision, UnlikeRule, with_shares
-from sftcore.use.found_masks import BACKGROUND, PRESENT_FROM, FoundMask, find_mask
+from sftcore.use.found_masks import (
+    BACKGROUND,
+    PRESENT_FROM,
+    FoundMask,
+    find_mask,
+    present_classes,
+)
 from sftcore.use.rules import Wanted, distances_from_train, unlike_rule
 from sftcore.use.tiled_usage import TiledUsage
 from sftcore.use.tiles import TiledAnswers
@@ -194,20 +200,6 @@ class MaskUsage(TiledUsage[MaskDecision, FixedMasks, FoundMask]):
             f"{_shown(rule.test_error_as_trained)}"
         )
         yield unlike_line(decision.unlike, counts["unlike"], num_examples, plural)
-
-
-def present_classes(found: FoundMask, names: Sequence[str]) -> list[str]:
-    """Names of the classes on a picture, the largest first, of equals in their order.
-
-    Those count that have at least :data:`PRESENT_FROM` of its pixels; a class called
-    ``background`` is never among them.
-
-    Args:
-        found: on the picture.
-        names: K.
-    """
-    order = np.argsort(-found.shares, kind="stable").tolist()
-    return [names[k] for k in order if found.shares[k] >= PRESENT_FROM and names[k] != BACKGROUND]
 
 
 def background_of(names: Sequence[str]) -> int | None:

@@ -61,8 +61,8 @@ class PictureFiles(Keeper):
         names = png_names(self._relative, [LEGEND])
         self._names = {_key(of): name for of, name in zip(examples, names, strict=True)}
         self._root = common_folder(examples)
-        self._cleaned: set[Path] = set()
-        files = {(folder / n).resolve() for folder in options.folders.values() for n in names}
+        self._files = [folder / name for folder in options.folders.values() for name in names]
+        files = {of.resolve() for of in self._files}
         for option, file in (("--out", out), ("--coco", options.coco)):
             if file is not None and file.resolve() in files:
                 raise ParamsError(f"{option} {file} is where a picture would be written: rename it")
@@ -77,10 +77,13 @@ class PictureFiles(Keeper):
 
     def begin(self) -> None:
         """Write which class a colour or a number is."""
+        for folder in {of.parent for of in self._files}:
+            if folder.is_dir():
+                remove_abandoned(folder)
         names = self._usage.names
         if self._options.draw is not None and "masks" in self._usage.writes:
             legend = legend_png(names, background_of(names))
-            self._write(self._options.draw / LEGEND, legend)
+            write_bytes(self._options.draw / LEGEND, legend)
         if self._options.masks is not None:
             colours = ["#%02x%02x%02x" % tuple(of) for of in voc_palette()[: len(names)].tolist()]  # noqa: UP031
             table = pd.DataFrame({"value": range(len(names)), "name": names, "colour": colours})
@@ -93,7 +96,7 @@ class PictureFiles(Keeper):
             found = self._usage.find(seen.answers[place], self._rules)
             rows[place] = self._usage.row(found)
             for folder, content in self._files_of(named, found):
-                self._write(folder / self._names[_key(named)], content)
+                write_bytes(folder / self._names[_key(named)], content)
         return Seen(seen.features, rows)
 
     def end(self, journal: Journal, header: str) -> Iterator[str]:
@@ -101,7 +104,7 @@ class PictureFiles(Keeper):
         if self._options.coco is not None:
             names = self._usage.names
             content = coco_file(header, journal.rows(), self._relative, names)
-            self._write(self._options.coco, content)
+            write_bytes(self._options.coco, content)
             yield f"wrote {self._options.coco}: boxes in the pictures' own pixels"
         for name, folder in self._options.folders.items():
             what = {"draw": "drawn pictures", "masks": f"masks, with {CLASSES}"}[name]
@@ -122,12 +125,6 @@ class PictureFiles(Keeper):
                 f"{named.name} changed while it was read ({refused}): run again, it goes on from "
                 "here"
             ) from refused
-
-    def _write(self, file: Path, content: bytes) -> None:
-        if file.parent not in self._cleaned and file.parent.is_dir():
-            remove_abandoned(file.parent)
-            self._cleaned.add(file.parent)
-        write_bytes(file, content)
 
 
 def _key(named: Named) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ import pandas as pd
 
 from sftcore.data.pictures.decode import Decoding, Refused, decode_square
 from sftcore.foundations.errors import DataError
+from sftcore.use.tiles import Cutting, TiledPicture, cut_picture, whole_squares
 
+Read = Callable[[bytes], Any]
 ACCEPTED = "uint8 pictures [N, S, S, 3], or a list of picture files as bytes or base64"
 
 
@@ -27,13 +31,39 @@ def read_request(given: Any, decoding: Decoding) -> np.ndarray:
     Raises:
         DataError: one line that says which picture is wrong and why.
     """
+    read = partial(_square, decoding)
+    found = _read_all(given, decoding.image_size, read)
+    return found if isinstance(found, np.ndarray) else np.stack(found)
+
+
+def read_placed_request(given: Any, decoding: Decoding) -> list[TiledPicture]:
+    """The same with the pictures' sizes, for answers that lie in them; pixels are their own.
+
+    Args:
+        given: see :func:`read_request`.
+        decoding: how encoded pictures become pixels.
+
+    Raises:
+        DataError: one line that says which picture is wrong and why.
+    """
+    read = partial(cut_picture, cutting=Cutting(decoding))
+    found = _read_all(given, decoding.image_size, read)
+    return whole_squares(found) if isinstance(found, np.ndarray) else found
+
+
+def _square(decoding: Decoding, content: bytes) -> np.ndarray:
+    return decode_square(content, decoding).pixels
+
+
+def _read_all(given: Any, size: int, read: Read) -> Any:
+    """Pixels [N, S, S, 3], or what is read of each of N files."""
     values = _values(given)
     if isinstance(values, np.ndarray) and values.dtype.kind in "iub":
-        return _read_pixels(values, decoding.image_size)
+        return _read_pixels(values, size)
     flat = values.ravel().tolist() if isinstance(values, np.ndarray) else values
     if not isinstance(flat, list) or not flat:
         raise DataError(f"no picture was given: give {ACCEPTED}")
-    return np.stack([_read_file(index, of, decoding) for index, of in enumerate(flat)])
+    return [_read_file(index, of, read) for index, of in enumerate(flat)]
 
 
 def _values(given: Any) -> Any:
@@ -65,7 +95,7 @@ def _read_pixels(values: np.ndarray, size: int) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def _read_file(index: int, given: Any, decoding: Decoding) -> np.ndarray:
+def _read_file(index: int, given: Any, read: Read) -> Any:
     if isinstance(given, str):
         try:
             given = base64.b64decode("".join(given.split()), validate=True)
@@ -74,7 +104,7 @@ def _read_file(index: int, given: Any, decoding: Decoding) -> np.ndarray:
     if not isinstance(given, bytes | bytearray):
         raise DataError(f"picture {index}: {type(given).__name__} was given, wanted: {ACCEPTED}")
     try:
-        return decode_square(bytes(given), decoding).pixels
+        return read(bytes(given))
     except Refused as refused:
         reason = " ".join(str(refused).split())
         raise DataError(f"picture {index}: {reason}") from refused

@@ -9,7 +9,7 @@ from sftcore.data.kinds import Names, Refused
 from sftcore.evaluation.predict import ModelRecord, Seen
 from sftcore.evaluation.sight import Sight
 from sftcore.foundations.errors import ParamsError
-from sftcore.tasks.names import LEARNT
+from sftcore.tasks.names import LEARNT, PLACED
 from sftcore.use.inputs import Named
 
 
@@ -163,7 +163,7 @@ def reading_of(record: ModelRecord, options: ReadingOptions) -> Reading:
     Raises:
         ParamsError: an option means nothing for them.
     """
-    is_placed = LEARNT[record.task].target in ("masks", "boxes")
+    is_placed = LEARNT[record.task].target in PLACED
     kind = (_tiled_pictures if is_placed else _KINDS[record.kind])()
     # Models of other pictures do take tiles, so there the kind alone would be no reason.
     task = f" for {record.task}" if record.kind == "pictures" else ""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sftcore.evaluation.predict import ModelRecord
+from sftcore.tasks.names import LEARNT, PLACED
 
 Read = Callable[[Any], Any]
 
@@ -23,9 +24,11 @@ def request_reader(record: ModelRecord) -> Read:
 
 def _of_pictures(record: ModelRecord) -> Read:
     from sftcore.data.pictures.decode import MAX_PIXELS, Decoding
-    from sftcore.use.picture_requests import read_request
+    from sftcore.use.picture_requests import read_placed_request, read_request
 
     decoding = Decoding(record.image_size, MAX_PIXELS, record.background)
+    if LEARNT[record.task].target in PLACED:
+        return lambda given: read_placed_request(given, decoding)
     return lambda given: read_request(given, decoding)
 
 

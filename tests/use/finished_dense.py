@@ -26,7 +26,7 @@ _COUNT = 12
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:
-    """Squares of coloured noise, uint8 [N, S, S, 3]: coarse, so that maps differ from place to place."""
+    """Coarse coloured noise, uint8 [N, S, S, 3]: what is seen differs from place to place."""
     coarse = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     return coarse.repeat(SIDE // 8, axis=1).repeat(SIDE // 8, axis=2)
 
