@@ -10,8 +10,10 @@ import torch
 from sftcore.foundations.turns import Turn, read_turns, write_turns
 from sftcore.models.dense.maps import Maps
 from sftcore.tasks.finished import Answer, Explanation, Finished, Span, unexplained
-from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS, MASKS
+from sftcore.tasks.names import ANSWERS, BOXES, CLASSES, CLASSES_OF_TEXTS, MASKS
 from sftcore.tasks.report_contract import Measuring
+from tests.tasks.boxes import SIDE as BOXED_SIDE
+from tests.tasks.boxes import boxes_facts, given_boxes, true_boxes
 from tests.tasks.made import multilabel_rows, number_rows
 
 NAMES = ["=cat", "a $very$ long name of a thing", "日本"]
@@ -150,6 +152,23 @@ def made_maps(masks: np.ndarray, rows: np.ndarray) -> Maps:
     return Maps((8, 16, 32), tuple(tensors))
 
 
+def made_boxes() -> tuple[Finished, dict[str, Any], torch.Tensor]:
+    """Pictures of coloured squares with boxes, crowds and empty pictures among them."""
+    count = len(SPLITS)
+    targets = true_boxes(count, 0)
+    stream = np.random.default_rng(7)
+    finished = Finished(
+        answers=given_boxes(targets, 1),
+        targets=targets,
+        ids=[f"={row:03d}" for row in range(count)],
+        splits=SPLITS,
+        groups=[f"g{row // 2}" for row in range(count)],
+        examples=stream.integers(0, 255, (count, BOXED_SIDE, BOXED_SIDE, 3), dtype=np.uint8),
+    )
+    features = torch.from_numpy(stream.normal(size=(count, 12))).float()
+    return finished, {"names": NAMES} | boxes_facts(), features
+
+
 def made(task: str) -> tuple[Finished, dict[str, Any], torch.Tensor]:
     """Answers that are good but not right, the facts of the record, and frozen features.
 
@@ -159,6 +178,9 @@ def made(task: str) -> tuple[Finished, dict[str, Any], torch.Tensor]:
         return made_answers()
     if task == MASKS:
         return made_masks()
+
+    if task == BOXES:
+        return made_boxes()
     stream = np.random.default_rng(7)
     features, targets = _features_and_targets(task)
     wanted = targets.numpy()

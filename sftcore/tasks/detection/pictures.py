@@ -3,34 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
-from matplotlib.lines import Line2D
-from PIL import Image
+from matplotlib.font_manager import findfont
+from PIL import Image, ImageDraw, ImageFont
 
 from sftcore.metrics.detection_errors import IGNORED, RIGHT
 from sftcore.metrics.detection_matching import ranked_detections
-from sftcore.reporting.drawing import new_figure, own_style, plain_label, to_png
+from sftcore.reporting.drawing import drawable
 from sftcore.reporting.overlays import Colour, with_boxes
 from sftcore.tasks.detection.measured import OnSplit
 from sftcore.tasks.detection.tables import found_truths
 
 _PER_PLACE = 2  # pictures of the worst, of the median and of the best
 _SIDE = 384  # pixels that a picture is enlarged to, about
-_PANEL = 3.7  # inches
+_LINE, _GAP, _FONT_SIZE = 22, 8, 13  # pixels
+_NUM_COLOURS = 256  # a palette makes the file a third
+_ID_LENGTH = 38  # characters
+_INK = (20, 20, 20)
 _TRUE: Colour = (0, 114, 178)
 _RIGHT: Colour = (0, 158, 115)
 _WRONG: Colour = (213, 94, 0)
 _FREE: Colour = (119, 119, 119)
-_LEGEND: tuple[tuple[str, Colour, Literal["solid", "dashed"]], ...] = (
-    ("true", _TRUE, "solid"),
-    ("given and right at IoU .5", _RIGHT, "solid"),
-    ("given and wrong", _WRONG, "solid"),
-    ("true and missed", _TRUE, "dashed"),
-    ("a crowd, or given in a crowd: not counted", _FREE, "dashed"),
+_LEGEND: tuple[tuple[str, Colour, bool], ...] = (
+    ("true", _TRUE, False),
+    ("given, right at IoU .5", _RIGHT, False),
+    ("given and wrong", _WRONG, False),
+    ("true and missed", _TRUE, True),
+    ("crowd, or in it: not counted", _FREE, True),
 )
 
 
@@ -76,7 +77,6 @@ def choose_pictures(predictions: pd.DataFrame) -> pd.DataFrame:
     return shown[["place", "id", "true", "given", "right", "missed", "false", "f1"]]
 
 
-@own_style()
 def pictures_figure(
     chosen: pd.DataFrame,
     images: np.ndarray,
@@ -84,7 +84,7 @@ def pictures_figure(
     of: OnSplit,
     names: Sequence[str],
 ) -> bytes:
-    """Of each picture the boxes that are true, and beside them what is given.
+    """Of each picture the boxes that are true, and beside them what is given, as PNG bytes.
 
     Args:
         chosen: of :func:`choose_pictures`.
@@ -93,28 +93,41 @@ def pictures_figure(
         of: the model on the split.
         names: of the classes.
     """
-    rows, number_of = max(1, len(chosen)), {name: number for number, name in enumerate(ids)}
-    figure, axes = new_figure(2 * _PANEL + 0.2, (_PANEL + 0.4) * rows + 1.2, rows, 2)
-    for axis in axes.flat:
-        axis.axis("off")
-    is_found = found_truths(of)
-    for row, pair in zip(chosen.itertuples(), axes, strict=False):
+    number_of, is_found = {name: number for number, name in enumerate(ids)}, found_truths(of)
+    times = max(1, round(_SIDE / images.shape[1]))
+    side = times * images.shape[1]
+    height = _LINE + len(chosen) * (side + _LINE + _GAP) + 2 * _LINE
+    sheet = Image.new("RGB", (2 * side + _GAP, height), "white")
+    canvas, font = ImageDraw.Draw(sheet), ImageFont.truetype(findfont("DejaVu Sans"), _FONT_SIZE)
+    canvas.text((2, 3), "true boxes", fill=_INK, font=font)
+    canvas.text((side + _GAP, 3), "given boxes with their scores", fill=_INK, font=font)
+    top = _LINE
+    for row in chosen.itertuples():
         number = number_of[row.id]
         words = f"{row.right} right, {row.false} wrong, {row.missed} missed: F1 {row.f1:.2f}"
-        titles = f"{row.place}: {plain_label(row.id)}", words
+        titles = f"{row.place}: {_shortened(row.id)}", words
         panels = _truths(of, number, names), _given(of, number, names, is_found)
-        for axis, title, drawn in zip(pair, titles, panels, strict=True):
-            axis.imshow(_enlarged(images[number], drawn))
-            axis.set_title(title, fontsize=10)
-    marks = [
-        Line2D(
-            [], [], color=to_hex(np.divide(colour, 255)), linestyle=style, linewidth=2, label=label
-        )  # fmt: skip
-        for label, colour, style in _LEGEND
-    ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.suptitle("Test pictures: the true boxes, and beside them\nwhat is given, with its score")
-    return _with_palette(to_png(figure))
+        for left, title, drawn in zip((0, side + _GAP), titles, panels, strict=True):
+            canvas.text((left + 2, top + 3), title, fill=_INK, font=font)
+            panel = Image.fromarray(_enlarged(images[number], times, drawn))
+            sheet.paste(panel, (left, top + _LINE))
+        top += side + _LINE + _GAP
+    _draw_legend(canvas, top, sheet.width, font)
+    file = BytesIO()
+    sheet.quantize(_NUM_COLOURS, method=Image.Quantize.MEDIANCUT).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _draw_legend(
+    canvas: ImageDraw.ImageDraw, top: int, width: int, font: ImageFont.FreeTypeFont
+) -> None:
+    """What the colours mean, in two lines."""
+    for number, (label, colour, is_dashed) in enumerate(_LEGEND):
+        left, y = number % 3 * width // 3 + 2, top + number // 3 * _LINE
+        for start in (0, 10, 20):
+            end = start + (6 if is_dashed else 10)
+            canvas.line([(left + start, y + 10), (left + end, y + 10)], fill=colour, width=2)
+        canvas.text((left + 36, y + 3), label, fill=_INK, font=font)
 
 
 def _truths(of: OnSplit, number: int, names: Sequence[str]) -> _Drawn:
@@ -146,16 +159,13 @@ def _given(of: OnSplit, number: int, names: Sequence[str], is_found: np.ndarray)
     )
 
 
-def _enlarged(image: np.ndarray, drawn: _Drawn) -> np.ndarray:
-    """The picture in whole multiples of its size, with boxes whose labels can be read."""
-    times = max(1, round(_SIDE / len(image)))
+def _enlarged(image: np.ndarray, times: int, drawn: _Drawn) -> np.ndarray:
+    """The picture in a whole multiple of its size, so that labels on it can be read."""
     large = image.repeat(times, axis=0).repeat(times, axis=1)
     return with_boxes(large, drawn.boxes * times, drawn.colours, drawn.labels, drawn.is_dashed)
 
 
-def _with_palette(png: bytes) -> bytes:
-    """The same in 256 colours, a third of the size."""
-    file = BytesIO()
-    with Image.open(BytesIO(png)) as image:
-        image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT).save(file, "PNG")
-    return file.getvalue()
+def _shortened(name: str) -> str:
+    """The end of a picture's name, which tells it from others."""
+    text = drawable(name)
+    return text if len(text) <= _ID_LENGTH else f"…{text[1 - _ID_LENGTH :]}"
