@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sftcore.metrics.detection import detection_scores
-from sftcore.models.dense.box_loss import fcos_sum, num_foreground
+from sftcore.models.dense.box_loss import boxes_at, fcos_sum, giou_costs, num_foreground
 from sftcore.models.dense.heads import level_sizes
-from sftcore.models.dense.points import assign, grid_points
+from sftcore.models.dense.points import Assigned, assign, grid_points
 from sftcore.models.dense.settings import BoxLossSettings
 from sftcore.models.network import Network
 from sftcore.models.settings import ModelSettings
@@ -135,14 +135,15 @@ class DetectionTask(Task):
         return torch.from_numpy(np.where(total > 0, 2 * right / np.maximum(total, 1), 1.0))
 
     def guessing_loss(self) -> float:
-        """Of the head as it is made: each class as likely as it is at a training point.
+        """Of each class as likely as at a training point, the usual box, and centre-ness of one half.
 
-        The focal loss of the frequencies; distances that are right, and centre-ness of one half.
+        The usual box of a level has the median distances of its foreground points.
         """
         targets = learnt_boxes(self.of(self.train_rows))
-        classes = assign(self._points, targets, self._loss.center_radius).classes
+        assigned = assign(self._points, targets, self._loss.center_radius)
+        classes = assigned.classes
         num = max(1, int((classes >= 0).sum()))
-        total = 0.0
+        total = _usual_boxes_cost(self._points, assigned)
         alpha, gamma = self._loss.focal_alpha, self._loss.focal_gamma
         for k in range(self.num_outputs):
             here = float((classes == k).sum())
@@ -171,6 +172,20 @@ class DetectionTask(Task):
 
 _SHOWN_FROM = 0.3
 _GRID = np.linspace(1e-6, 1 - 1e-6, 20_001)
+
+
+def _usual_boxes_cost(points: Tensor, assigned: Assigned) -> float:
+    """The GIoU cost of one box for all foreground points of a level, summed over the levels."""
+    mask = assigned.is_foreground
+    own_points, boxes = points.expand(len(mask), -1, -1)[mask], assigned.boxes[mask]
+    places = own_points[:, :2]
+    sides = torch.cat([places - boxes[:, :2], boxes[:, 2:] - places], dim=1)
+    total = 0.0
+    for stride in own_points[:, 2].unique():
+        of = own_points[:, 2] == stride
+        usual = sides[of].median(dim=0).values.expand(int(of.sum()), 4)
+        total += float(giou_costs(boxes_at(own_points[of], usual), boxes[of]).sum())
+    return total
 
 
 def _least_focal(here: float, away: float, alpha: float, gamma: float) -> float:
