@@ -297,6 +297,13 @@ def test_a_split_without_a_label_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "never").exists()
 
 
+def test_pictures_without_a_finite_answer_are_counted_and_not_their_pixels(tmp_path: Path) -> None:
+    answers = FINISHED.answers.copy()
+    answers[4, 1:], answers[9, 0, 2, 3] = np.nan, np.inf
+    with pytest.raises(DataError, match="no finite answer for 2 of 200 examples"):
+        OWN.write(replace(FINISHED, answers=answers), MEASURING, tmp_path / "never")
+
+
 def test_a_picture_is_brought_to_its_pixels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes, enlarge = [], records_module.upsample
 

@@ -14,7 +14,8 @@ from sftcore.reporting.overlays import Colour, class_colours, with_mask
 
 BACKGROUND = "background"  # a class of this name has no colour
 _PER_ROW = 2  # pictures, each with its two masks
-_SIDE, _TITLES, _LEGEND = 1.7, 0.42, 0.75  # inches
+_SIDE, _TITLES, _LINE = 1.7, 0.42, 0.19  # inches
+_LEGEND_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,18 @@ def masks_figure(pictures: Sequence[Masked], names: Sequence[str], title: str) -
         names: of the classes, K.
         title: of the figure.
     """
+    judged = [np.where(of.true == IGNORED, IGNORED, of.predicted) for of in pictures]
+    masks = [*(of.true for of in pictures), *judged]
+    present = sorted(set().union(*(np.unique(mask).tolist() for mask in masks)))
     rows = -(-len(pictures) // _PER_ROW)
-    height = rows * (_SIDE + _TITLES) + _LEGEND
+    height = rows * (_SIDE + _TITLES) + 0.35 + _LINE * -(-len(present) // _LEGEND_COLUMNS)
     figure, axes = new_figure(3 * _PER_ROW * _SIDE, height, rows, 3 * _PER_ROW)
     colours = class_colours(names)
     background = list(names).index(BACKGROUND) if BACKGROUND in names else None
     for axis in axes.flat:
         axis.axis("off")
-    present: set[int] = set()
-    for number, of in enumerate(pictures):
+    for number, (of, predicted) in enumerate(zip(pictures, judged, strict=True)):
         row, place = divmod(number, _PER_ROW)
-        predicted = np.where(of.true == IGNORED, IGNORED, of.predicted).astype(np.uint8)
         ground = _grey(of.image)
         panels = (
             of.image,
@@ -65,7 +67,6 @@ def masks_figure(pictures: Sequence[Masked], names: Sequence[str], title: str) -
         for axis, panel, words in zip(axes[row, 3 * place :], panels, of.titles, strict=False):
             axis.imshow(panel)
             axis.set_title(words, fontsize=8)
-        present |= set(np.unique(of.true).tolist()) | set(np.unique(predicted).tolist())
     figure.suptitle(title)
     _legend(figure, present, names, colours, background)
     return to_png(figure)
@@ -79,14 +80,14 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 def _legend(
     figure: Figure,
-    present: set[int],
+    present: Sequence[int],
     names: Sequence[str],
     colours: Sequence[Colour],
     background: int | None,
 ) -> None:
     """Below the pictures, the colour of each class that they show."""
     handles: list[Any] = []
-    for k in sorted(present - {IGNORED}):
+    for k in (k for k in present if k != IGNORED):
         red, green, blue = colours[k]
         face = "none" if k == background else (red / 255, green / 255, blue / 255)
         words = plain_label(names[k]) + (" (no colour)" if k == background else "")
@@ -97,4 +98,10 @@ def _legend(
                 facecolor="white", edgecolor="#555555", hatch="////", label="no label: not judged"
             )
         )
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=_LEGEND_COLUMNS,
+        fontsize=8,
+        frameon=False,
+    )
