@@ -55,7 +55,7 @@ def given_boxes(targets: np.ndarray, seed: int) -> np.ndarray:
     return answers
 
 
-def telling_maps(targets: torch.Tensor, noise: float = 0.2) -> Maps:
+def telling_maps(targets: torch.Tensor, noise: float = 0.5) -> Maps:
     """Maps that say in their first channels what a point stands for, and noise in the others."""
     stream = torch.Generator().manual_seed(len(targets))
     points, start, tensors = grid_points(SIZES), 0, []

@@ -98,7 +98,7 @@ def detections_table(ids: Sequence[str], names: Sequence[str], of: OnSplit) -> p
 
 
 def found_truths(of: OnSplit) -> np.ndarray:
-    """Whether a box with at least the threshold finds each truth at IoU .5, bool [G]."""
+    """Whether a box with at least the threshold finds each truth, or crowd, at IoU .5, bool [G]."""
     kept, _ = ranked_detections(of.shown)
     return match_at_half(kept, of.truths, of.num_classes)[1]
 
