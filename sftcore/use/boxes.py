@@ -196,9 +196,10 @@ class BoxUsage(TiledUsage[BoxDecision, FixedBoxes, FoundBoxes]):
         """Of the threshold and of the distance."""
         rule = decision.boxes
         yield (
-            f"boxes: from a score of {rule.threshold:.3f} of {decision.num_val} validation "
-            f"{plural} on; on test {_boxes_words(rule.test_precision)} of them were right (IoU "
-            f".5), and {_boxes_words(rule.test_recall)} of the things had one"
+            f"boxes: those with a score of at least {rule.threshold:.3f}, which "
+            f"{decision.num_val} validation {plural} chose; on test "
+            f"{_boxes_words(rule.test_precision)} of them were right (IoU .5), and "
+            f"{_boxes_words(rule.test_recall)} of the things had one"
         )
         yield unlike_line(decision.unlike, counts["unlike"], num_examples, plural)
 

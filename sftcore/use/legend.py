@@ -29,7 +29,7 @@ def legend_png(names: Sequence[str], background: int | None = None) -> bytes:
             red, green, blue = (part / 255 for part in colour)
             patches.append(Patch(facecolor=(red, green, blue), label=plain_label(name)))
     columns = -(-len(patches) // _ROWS)
-    size = _WIDTH * columns, _HEIGHT * min(len(patches), _ROWS) + 0.3
+    size = _WIDTH * columns, _HEIGHT * -(-len(patches) // columns) + 0.3
     figure, axes = new_figure(*size)
     axes[0, 0].axis("off")
     axes[0, 0].legend(handles=patches, loc="center", ncols=columns, frameon=False)

@@ -1,5 +1,6 @@
 """The command ``predict`` with models of masks and of boxes."""
 
+import argparse
 import json
 import shutil
 from pathlib import Path
@@ -12,15 +13,17 @@ import torch
 from PIL import Image
 
 from sftcore.data.pictures.decode import Decoding, decode_square
-from sftcore.evaluation.predict import load_model, look_at
+from sftcore.evaluation.predict import ModelRecord, load_model, look_at
 from sftcore.foundations.errors import DataError, OutputError, ParamsError
 from sftcore.models.dense.resampling import upsample
 from sftcore.pipeline import predict as predicting
 from sftcore.pipeline.predict import PredictOptions, predict
+from sftcore.pipeline.predict_command import add_predict
 from sftcore.tasks.answers import answers_of
-from sftcore.use.output_options import OutputOptions
+from sftcore.use.output_options import OutputOptions, check_outputs
 from sftcore.use.pictures import PictureReading
-from sftcore.use.reading import ReadingOptions
+from sftcore.use.reading import ReadingOptions, reading_of
+from sftcore.use.usages import USAGES
 from tests.pictures import encode
 from tests.use.finished_dense import NAMES, SIDE, pictures, write_dense_model
 
@@ -321,3 +324,42 @@ def test_a_picture_that_changes_while_it_is_read_is_told(
     monkeypatch.setattr(predicting, "look_at", loses)
     with pytest.raises(DataError, match=r"in/sub/b\.png changed while it was read .* run again"):
         run("detection", draw="drawn")
+
+
+def test_a_model_of_classes_takes_none_of_it() -> None:
+    record = ModelRecord("b", 0.0, {}, 1, "native", "m", classes=["a", "b"], image_size=8)
+    for options in (ReadingOptions(tile=50), ReadingOptions(overlap=0.5)):
+        message = "means nothing for a model of pictures for classification: leave it out"
+        with pytest.raises(ParamsError, match=message):
+            reading_of(record, options)
+    for name in ("draw", "masks", "coco"):
+        with pytest.raises(ParamsError, match=f"--{name} means nothing for a model of"):
+            check_outputs(
+                OutputOptions(**{name: Path("x")}), USAGES["classification"](["a", "b"]),
+                "classification", Path("out.csv"), ["in"],
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--tile", "31"], "at least 32 pixels"),
+        (["--tile", "x"], "whole number"),
+        (["--overlap", "0.95"], "at most 0.9"),
+        (["--overlap", "-1"], "from 0"),
+    ],
+)
+def test_the_command_says_what_a_tile_can_be(
+    option: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_predict(parser.add_subparsers())
+    given = parser.parse_args(["predict", "in", "--out", "o", "--tile", "64", "--overlap", "0"])
+    assert (given.tile, given.overlap, given.draw, given.masks, given.coco) == (
+        64,
+        0.0,
+        *[None] * 3,
+    )
+    with pytest.raises(SystemExit):
+        parser.parse_args(["predict", "in", "--out", "o", *option])
+    assert message in capsys.readouterr().err
