@@ -176,9 +176,7 @@ def saved(folder: Path, task: str, backbone: str, **changes: Any) -> Start:
 
 @of_every_family
 @torch.no_grad()
-def test_a_model_that_is_read_again_says_the_same(
-    task: str, backbone: str, tmp_path: Path
-) -> None:
+def test_a_model_that_is_read_again_says_the_same(task: str, backbone: str, tmp_path: Path) -> None:
     network = saved(tmp_path / "model", task, backbone).network
     model = load_model(tmp_path / "model")
     assert model.record.dense_head == HEADS[task]
@@ -225,7 +223,10 @@ def test_dropout_takes_whole_channels_of_maps() -> None:
     maps = Maps(tuple(sizes), tuple(torch.ones(4, 6, size, size) for size in sizes.values()))
     torch.manual_seed(0)
     for tensor in head.train()(maps).tensors:
-        assert set(tensor.flatten(2).sum(dim=2).unique().tolist()) == {0.0, 2.0 * tensor[0, 0].numel()}
+        assert set(tensor.flatten(2).sum(dim=2).unique().tolist()) == {
+            0.0,
+            2.0 * tensor[0, 0].numel(),
+        }
     assert to_bytes(head.eval()(maps)) == to_bytes(maps)
 
 
