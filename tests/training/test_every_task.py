@@ -64,6 +64,7 @@ ONE_OF_EACH_KIND = {
     "train.seeds.augmentation",
 }  # fmt: skip
 
+
 @cache
 def encoder() -> str:
     """Name of a small encoder with random parameters."""
