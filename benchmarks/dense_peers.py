@@ -18,9 +18,9 @@ own documentation does, end to end, and end with the last epoch:
 So short a training is not what those recipes are made for. Each peer is therefore given the best of
 four ways by the validation score of a replicate that is not measured, while this engine's recipe
 stays as it is; ``--peer-times 2`` gives the peer twice the epochs as well. ``--widths`` are
-channels of the peer's head: 64 is this project's (of detection with its levels and convolutions), 0
-the library's own. A peer measures the validation pictures after each epoch, as this engine does, which
-besides measures training pictures twice. Both have channels last in memory, which the peers'
+channels of the peer's head: 64 is this project's (of detection with its levels and convolutions),
+0 the library's own. A peer measures the validation pictures after each epoch, as this engine does,
+which besides measures training pictures twice. Both have channels last in memory, which the peers'
 documentation does not ask for. Times are of whole trainings in turns, with the search for the
 peer's way left out. Prints Markdown; writes nothing outside of a temporary folder.
 """
@@ -28,13 +28,14 @@ peer's way left out. Prints Markdown; writes nothing outside of a temporary fold
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from benchmarks.dense_peer import PEERS, Way, by_peer, maps_differ
 from benchmarks.scenes import (
     SCORES,
+    SPLITS,
     TASKS,
     Outcome,
     by_this_engine,
@@ -49,7 +50,7 @@ from sftcore.foundations.runtime import set_up
 from sftcore.settings.tree import Params, override
 
 SCRATCH_REPLICATE = 1000
-FEW = 8  # pictures of each split with --quick
+FEW = dict.fromkeys(SPLITS, 8)  # pictures with --quick
 
 
 def with_epochs(params: Params, total: int) -> Params:
@@ -93,7 +94,7 @@ def in_turns(
 
 
 def compare(
-    store: Store, params: Params, width: int, peer_times: int, seeds: int, most: int | None
+    store: Store, params: Params, width: int, peer_times: int, seeds: int, most: Mapping[str, int]
 ) -> None:
     """Print each replicate, then a line that sums them up."""
     peer = PEERS[params.task]
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="whether it runs at all")
     options = parser.parse_args()
     set_up("cpu", options.threads)
-    epochs, most = (2, FEW) if options.quick else (options.epochs, None)
+    epochs, most = (2, FEW) if options.quick else (options.epochs, {})
     for task in options.tasks:
         params = recipe_of(task)
         params = with_epochs(params, epochs) if epochs else params

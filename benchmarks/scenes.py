@@ -8,10 +8,11 @@ resampled t (Nadeau and Bengio, 2003), which allows for the scenes that replicat
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -75,18 +76,20 @@ def scenes(params: Params) -> Iterator[Store]:
         yield store
 
 
-def replicate_of(store: Store, number: int, most: int | None = None) -> Store:
+def replicate_of(
+    store: Store, number: int, most: Mapping[str, int] = MappingProxyType({})
+) -> Store:
     """The same scenes in splits of a replicate's own; see the module.
 
     Args:
         store: with all splits open.
         number: of the replicate.
-        most: pictures of each split that are kept; None is all.
+        most: pictures that are kept of a split; those that it does not name are whole.
     """
     pool = store.samples.assign(split="train")
     parts = take_portion(pool, Portion(number, _PART, _PART), 0)
     rows = {"train": parts.train, "val": parts.val, "test": parts.judge}
-    names = {row: name for name, own in rows.items() for row in own[:most].tolist()}
+    names = {row: name for name, own in rows.items() for row in own[: most.get(name)].tolist()}
     drawn = pool.assign(split=pool["row"].map(names)).dropna(subset=["split"])
     return replace(store, samples=drawn.reset_index(drop=True))
 
@@ -141,17 +144,14 @@ def measured(store: Store, records: Records, seconds: float) -> Outcome:
     return Outcome(**found, seconds=seconds)
 
 
-def difference(
-    store: Store, differences: Sequence[float], num_train: int | None = None
-) -> Interval:
+def difference(store: Store, differences: Sequence[float]) -> Interval:
     """Of replicates; see the module.
 
     Args:
         store: of any replicate, which tells how many pictures a split has.
         differences: one for each.
-        num_train: pictures that were learnt from; all of the split without it.
     """
-    num_known = (num_train or len(store.split("train"))) + len(store.split("val"))
+    num_known = len(store.split("train")) + len(store.split("val"))
     return resampled_interval(differences, len(store.split("test")) / num_known, CONFIDENCE)
 
 
