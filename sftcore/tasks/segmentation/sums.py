@@ -76,8 +76,9 @@ def _rows(logits: Tensor, masks: Tensor) -> Tensor:
     confusion = torch.bincount(place, minlength=count * size).view(count, size)
     bins = (torch.ceil(confidence * NUM_BINS).long() - 1).clamp(0, NUM_BINS - 1)
     place = picture * NUM_BINS + bins
-    sums = [
-        torch.bincount(place, values, minlength=count * NUM_BINS)
+    empty = torch.zeros(count * NUM_BINS, dtype=torch.float64, device=masks.device)
+    sums = [  # weighted counts would do, but CUDA has no deterministic ones
+        empty.index_add(0, place, values)
         for values in (torch.ones_like(confidence), (true == found).double(), confidence)
     ]
     histogram = torch.stack(sums, dim=1).view(count, NUM_BINS * 3)  # bin by bin
