@@ -28,7 +28,7 @@ from sftcore.foundations.masks import IGNORED
 from sftcore.foundations.randomness import seed_global
 from sftcore.models.packaged import WeightsRecord, read_package
 from sftcore.settings.tree import Params
-from sftcore.tasks.detection.records import NO_DETECTION, learnt_boxes
+from sftcore.tasks.detection.boxes import CLASS_OF_ANSWER, NO_BOX, learnt_boxes
 from sftcore.tasks.names import BOXES, MASKS
 
 _BACKBONE = "tf_efficientnet_lite0"
@@ -214,7 +214,8 @@ def _box_loss(network: nn.Module, way: Way, store: Store, rows: np.ndarray) -> T
 
 @torch.no_grad()
 def _box_records(network: nn.Module, store: Store, rows: np.ndarray) -> np.ndarray:
-    found = np.tile(np.array(NO_DETECTION), (len(rows), _MOST, 1))
+    found = np.zeros((len(rows), _MOST, 6))
+    found[..., CLASS_OF_ANSWER] = NO_BOX
     for part in split_batches(np.arange(len(rows)), PREDICT_BATCH_SIZE):
         seen = network(list(to_unit_range(store.images[rows[part]], CPU)))
         for place, own in zip(part, seen, strict=True):

@@ -31,7 +31,7 @@ from sftcore.settings.tree import Params, load_params, override
 from sftcore.tasks.answers import answers_of
 from sftcore.tasks.detection.records import matches_of
 from sftcore.tasks.names import BOXES, MASKS
-from sftcore.tasks.segmentation.records import pixel_rows, read_rows
+from sftcore.tasks.segmentation.sums import pixel_rows, read_rows
 from sftcore.training.inputs import FEATURE_BUDGET_BYTES, FeatureCache
 from sftcore.training.recipe import Trained, train
 
