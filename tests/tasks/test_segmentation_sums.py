@@ -15,7 +15,7 @@ from sftcore.metrics.pixel_calibration import pixel_calibration
 from sftcore.metrics.segmentation import confusion_counts, segmentation_scores
 from sftcore.models.dense.settings import PixelLossSettings
 from sftcore.regularization.imbalance import ImbalanceSettings
-from sftcore.tasks.segmentation.records import (
+from sftcore.tasks.segmentation.sums import (
     NUM_BINS,
     constant_rows,
     pixel_rows,
