@@ -27,16 +27,8 @@ from sftcore.models.network import Network
 from sftcore.models.settings import ModelSettings
 from sftcore.models.start import build_start
 from sftcore.tasks.answers import answers_of
-from sftcore.tasks.detection.records import (
-    NO_DETECTION,
-    box_rows,
-    decoded_rows,
-    detections_of,
-    learnt_boxes,
-    loss_per_point,
-    matches_of,
-    truths_of,
-)
+from sftcore.tasks.detection.boxes import detections_of, learnt_boxes, padded, truths_of
+from sftcore.tasks.detection.records import box_rows, loss_per_point, matches_of
 from sftcore.tasks.detection.task import NOTHING, DetectionTask
 from sftcore.training.settings import TrainSettings
 
@@ -46,6 +38,12 @@ POINTS = grid_points(SIZES)
 DECODING = DecodingSettings(score_threshold=0.3, max_detections=7, num_candidates=20)
 LOSS = BoxLossSettings()
 BACKBONE = "timm/test_efficientnet"
+NO_DETECTION = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0]
+
+
+def decoded(output: Tensor) -> Tensor:
+    """The boxes that outputs mean, as answers."""
+    return padded(decode(output, POINTS, (SIDE, SIDE), DECODING), DECODING.max_detections)
 
 
 def boxes() -> np.ndarray:
@@ -122,7 +120,7 @@ def num_points(targets: Tensor) -> int:
 def test_pictures_without_any_detection_are_padded() -> None:
     output = outputs()
     output[:, :, :K] = -9.0
-    rows = decoded_rows(output, POINTS, SIDE, DECODING)
+    rows = decoded(output)
     assert rows.shape == (6, DECODING.max_detections, 6)
     assert (rows == torch.tensor(NO_DETECTION)).all()
     assert len(detections_of(rows.numpy()).score) == 0
@@ -137,7 +135,7 @@ def test_tables_hold_what_the_rows_hold() -> None:
     assert truths.is_crowd.tolist() == [False] * 5 + [True, False, True, False, False]
     assert not truths.is_ignored.any()
     np.testing.assert_array_equal(truths.area, box_areas(truths.box))
-    rows = decoded_rows(outputs(), POINTS, SIDE, DECODING).numpy()
+    rows = decoded(outputs()).numpy()
     found = detections_of(rows)
     assert len(found.score) == (rows[:, :, 5] >= 0).sum()
     for picture, label, box, score in zip(
@@ -287,5 +285,5 @@ def test_a_record_of_the_task_tells_how_outputs_become_boxes() -> None:
         "side": SIDE,
     }
     answers = answers_of(record["task"], record["facts"])(outputs())
-    assert torch.equal(answers, decoded_rows(outputs(), POINTS, SIDE, DECODING))
+    assert torch.equal(answers, decoded(outputs()))
     assert answers.dtype == torch.float32
