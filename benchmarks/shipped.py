@@ -1,7 +1,7 @@
 """Data that ship with the project, prepared in a temporary folder, for benchmarks."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,19 @@ DATA = Path(__file__).parent.parent / "data"
 
 
 @contextmanager
-def shipped(task: str, data: DataSettings, split_seed: int = 0) -> Iterator[Store]:
+def shipped(
+    task: str,
+    data: DataSettings,
+    split_seed: int = 0,
+    splits: Sequence[str] = ("train", "val"),
+) -> Iterator[Store]:
     """The store of train and validation examples.
 
     Args:
         task: in :data:`sftcore.tasks.registry.TASKS`.
         data: where the examples come from.
         split_seed: another number draws another split.
+        splits: that are opened.
     """
     examples, source = examples_of(task, data), Path(data.path)
     with tempfile.TemporaryDirectory() as temporary:
@@ -35,7 +41,7 @@ def shipped(task: str, data: DataSettings, split_seed: int = 0) -> Iterator[Stor
             near_duplicate_distance=data.near_duplicate_distance, val_fraction=data.val_fraction,
             test_fraction=data.test_fraction, split_seed=split_seed,
         )  # fmt: skip
-        yield open_store(folder, ("train", "val"))
+        yield open_store(folder, splits)
 
 
 def with_fewer(store: Store, num_train: int, seed: int = 0) -> Store:

@@ -35,8 +35,8 @@ from data.make.things import CLASSES, Thing, deal, read_things
 from sftcore.foundations.artifacts import sha256_file
 from sftcore.foundations.errors import DataError
 
-NUM_POOLS = 20
-SCENES_PER_POOL = 18
+NUM_POOLS = 60
+SCENES_PER_POOL = 6
 NUM_EMPTY = 15
 MAX_COUNT = 6  # scenes that are not empty have two things to so many, each equally often
 PATTERN_SHARE = 0.2  # of the grounds are computed

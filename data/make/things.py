@@ -55,11 +55,11 @@ def deal(things: Sequence[Thing], num_pools: int) -> list[list[Thing]]:
     """Things in pools that no family crosses, all classes as evenly as that allows.
 
     Large families are dealt first, each to the pool with the fewest things of its class, of equal
-    ones to that with the fewest things.
+    ones to that with the fewest classes, of equal ones to that with the fewest things.
 
     Args:
         things: all of them.
-        num_pools: at most the number of families of each class, or a pool lacks that class.
+        num_pools: at most the number of families of each class, or some pools lack that class.
     """
     families: dict[tuple[str, str], list[Thing]] = defaultdict(list)
     for thing in things:
@@ -67,7 +67,10 @@ def deal(things: Sequence[Thing], num_pools: int) -> list[list[Thing]]:
     pools: list[list[Thing]] = [[] for _ in range(num_pools)]
     counts = [Counter[str]() for _ in range(num_pools)]
     for label, name in sorted(families, key=lambda key: (-len(families[key]), _position(key))):
-        least = min(range(num_pools), key=lambda i: (counts[i][label], counts[i].total(), i))
+        least = min(
+            range(num_pools),
+            key=lambda i: (counts[i][label], len(counts[i]), counts[i].total(), i),
+        )
         pools[least] += families[label, name]
         counts[least][label] += len(families[label, name])
     return pools

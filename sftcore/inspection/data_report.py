@@ -7,6 +7,7 @@ import pandas as pd
 
 from sftcore.foundations.artifacts import output_folder, write_bytes, write_csv
 from sftcore.foundations.tables import safe_cells
+from sftcore.inspection.annotation_report import annotations_part
 from sftcore.inspection.examples.pictures import RefusedPicture, refused_figure
 from sftcore.inspection.examples.registry import EXAMPLE_REPORTS
 from sftcore.inspection.overview import overview_sentences
@@ -29,6 +30,7 @@ def write_data_report(
     audit: pd.DataFrame,
     refused: Sequence[RefusedPicture],
     test_group_sizes: Sequence[int],
+    annotations: pd.DataFrame | None = None,
 ) -> list[str]:
     """Write the report of the prepared data.
 
@@ -38,6 +40,8 @@ def write_data_report(
         audit: columns id, label, reason, detail of all refused examples.
         refused: pictures among them that are shown; none of another kind.
         test_group_sizes: examples of each group of near-duplicates in the test split.
+        annotations: what was noted of annotations, see
+            :func:`sftcore.data.annotations.faults.audit_table`; None where nothing is annotated.
 
     Returns:
         The sentences on what the test split can show.
@@ -52,6 +56,7 @@ def write_data_report(
             visible.part(folder),
             _examples_part(folder, data),
             _groups_part(folder, data),
+            None if annotations is None else annotations_part(folder, annotations, data.summary),
             _refused_part(folder, data, audit, refused),
         ]
         write_parts(folder, [part for part in parts if part is not None])

@@ -22,6 +22,9 @@ _NOT_AUDITED = {
     "numbers": "a number is not right or wrong but more or less far off, so there is no number of "
     "wrong ones to estimate",
     "answers": "an answer is one of any number, and no probe judges it against the others",
+    "masks": "a probe judges one class for a whole picture, and here every pixel has one",
+    "boxes": "a probe judges one class for a whole picture, and here each picture has any number "
+    "of boxes, whose edges may be wrong too",
 }
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sftcore.data.kinds import Names
 from sftcore.data.pictures.names import PICTURE_NAMES
+from sftcore.inspection.annotation_report import annotation_sentences
 
 _MOST_NAMED = 8  # classes or labels; of more only the smallest and the largest are named
 NUM_ENDS = 3
@@ -68,7 +69,7 @@ def split_lines(splits: Mapping[str, int], num_examples: int, total: str) -> lis
 
 
 def overview_sentences(summary: Mapping[str, Any], names: Names = PICTURE_NAMES) -> list[str]:
-    """Refused examples by reason, and near-duplicates.
+    """Refused examples by reason, what was noted of annotations, and near-duplicates.
 
     Args:
         summary: content of ``data/prepared/summary.json``.
@@ -79,6 +80,7 @@ def overview_sentences(summary: Mapping[str, Any], names: Names = PICTURE_NAMES)
     nothing = f"Refused: no {names.noun}."
     return [
         f"Refused: {listing} (data/prepared/audit.csv)." if refused else nothing,
+        *annotation_sentences(summary),
         _groups_sentence(summary["near_duplicates"], names.plural),
     ]
 

@@ -17,7 +17,11 @@ _MARGIN, _GAP = 6, 8
 _FONT_SIZE = 12
 _LINE_HEIGHT = 15
 _NUM_COLOURS = 256  # a palette makes the file a third
+_PAPER = (255, 255, 255)
 _INK, _PALE, _RULE = (20, 20, 20), (100, 100, 100), (215, 215, 215)
+_SWATCH, _LONGEST_NAME = 11, 160  # pixels of a legend
+Colour = tuple[int, int, int]
+Legend = Sequence[tuple[str, Colour]]  # names with their colours
 
 
 @dataclass(frozen=True)
@@ -94,21 +98,24 @@ def pack(groups: Sequence[Sequence[Cell]], layout: Layout) -> list[Row]:
     return [Row((), tuple(row)) for row in rows if row]
 
 
-def draw_sheet(rows: Sequence[Row], layout: Layout) -> bytes:
+def draw_sheet(rows: Sequence[Row], layout: Layout, legend: Legend = ()) -> bytes:
     """Draw rows of pictures.
 
     Args:
         rows: at least one.
         layout: measures.
+        legend: stands above them.
 
     Returns:
         A PNG of :data:`SHEET_WIDTH` pixels with at most 256 colours and without metadata.
     """
-    height = 2 * _MARGIN + len(rows) * layout.row_height - _GAP
-    sheet = Image.new("RGB", (SHEET_WIDTH, height), "white")
+    entries, above = _placed(legend)
+    height = 2 * _MARGIN + above + len(rows) * layout.row_height - _GAP
+    sheet = Image.new("RGB", (SHEET_WIDTH, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
+    _draw_legend(draw, entries)
     for number, row in enumerate(rows):
-        top = _MARGIN + number * layout.row_height
+        top = _MARGIN + above + number * layout.row_height
         if number:
             draw.line((_MARGIN, top - _GAP // 2, SHEET_WIDTH - _MARGIN, top - _GAP // 2), _RULE)
         _write(draw, (_MARGIN, top), row.lines, layout.title_width - _GAP)
@@ -120,9 +127,32 @@ def draw_sheet(rows: Sequence[Row], layout: Layout) -> bytes:
             below = (left, top + layout.picture_size + 1)
             _write(draw, below, cell.lines[: layout.num_lines], layout.cell_width - _GAP)
     file = BytesIO()
-    palette = sheet.quantize(_NUM_COLOURS, method=Image.Quantize.MEDIANCUT)
-    palette.save(file, format="PNG", compress_level=9)
+    kept = [_PAPER, *(colour for _, colour in legend)] if legend else []
+    _with_palette(sheet, kept).save(file, format="PNG", compress_level=9)
     return file.getvalue()
+
+
+def _with_palette(sheet: Image.Image, kept: Sequence[Colour]) -> Image.Image:
+    """The sheet in few colours, of which some are exactly as they are.
+
+    Args:
+        sheet: in any colours.
+        kept: of them; of more than half of the palette the first ones.
+    """
+    exact = list(dict.fromkeys(kept))[: _NUM_COLOURS // 2]
+    found = sheet.quantize(_NUM_COLOURS - len(exact), method=Image.Quantize.MEDIANCUT)
+    if not exact:
+        return found
+    # Pillow looks up colours of a given palette by their upper bits, so it would miss some.
+    first = _NUM_COLOURS - len(exact)
+    pixels, index = np.asarray(sheet), np.array(found)
+    for place, colour in enumerate(exact, start=first):
+        index[(pixels == colour).all(axis=2)] = place
+    exactly = Image.fromarray(index)
+    others = (found.getpalette() or [])[: 3 * first]
+    padding = [0] * (3 * first - len(others))
+    exactly.putpalette([*others, *padding, *(channel for colour in exact for channel in colour)])
+    return exactly
 
 
 def shortened(text: str, width: float) -> str:
@@ -139,6 +169,27 @@ def shortened(text: str, width: float) -> str:
         if font.getlength(cut) <= width:
             return cut
     return ""
+
+
+def _placed(legend: Legend) -> tuple[list[tuple[int, int, str, Colour]], int]:
+    """Left, top, shown name and colour of each entry, line by line; and the height of all lines."""
+    entries, left, top = [], _MARGIN, _MARGIN
+    for name, colour in legend:
+        shown = shortened(name, _LONGEST_NAME)
+        width = _SWATCH + _GAP // 2 + int(_font().getlength(shown)) + 2 * _GAP
+        if left > _MARGIN and left + width > SHEET_WIDTH:
+            left, top = _MARGIN, top + _LINE_HEIGHT
+        entries.append((left, top, shown, colour))
+        left += width
+    return entries, top - _MARGIN + _LINE_HEIGHT + _GAP if entries else 0
+
+
+def _draw_legend(
+    draw: ImageDraw.ImageDraw, entries: Sequence[tuple[int, int, str, Colour]]
+) -> None:
+    for left, top, name, colour in entries:
+        draw.rectangle((left, top + 2, left + _SWATCH - 1, top + 1 + _SWATCH), fill=colour)
+        draw.text((left + _SWATCH + _GAP // 2, top), name, _INK, _font())
 
 
 def _write(

@@ -5,15 +5,19 @@ confidence how many answers, how many of them right, and the sum of their confid
 curves follow from weighted sums of these.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from sftcore.foundations.randomness import numpy_stream
+from sftcore.metrics.calibration import PerfectCalibration
 from sftcore.metrics.classification import confidence_bins
 from sftcore.metrics.weighted import ratio
 
 COLUMNS = ("count", "num_right", "confidence_sum")
+_CHUNK_ELEMENTS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -102,3 +106,50 @@ def reliability_curve(histograms: np.ndarray) -> pd.DataFrame:
         }
     )
     return table[found.is_filled[0]].reset_index(drop=True)
+
+
+def perfect_binned_calibration(
+    histograms: np.ndarray,
+    groups: Sequence[str] | np.ndarray,
+    *,
+    num_resamples: int,
+    confidence: float,
+    seed: int,
+    purpose: str,
+) -> PerfectCalibration:
+    """The calibration error if answers were right as often as their confidences say.
+
+    Answers of one picture are right or wrong together, so their number says little of luck. What a
+    group of pictures has too many right in each bin, ``right − confidence``, has the mean 0 if the
+    model is perfectly calibrated, and its own size says how much luck there is in it: each group's
+    excess is taken with a random sign (the wild bootstrap with the null imposed, by clusters:
+    Cameron, Gelbach and Miller, 2008, Bootstrap-based improvements for inference with clustered
+    errors, section III.C). Excesses of a model that is not calibrated are larger than luck, so the
+    bound is too high for it rather than too low.
+
+    Args:
+        histograms: of each picture [N, B, 3].
+        groups: name of each picture's group [N].
+        num_resamples: sets of signs drawn.
+        confidence: of the upper bound.
+        seed: of the run.
+        purpose: names the stream.
+
+    Returns:
+        Both NaN without any answer.
+    """
+    numbers, names = pd.factorize(np.asarray(groups))
+    count, num_right, claimed = np.moveaxis(histograms, -1, 0)
+    excess = np.zeros((len(names), histograms.shape[1]))
+    np.add.at(excess, numbers, num_right - claimed)
+    total = count.sum()
+    if not total:
+        return PerfectCalibration(float("nan"), float("nan"))
+    stream = numpy_stream(seed, "consistency", purpose)
+    at_once, errors = max(1, _CHUNK_ELEMENTS // len(names)), []
+    for start in range(0, num_resamples, at_once):
+        size = (min(at_once, num_resamples - start), len(names))
+        signs = 2.0 * stream.integers(0, 2, size=size) - 1
+        errors.append(np.abs(signs @ excess).sum(axis=1) / total)
+    drawn = np.concatenate(errors)
+    return PerfectCalibration(float(drawn.mean()), float(np.quantile(drawn, confidence)))

@@ -115,7 +115,7 @@ def detection_errors(
     check_boxes(detections, truths, num_pictures, num_classes)
     kept, _ = ranked_detections(detections)
     keys = [table.picture * num_classes + table.label for table in (kept, truths)]
-    kind, is_found = _matched(kept, truths, keys)
+    kind, is_found = match_at_half(kept, truths, num_classes)
     mended, is_missed = np.full(len(kind), -1), ~is_found & ~truths.is_free
     failed, asked = np.flatnonzero(kind == BACKGROUND), np.flatnonzero(~truths.is_free)
     for found, true in shared_groups(kept.picture[failed], truths.picture[asked]):
@@ -137,6 +137,33 @@ def detection_errors(
     return DetectionErrors(kept.picture, kept.label, score, kind, mended, num_truths, num_missed)
 
 
+def match_at_half(
+    kept: Detections, truths: Truths, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What becomes of detections and truths at IoU .5.
+
+    Args:
+        kept: of :func:`sftcore.metrics.detection_matching.ranked_detections`.
+        truths: of all pictures.
+        num_classes: K.
+
+    Returns:
+        ``RIGHT``, ``IGNORED`` or, of all that found no truth, background, int8 [D]; and whether
+        each truth is found, bool [G].
+    """
+    keys = [table.picture * num_classes + table.label for table in (kept, truths)]
+    kind = np.full(len(kept.score), BACKGROUND, dtype=np.int8)
+    is_found = np.zeros(len(truths.area), dtype=bool)
+    for found, true in shared_groups(*keys):
+        overlaps = box_overlaps(kept.box[found], truths.box[true], truths.is_crowd[true])
+        threshold, is_free = np.array([FOREGROUND_OVERLAP]), truths.is_free[true]
+        chosen = choose_truths(overlaps, is_free[:, None], truths.is_crowd[true], threshold)
+        has, target = chosen[:, 0, 0] >= 0, chosen[:, 0, 0]
+        kind[found[has]] = np.where(is_free[target[has]], IGNORED, RIGHT)
+        is_found[true[target[has]]] = True
+    return kind, is_found
+
+
 def error_gains(errors: DetectionErrors, weights: np.ndarray) -> ErrorGains:
     """What mending each kind is worth, for every weighting of the pictures.
 
@@ -152,22 +179,6 @@ def error_gains(errors: DetectionErrors, weights: np.ndarray) -> ErrorGains:
         return ErrorGains(ap50, np.stack(mended, axis=1) - ap50[:, None], piece @ errors.counts)
 
     return measure_resamples(measured, pieces(weights, longest))
-
-
-def _matched(
-    kept: Detections, truths: Truths, keys: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Right, ignored and wrong detections [D], the last as background, and truths found [G]."""
-    kind = np.full(len(kept.score), BACKGROUND, dtype=np.int8)
-    is_found = np.zeros(len(truths.area), dtype=bool)
-    for found, true in shared_groups(*keys):
-        overlaps = box_overlaps(kept.box[found], truths.box[true], truths.is_crowd[true])
-        threshold, is_free = np.array([FOREGROUND_OVERLAP]), truths.is_free[true]
-        chosen = choose_truths(overlaps, is_free[:, None], truths.is_crowd[true], threshold)
-        has, target = chosen[:, 0, 0] >= 0, chosen[:, 0, 0]
-        kind[found[has]] = np.where(is_free[target[has]], IGNORED, RIGHT)
-        is_found[true[target[has]]] = True
-    return kind, is_found
 
 
 def _explained(

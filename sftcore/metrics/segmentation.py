@@ -73,7 +73,31 @@ def confusion_counts(
     return np.stack(counts) if counts else np.zeros((0, num_classes, num_classes), dtype=np.int64)
 
 
+def class_totals(counts: np.ndarray) -> np.ndarray:
+    """What the metrics take of confusion counts, which is little where there are many classes.
+
+    Args:
+        counts: of each picture [N, K, K], see :func:`confusion_counts`.
+
+    Returns:
+        [N, 3, K]: pixels of each class that are right, that are true, that are predicted.
+    """
+    return np.stack(
+        [np.diagonal(counts, axis1=1, axis2=2), counts.sum(axis=2), counts.sum(axis=1)], axis=1
+    )
+
+
 def segmentation_metrics(counts: np.ndarray, weights: np.ndarray) -> SegmentationMetrics:
+    """Every metric for every weighting of the pictures, see :func:`metrics_of_totals`.
+
+    Args:
+        counts: of each picture [N, K, K], see :func:`confusion_counts`.
+        weights: picture counts [W, N].
+    """
+    return metrics_of_totals(class_totals(counts), weights)
+
+
+def metrics_of_totals(totals: np.ndarray, weights: np.ndarray) -> SegmentationMetrics:
     """Every metric for every weighting of the pictures.
 
     (Long, Shelhamer and Darrell, 2015, Fully convolutional networks for semantic segmentation,
@@ -81,14 +105,12 @@ def segmentation_metrics(counts: np.ndarray, weights: np.ndarray) -> Segmentatio
     nothing.
 
     Args:
-        counts: of each picture [N, K, K], see :func:`confusion_counts`.
+        totals: of each picture [N, 3, K], see :func:`class_totals`.
         weights: picture counts [W, N].
     """
-    num_classes = counts.shape[-1]
-    flat = weights @ counts.reshape(len(counts), num_classes**2)
-    sums = flat.reshape(-1, num_classes, num_classes)
-    hits = np.diagonal(sums, axis1=1, axis2=2)
-    support, claimed = sums.sum(axis=2), sums.sum(axis=1)
+    num_classes = totals.shape[2]
+    flat = weights @ totals.reshape(len(totals), 3 * num_classes).astype(float)
+    hits, support, claimed = np.moveaxis(flat.reshape(-1, 3, num_classes), 1, 0)
     total, occurs, is_true = support.sum(axis=1), support + claimed > 0, support > 0
     iou, dice = ratio(hits, support + claimed - hits), ratio(2 * hits, support + claimed)
     class_accuracy = ratio(hits, support)

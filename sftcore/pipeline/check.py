@@ -2,6 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
+import torch
+
 from sftcore.data.kinds import Names
 from sftcore.data.opening import open_examples
 from sftcore.data.settings import DataSettings
@@ -9,6 +11,8 @@ from sftcore.data.sources import KIND_NAMES, Contents, Sought, check_fit
 from sftcore.data.targets.target import Target
 from sftcore.foundations.artifacts import write_json
 from sftcore.foundations.errors import DataError
+from sftcore.models.settings import ModelSettings
+from sftcore.models.start import build_start
 from sftcore.models.text.check import check_model
 from sftcore.models.text.files import is_text
 from sftcore.pipeline.examples import examples_of
@@ -42,7 +46,22 @@ def check(params: Params) -> None:
         if is_text(model.backbone):
             goes_on = not TASKS[params.task].has_new_head
             check_model(model.backbone, model.weights, model.text, goes_on=goes_on)
+        _check_maps(params, model)
     write_json(CHECK_REPORT, {"parameters": "valid", "data": "found"})
+
+
+def _check_maps(params: Params, model: ModelSettings) -> None:
+    """Refuse a backbone without the maps that a head of masks or boxes needs.
+
+    Raises:
+        WeightsError: it has none, or is not known.
+    """
+    dense = model.dense_head(LEARNT[params.task].target)
+    if dense is not None:
+        build_start(
+            backbone=model.backbone, weights="none", num_classes=1, dropout=0.0, seed=0,
+            image_size=params.data.pictures.image_size, device=torch.device("cpu"), dense=dense,
+        )  # fmt: skip
 
 
 def _contents(task: str, data: DataSettings, sought: Sought) -> Contents:
@@ -92,7 +111,7 @@ def _target_of(names: Names, target: Target) -> Target:
     is_dialogue = (names.plural, "answers") in {(of.kind, of.target) for of in LEARNT.values()}
     if is_dialogue:
         return Target("answers")
-    return Target() if target.kind == "answers" else target
+    return Target() if target.kind == "answers" or target.is_annotated else target
 
 
 def _named_otherwise(contents: Contents, names: Names) -> Names | None:

@@ -11,7 +11,7 @@ from sftcore.data.kinds import Kind, Refused
 from sftcore.data.opening import open_examples
 from sftcore.data.pictures.decode import decode_square
 from sftcore.data.pictures.kind import PictureKind
-from sftcore.data.prepare import prepare
+from sftcore.data.prepare import ANNOTATIONS_FILE, prepare
 from sftcore.data.settings import DataSettings
 from sftcore.data.sources import Sought
 from sftcore.data.store import SAMPLES_FILE, open_store
@@ -79,6 +79,7 @@ def prepare_and_show(params: PrepareParams) -> list[str]:
         audit,
         _read_again(data, examples.kind, examples.sought, audit, refused_to_show(audit, split_of)),
         splits[is_test].groupby("group").size().tolist(),
+        _annotations(PREPARED / ANNOTATIONS_FILE),
     )
     wrapped = [
         line
@@ -86,6 +87,11 @@ def prepare_and_show(params: PrepareParams) -> list[str]:
         for line in wrap(text, _WIDTH, subsequent_indent="  ")
     ]
     return [*terminal_lines(prepared), *wrapped]
+
+
+def _annotations(file: Path) -> pd.DataFrame | None:
+    """What was noted of annotations; None where nothing is annotated."""
+    return pd.read_csv(file, dtype="str", na_filter=False) if file.is_file() else None
 
 
 def _read_again(

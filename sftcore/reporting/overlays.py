@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 from sftcore.reporting.drawing import drawable
 
 Colour = tuple[int, int, int]
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 # Told apart by colour-blind readers as far as so many colours can be (Okabe and Ito's seven, then
 # lighter and darker ones); a background of masks is left as it is.
 _COLOURS: tuple[Colour, ...] = (
@@ -63,15 +65,20 @@ def with_boxes(
     colours: Sequence[Colour],
     labels: Sequence[str] = (),
     dashed: Sequence[bool] = (),
+    line_width: int = _LINE,
 ) -> np.ndarray:
-    """A picture with boxes drawn on it, the first ones on top.
+    """A picture with boxes drawn on it, the first ones on top, and above all boxes their labels.
+
+    A label stands beside or in a corner of its box, inside of the picture, and where there is room
+    on no other label.
 
     Args:
         image: uint8 [H, W, 3].
         boxes: left, top, right, bottom in pixels [n, 4].
         colours: of each box.
-        labels: words at each box's upper left corner; none, or n of them.
+        labels: words at each box; none, or n of them.
         dashed: which boxes have a broken line; none, or n of them.
+        line_width: in pixels; 1 for small pictures.
 
     Returns:
         uint8 [H, W, 3].
@@ -79,16 +86,22 @@ def with_boxes(
     drawn = Image.fromarray(np.ascontiguousarray(image))
     canvas = ImageDraw.Draw(drawn)
     font = ImageFont.load_default()
+    height, width = image.shape[:2]
+    last = np.array([width, height, width, height]) - 1  # a line on the far edge would be outside
     for place in range(len(boxes) - 1, -1, -1):
-        left, top, right, bottom = (int(value) for value in np.rint(boxes[place]))
+        corners = np.minimum(np.rint(boxes[place]), last)
+        left, top, right, bottom = (int(value) for value in corners)
         sides = [
             ((left, top), (right, top)), ((right, top), (right, bottom)),
             ((right, bottom), (left, bottom)), ((left, bottom), (left, top)),
         ]  # fmt: skip
         for start, end in sides:
-            _line(canvas, start, end, colours[place], bool(dashed) and dashed[place])
-        if labels and labels[place]:
-            _label(canvas, (left, top), labels[place], colours[place], font)
+            _line(canvas, start, end, colours[place], bool(dashed) and dashed[place], line_width)
+    shown = [_drawable(label) for label in labels]
+    places = _label_places(canvas, boxes, shown, font)
+    for number in range(len(shown) - 1, -1, -1):
+        if shown[number]:
+            _label(canvas, places[number], shown[number], colours[number], font)
     return np.asarray(drawn)
 
 
@@ -98,9 +111,10 @@ def _line(
     end: tuple[int, int],
     colour: Colour,
     is_dashed: bool,
+    width: int,
 ) -> None:
     if not is_dashed:
-        canvas.line([start, end], fill=colour, width=_LINE)
+        canvas.line([start, end], fill=colour, width=width)
         return
     length = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
     for begin in range(0, length, 2 * _DASH):
@@ -109,18 +123,53 @@ def _line(
             tuple(a + (b - a) * place // max(length, 1) for a, b in zip(start, end, strict=True))
             for place in (begin, stop)
         ]
-        canvas.line(points, fill=colour, width=_LINE)
+        canvas.line(points, fill=colour, width=width)
+
+
+def _drawable(text: str) -> str:
+    """What Pillow's own font can draw of a text, in every build of it."""
+    return drawable(text).encode("latin-1", "replace").decode("latin-1")
+
+
+def _label_places(
+    canvas: ImageDraw.ImageDraw, boxes: np.ndarray, labels: Sequence[str], font: Font
+) -> list[Rectangle]:
+    """Where the labels stand, those of the first boxes chosen first."""
+    places: list[Rectangle] = []
+    for box, label in zip(np.rint(boxes).astype(int).tolist(), labels, strict=False):
+        left, top, right, bottom = canvas.textbbox((0, 0), label, font=font)
+        size = int(right - left) + 4, int(bottom - top) + 4
+        places.append(_label_place(box, size, canvas.im.size, places))
+    return places
+
+
+def _label_place(
+    box: Sequence[int], size: tuple[int, int], canvas: tuple[int, int], taken: Sequence[Rectangle]
+) -> Rectangle:
+    """A place by a box, inside of the picture, on no other label where there is such a place."""
+    (left, top, right, bottom), (width, height) = box, size
+    corners = [
+        (left, top - height), (left, bottom), (right - width, top - height),
+        (right - width, bottom), (left, top), (right - width, bottom - height), (left, 0),
+    ]  # fmt: skip
+    inside = [
+        (max(min(x, canvas[0] - width), 0), y) for x, y in corners if 0 <= y <= canvas[1] - height
+    ]
+    places = [(x, y, x + width, y + height) for x, y in inside or [(0, 0)]]
+    free = [place for place in places if not any(_overlap(place, other) for other in taken)]
+    return (free or places)[0]
+
+
+def _overlap(one: Rectangle, other: Rectangle) -> bool:
+    return all(one[k] < other[k + 2] and other[k] < one[k + 2] for k in (0, 1))
 
 
 def _label(
-    canvas: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour: Colour, font: "object"
+    canvas: ImageDraw.ImageDraw, place: Rectangle, text: str, colour: Colour, font: Font
 ) -> None:
-    """Words on a ground of the colour, above the corner where there is room."""
-    shown = drawable(text).encode("latin-1", "replace").decode("latin-1")
-    left, top, right, bottom = canvas.textbbox((0, 0), shown, font=font)  # type: ignore[arg-type]
-    height = int(bottom - top) + 3
-    x, y = max(corner[0], 0), corner[1] - height
-    y = y if y >= 0 else max(corner[1], 0)
-    canvas.rectangle([x, y, x + int(right - left) + 3, y + height], fill=colour)
+    """Words on a ground of the colour."""
+    x, y, right, bottom = place
+    top = int(canvas.textbbox((0, 0), text, font=font)[1])
+    canvas.rectangle([x, y, right - 1, bottom - 1], fill=colour)
     ink = (0, 0, 0) if sum(colour) > 380 else (255, 255, 255)
-    canvas.text((x + 2, y + 1 - int(top)), shown, fill=ink, font=font)  # type: ignore[arg-type]
+    canvas.text((x + 2, y + 1 - top), text, fill=ink, font=font)

@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from sftcore.foundations.errors import DataError, WeightsError
-from sftcore.models.dense.points import grid_points
-from sftcore.models.dense.settings import DecodingSettings
 from sftcore.tasks.classification.loss import probabilities as class_probabilities
-from sftcore.tasks.detection.records import decoded_rows
+from sftcore.tasks.detection.answers import boxes_of_outputs
 from sftcore.tasks.multilabel.loss import probabilities as label_probabilities
 from sftcore.tasks.names import ANSWERS, BOXES, CLASSES, CLASSES_OF_TEXTS, LABELS, MASKS, NUMBERS
 from sftcore.tasks.regression.targets import TargetScale
@@ -29,8 +27,9 @@ def answers_of(task: str, facts: Mapping[str, Any]) -> Answers:
         Of classes their probabilities (softmax, float32), of labels likewise (sigmoid, float64), of
         numbers themselves in their units (float64). Sums over the answers of dialogues, which
         stand in place of outputs, are as they are (float64), and so are logits of pixels at the
-        stride of the head (float32 [B, K, h, w]). Of boxes the detections of
-        :func:`sftcore.tasks.detection.records.decoded_rows` (float32 [B, D, 6]).
+        stride of the head (float32 [B, K, h, w]). Boxes are rows
+        [B, D, 6] of four sides, score and class (float32); see
+        :mod:`sftcore.tasks.detection.boxes`.
 
     Raises:
         WeightsError: the task is unknown, or the facts are damaged.
@@ -58,17 +57,6 @@ def _numbers(facts: Mapping[str, Any]) -> Answers:
     return answers
 
 
-def _boxes(facts: Mapping[str, Any]) -> Answers:
-    sizes = {int(stride): tuple(size) for stride, size in facts["levels"].items()}
-    decoding, side = DecodingSettings.model_validate(facts["decoding"]), int(facts["side"])
-    points = grid_points(sizes)
-
-    def answers(output: Tensor) -> Tensor:
-        return decoded_rows(output, points.to(output.device), side, decoding)
-
-    return answers
-
-
 def _as_they_are(output: Tensor) -> Tensor:
     return output
 
@@ -80,5 +68,5 @@ _ANSWERS: dict[str, Callable[[Mapping[str, Any]], Answers]] = {
     NUMBERS: _numbers,
     ANSWERS: lambda facts: _as_they_are,
     MASKS: lambda facts: _as_they_are,
-    BOXES: _boxes,
+    BOXES: boxes_of_outputs,
 }

@@ -6,9 +6,11 @@ from typing import Any
 from sftcore.foundations.errors import WeightsError
 from sftcore.tasks.causal_lm.task_report import CausalLmReport
 from sftcore.tasks.classification.task_report import ClassificationReport
+from sftcore.tasks.detection.task_report import DetectionReport
 from sftcore.tasks.multilabel.task_report import MultilabelReport
 from sftcore.tasks.regression.task_report import RegressionReport
 from sftcore.tasks.report_contract import TaskReport
+from sftcore.tasks.segmentation.task_report import SegmentationReport
 from sftcore.tasks.text_classification.task_report import TextClassificationReport
 
 REPORTS: dict[str, type[TaskReport]] = {
@@ -19,6 +21,8 @@ REPORTS: dict[str, type[TaskReport]] = {
         RegressionReport,
         TextClassificationReport,
         CausalLmReport,
+        SegmentationReport,
+        DetectionReport,
     )
 }
 

@@ -130,6 +130,16 @@ def test_families_stay_together_and_classes_are_spread() -> None:
             assert sum(homes) == 1
 
 
+def test_a_pool_with_a_large_family_gets_other_classes_too() -> None:
+    things = [Thing("a", f"a{i}.png", "large") for i in range(9)]
+    things += [Thing(label, f"{label}{i}.png", f"{label}{i}") for label in "bcd" for i in range(8)]
+    pools = deal(things, 8)
+    assert [{t.label for t in pool} for pool in pools if len(pool) > 8] == [set("abcd")]
+    assert sorted(len({t.label for t in pool}) for pool in pools) == [3] * 7 + [4]
+    pools = deal(things, 12)
+    assert min(len({t.label for t in pool}) for pool in pools) >= 2
+
+
 def test_few_scenes_are_empty_and_the_other_counts_are_equal() -> None:
     counts = Counter(counts_of(360))
     assert counts == {0: 15} | dict.fromkeys(range(2, 7), 69)

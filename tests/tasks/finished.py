@@ -8,9 +8,12 @@ import numpy as np
 import torch
 
 from sftcore.foundations.turns import Turn, read_turns, write_turns
+from sftcore.models.dense.maps import Maps
 from sftcore.tasks.finished import Answer, Explanation, Finished, Span, unexplained
-from sftcore.tasks.names import ANSWERS, CLASSES, CLASSES_OF_TEXTS
+from sftcore.tasks.names import ANSWERS, BOXES, CLASSES, CLASSES_OF_TEXTS, MASKS
 from sftcore.tasks.report_contract import Measuring
+from tests.tasks.boxes import SIDE as BOXED_SIDE
+from tests.tasks.boxes import boxes_facts, given_boxes, true_boxes
 from tests.tasks.made import multilabel_rows, number_rows
 
 NAMES = ["=cat", "a $very$ long name of a thing", "日本"]
@@ -108,6 +111,64 @@ def made_answers() -> tuple[Finished, dict[str, Any], torch.Tensor]:
     return finished, {"names": []}, torch.zeros(count, 0)
 
 
+SIDE = 32  # of pictures with masks
+
+
+def made_masks() -> tuple[Finished, dict[str, Any], torch.Tensor]:
+    """Masks of three classes in squares of 4 pixels, and logits of stride 8 that are often right.
+
+    One picture of each split has no label, and others have a border without.
+    """
+    stream, count = np.random.default_rng(7), len(SPLITS)
+    cells = stream.choice(3, p=(0.6, 0.3, 0.1), size=(count, 8, 8))
+    masks = cells.repeat(4, axis=1).repeat(4, axis=2).astype(np.uint8)
+    masks[::7, :3] = 255
+    masks[[rows[11] for rows in PLACES.values()]] = 255
+    wanted = np.eye(3)[cells[:, ::2, ::2]].transpose(0, 3, 1, 2)
+    answers = stream.normal(size=wanted.shape) + 2 * wanted
+    images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None],
+                             (count, SIDE, SIDE, 3))  # fmt: skip
+    finished = Finished(
+        answers=answers.astype(np.float32),
+        targets=masks,
+        ids=[f"={row:03d}" for row in range(count)],
+        splits=SPLITS,
+        groups=[f"g{row // 2}" for row in range(count)],
+        examples=images,
+    )
+    return finished, {"names": NAMES}, torch.zeros(count, 2)
+
+
+def made_maps(masks: np.ndarray, rows: np.ndarray) -> Maps:
+    """Maps of strides 8, 16 and 32 that hint at the classes of their places."""
+    tensors = []
+    for stride, depth in ((8, 4), (16, 5), (32, 6)):
+        stream, places = np.random.default_rng(stride), SIDE // stride
+        squares = masks.reshape(len(masks), places, stride, places, stride)
+        share = np.stack([(squares == k).mean(axis=(2, 4)) for k in range(3)], axis=1)
+        mixed = np.einsum("nkhw,kd->ndhw", share, stream.normal(size=(3, depth)))
+        noisy = 3 * mixed + 0.3 * stream.normal(size=mixed.shape) + 1
+        tensors.append(torch.from_numpy(noisy[rows]).float())
+    return Maps((8, 16, 32), tuple(tensors))
+
+
+def made_boxes() -> tuple[Finished, dict[str, Any], torch.Tensor]:
+    """Pictures of coloured squares with boxes, crowds and empty pictures among them."""
+    count = len(SPLITS)
+    targets = true_boxes(count, 0)
+    stream = np.random.default_rng(7)
+    finished = Finished(
+        answers=given_boxes(targets, 1),
+        targets=targets,
+        ids=[f"={row:03d}" for row in range(count)],
+        splits=SPLITS,
+        groups=[f"g{row // 2}" for row in range(count)],
+        examples=stream.integers(0, 255, (count, BOXED_SIDE, BOXED_SIDE, 3), dtype=np.uint8),
+    )
+    features = torch.from_numpy(stream.normal(size=(count, 12))).float()
+    return finished, {"names": NAMES} | boxes_facts(), features
+
+
 def made(task: str) -> tuple[Finished, dict[str, Any], torch.Tensor]:
     """Answers that are good but not right, the facts of the record, and frozen features.
 
@@ -115,6 +176,11 @@ def made(task: str) -> tuple[Finished, dict[str, Any], torch.Tensor]:
     """
     if task == ANSWERS:
         return made_answers()
+    if task == MASKS:
+        return made_masks()
+
+    if task == BOXES:
+        return made_boxes()
     stream = np.random.default_rng(7)
     features, targets = _features_and_targets(task)
     wanted = targets.numpy()

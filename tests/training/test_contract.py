@@ -73,6 +73,8 @@ EXPLODING = {
 }
 LINEAR = {"model.backbone": "timm/test_vit", "model.weights": "none"}  # has linear maps
 AUTO = {"train.learning_rate": "auto", "train.range_test.steps": 20}
+WIDTH = {0: "greater than or equal to 8", 12: "multiple of 8", 4104: "less than or equal to 4096"}
+MANY_BOXES = {"model.detection.prior": 0.4, "model.detection.decoding.score_threshold": 0.0}
 
 CONTRACT = {
     "model.trainable_blocks": Row(1, {-1: "greater than or equal to 0"}),
@@ -80,6 +82,22 @@ CONTRACT = {
     "model.lora.rank": Row(3, COUNT, LINEAR),
     "model.lora.alpha": Row(4.0, ABOVE_0, LINEAR | {"model.lora.rank": 3}),
     "model.lora.rate_of_b": Row(4.0, ABOVE_0, LINEAR | {"model.lora.rank": 3}),
+    "model.segmentation.kind": Row("unet", NAME),
+    "model.segmentation.width": Row(16, WIDTH),
+    "model.segmentation.finest_stride": Row(16, {2: "should be", 12: "should be"}),
+    "model.detection.width": Row(16, WIDTH),
+    "model.detection.num_convs": Row(1, COUNT | {17: "less than or equal to 16"}),
+    "model.detection.finest_stride": Row(4, {16: "should be"}),
+    "model.detection.coarsest_stride": Row(128, {64: "should be"}),
+    "model.detection.prior": Row(0.1, PART),
+    "model.detection.decoding.score_threshold": Row(0.41, DIAL, MANY_BOXES),
+    "model.detection.decoding.num_candidates": Row(
+        5, {0: "greater than or equal to 1"}, MANY_BOXES
+    ),
+    "model.detection.decoding.nms_iou": Row(0.1, DIAL, MANY_BOXES),
+    "model.detection.decoding.max_detections": Row(
+        3, {0: "greater than or equal to 1"}, MANY_BOXES
+    ),
     "model.text.pooling": Row("max", NAME),
     "model.text.hidden_dropout": Row(0.3, FRACTION),
     "model.text.max_tokens": Row(4, {2: "greater than or equal to 3"}),
@@ -173,12 +191,17 @@ CONTRACT = {
     "train.augmentation.erasing": Row(0.9, DIAL),
     "train.augmentation.mixup": Row(0.5, AT_LEAST_0),
     "train.augmentation.cutmix": Row(0.5, AT_LEAST_0),
+    "train.augmentation.copy_paste": Row(1.0, DIAL),
     "train.augmentation.token_dropout": Row(0.3, FRACTION),
     "train.imbalance.class_weighting": Row(1.0, DIAL),
     "train.imbalance.balanced_sampling": Row(1.0, DIAL),
     "train.imbalance.logit_adjustment": Row(1.0, AT_LEAST_0),
     "train.error.kind": Row("huber", NAME),
     "train.error.delta": Row(0.3, ABOVE_0, {"train.error.kind": "huber"}),
+    "train.pixel_loss.dice": Row(1.0, AT_LEAST_0),
+    "train.box_loss.focal_alpha": Row(0.5, DIAL),
+    "train.box_loss.focal_gamma": Row(0.0, AT_LEAST_0),
+    "train.box_loss.center_radius": Row(0.5, AT_LEAST_0),
     "train.sharpness.rho": Row(0.05, AT_LEAST_0),
     "train.sharpness.every": Row(
         2, {0: "greater than or equal to 1"}, {"train.sharpness.rho": 0.05}

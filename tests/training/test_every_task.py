@@ -17,10 +17,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from sftcore.data.pictures.annotated import NO_BOX
 from sftcore.data.store import Store
 from sftcore.data.texts.stored import Texts
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.interruption import leave_on_signals
+from sftcore.foundations.masks import IGNORED
 from sftcore.foundations.yaml_files import flatten
 from sftcore.models.settings import ModelSettings
 from sftcore.optimization.optimizers import build_optimizer
@@ -33,6 +35,7 @@ from sftcore.training.inputs import FeatureCache
 from sftcore.training.recipe import prepare_training, train
 from sftcore.training.records import FitResult
 from sftcore.training.settings import TrainSettings
+from tests.models.dense.tiny import narrow
 from tests.models.text.tiny import WORDS, write_encoder
 from tests.training.test_contract import CONTRACT, LINEAR, REFUSED
 from tests.training.test_loop import ROOT, small
@@ -46,6 +49,20 @@ NOT_OF_CLASSES = {"train.selection.metric"}
 
 
 TEXTS = "text_classification"
+MASKS, BOXES = "segmentation", "detection"
+DENSE = (MASKS, BOXES)
+# Settings of what happens to a gradient, whatever it is of: of masks and boxes one of each kind.
+OF_GRADIENTS = (
+    "train.schedule.", "train.range_test.", "train.rate_scaling.", "train.guard.",
+    "train.penalties.", "train.clipping.", "train.sharpness.", "train.averaging.",
+    "train.stopping.", "train.seeds.", "train.optimizer", "train.momentum", "train.weight_decay",
+)  # fmt: skip
+ONE_OF_EACH_KIND = {
+    "train.schedule.name", "train.range_test.enabled", "train.guard.answers",
+    "train.penalties.l2_sp", "train.clipping.agc", "train.sharpness.rho",
+    "train.averaging.soup_size", "train.averaging.wise_ft", "train.optimizer",
+    "train.seeds.augmentation",
+}  # fmt: skip
 
 
 @cache
@@ -70,9 +87,40 @@ def texts_of(classes: np.ndarray) -> Texts:
     return Texts(content, np.cumsum([0, *map(len, encoded)]))
 
 
+def masks_of(store: Store) -> np.ndarray:
+    """Light pixels are of one of two kinds, as the picture's class has it; an edge is ignored."""
+    is_light = np.asarray(store.images).mean(axis=3) > 110
+    masks = np.where(is_light, 1 + (store.targets > 0)[:, None, None], 0).astype(np.uint8)
+    masks[:, :, -2:] = IGNORED
+    masks[store.targets < 0] = IGNORED
+    return masks
+
+
+def boxes_of(store: Store) -> np.ndarray:
+    """Up to three boxes on a picture, the first of its class and in its middle; one is a crowd."""
+    stream, side = np.random.default_rng(0), store.image_size
+    boxes = np.tile(NO_BOX, (len(store.targets), 3, 1))
+    for row, kind in enumerate(store.targets.tolist()):
+        corners = stream.integers(0, side // 2, (3, 2))
+        sides = stream.integers(6, side // 2, (3, 2))
+        corners[0], sides[0] = side // 4, side // 2
+        for place in range(row % 4 if kind >= 0 else 0):
+            label = (kind + place) % 3
+            boxes[row, place] = [*corners[place], *(corners + sides)[place], label, 0]
+    shown = store.split("train")
+    crowd = shown[shown % 4 == 3][0]
+    boxes[crowd, 1, 5] = 1
+    return boxes
+
+
 def store_of(store: Store, task: str) -> Store:
-    """The same examples with the targets of another task, or others with the same targets."""
+    """The same examples with the targets of another task, or others with the same targets.
+
+    Of masks and boxes it shows every second example: networks with maps take longer.
+    """
     classes = store.targets
+    if task in DENSE:
+        store = replace(store, samples=store.samples.iloc[::2].reset_index(drop=True))
     if task == TEXTS:
         return replace(store, examples=texts_of(classes), kind="texts")
     if task == "multilabel":
@@ -83,6 +131,11 @@ def store_of(store: Store, task: str) -> Store:
         noise = np.random.default_rng(0).normal(size=len(classes))
         targets = np.column_stack([10.0 * classes + noise, 3 - classes + noise])
         return replace(store, targets=targets, names=["x", "y"], target="numbers")
+    if task == MASKS:
+        names = ["background", "disc", "other"]
+        return replace(store, targets=masks_of(store), names=names, target="masks")
+    if task == BOXES:
+        return replace(store, targets=boxes_of(store), names=["a", "b", "c"], target="boxes")
     return store
 
 
@@ -93,6 +146,9 @@ def settings(task: str, **changes: Any) -> tuple[ModelSettings, TrainSettings]:
     if task == TEXTS:
         own = {"model.backbone": encoder(), "model.weights": "pretrained"}
         own |= {"model.text.hidden_dropout": 0.0, "model.text.max_tokens": 40}
+    if task in DENSE:
+        own = {"model.segmentation.width": 8, "model.detection.width": 8}
+        own |= {"model.detection.num_convs": 0, "train.batch_size": 4}
     for name, value in (own | changes).items():
         *groups, leaf = name.split(".")
         inner = tree
@@ -114,19 +170,31 @@ def run(
 def is_same(first: FitResult, second: FitResult) -> bool:
     """The same bits; a score that is not a number is one with itself."""
     states = first.chosen_state, second.chosen_state
-    return repr((first.history, first.candidates)) == repr(
-        (second.history, second.candidates)
-    ) and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    told = [
+        (repr((result.history, result.candidates)), content_of_answers(result))
+        for result in (first, second)
+    ]
+    return told[0] == told[1] and all(torch.equal(states[0][n], states[1][n]) for n in states[0])
+
+
+def content_of_answers(result: FitResult) -> bytes:
+    """What was kept of the validation rows; nothing of a training that ended before."""
+    return b"" if result.val_logits is None else result.val_logits.numpy().tobytes()
 
 
 def settings_of(task: str) -> list[str]:
     """Settings of the contract that the task does not refuse."""
-    refused = TASKS[task].refuses
-    return [
+    refused = [*TASKS[task].refuses]
+    if not TASKS[task].solves_head:
+        refused.append("train.head.method")  # of which one way is left
+    found = [
         name for name in CONTRACT
         if name not in NOT_OF_CLASSES
         and not any(f"{name}.".startswith(f"{each}.") for each in refused)
     ]  # fmt: skip
+    if task in DENSE:
+        return [n for n in found if n in ONE_OF_EACH_KIND or not n.startswith(OF_GRADIENTS)]
+    return found
 
 
 def ended_and_continued(
@@ -158,8 +226,11 @@ def test_every_setting_ends_and_goes_on_to_the_same_bits(
     task: str, name: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = CONTRACT[name]
-    base = {key: value for key, value in row.base.items() if key in settings_of(task)}
-    if task != TEXTS and name.startswith(("model.lora.", "train.recompute_")):
+    base = {k: on for k, on in row.base.items() if k in CONTRACT and not TASKS[task].refusal(k)}
+    if task in DENSE and name.startswith("model.lora."):
+        narrow(monkeypatch)
+        base["model.backbone"] = "torchvision/convnext_tiny"
+    elif task not in (TEXTS, *DENSE) and name.startswith(("model.lora.", "train.recompute_")):
         base |= LINEAR
     on = {"train.epochs": 2, "train.learning_rate": 1e-3, **base, name: row.on}
     whole = run(store, task, on)
@@ -180,17 +251,23 @@ def test_what_classification_has_not_changes_something(task: str, name: str, sto
 
 
 @pytest.mark.parametrize("task", WITH_NEW_HEAD)
-def test_a_task_learns_and_its_solved_head_beats_guessing(task: str, store: Store) -> None:
-    solved = {"train.head.method": "solve", "train.epochs": 0, "model.trainable_blocks": 0}
-    if task != TEXTS:
-        solved["model.backbone"] = "timm/test_vit"
-    result = run(store, task, solved)
+def test_a_task_learns_and_its_head_alone_beats_guessing(task: str, store: Store) -> None:
+    alone: dict[str, Any] = {"train.epochs": 0, "model.trainable_blocks": 0}
+    alone |= {"train.head.method": "solve"} if TASKS[task].solves_head else {
+        "train.head.epochs": 15, "train.head.learning_rate": 0.02, "train.optimizer": "adamw",
+    }  # fmt: skip
+    if task not in (TEXTS, *DENSE):
+        alone["model.backbone"] = "timm/test_vit"
+    result = run(store, task, alone)
     _, plan = prepare_training(
-        store_of(store, task), *settings(task, **solved), task=task, seed=0, device=DEVICE
+        store_of(store, task), *settings(task, **alone), task=task, seed=0, device=DEVICE
     )
-    assert result.history[0].train_loss < plan.task.guessing_loss()
-    assert result.head is not None
-    assert result.head.gradient < 1e-6
+    assert result.history[-1].train_loss < plan.task.guessing_loss()
+    if TASKS[task].solves_head:
+        assert result.head is not None
+        assert result.head.gradient < 1e-6
+    else:
+        assert result.history[0].train_loss > 1.1 * result.history[-1].train_loss
 
 
 @pytest.mark.parametrize("task", WITH_NEW_HEAD)
@@ -262,6 +339,11 @@ def test_what_makes_no_sense_is_refused_with_the_reason(task: str) -> None:
         ("regression", "train.augmentation.mixup"),
         ("regression", "train.imbalance.balanced_sampling"),
         ("regression", "train.features.co_tuning"),
+        *(
+            (task, f"train.{name}")
+            for task in DENSE
+            for name in ("augmentation.mixup", "imbalance.balanced_sampling", "features.co_tuning")
+        ),
     ],
 )
 def test_an_engine_that_asks_for_what_is_refused_gets_the_reason(
@@ -286,23 +368,33 @@ def test_every_metric_has_its_words_and_errors_are_called_errors(task: str, stor
     assert kind.words.keys() == set(kind.metrics())
     assert kind.in_steps <= set(kind.scores)
     assert not is_error(kind.scores[0]), "the headline is one of which more is better"
-    assert len(kind.simpler_rows) == 2
+    assert len(kind.simpler_rows) == (1 if task in DENSE else 2)
     _, plan = prepare_training(
         store_of(store, task), *settings(task), task=task, seed=0, device=DEVICE
     )
     rows = plan.rows.train
-    perfect = plan.task.of(rows)
-    if task != "regression":
-        perfect = 50.0 * (_one_hot(perfect) * 2 - 1)
-    found = plan.task.measure(perfect.float(), plan.task.of(rows))
+    found = plan.task.measure(_perfect(plan.task, plan.task.of(rows)), plan.task.of(rows))
     assert set(found) == set(kind.metrics())
     assert found["loss"] == pytest.approx(0.0, abs=1e-6)
     for name in kind.scores:
         assert found[name] == pytest.approx(0.0 if is_error(name) else 1.0, abs=1e-6)
 
 
-def _one_hot(targets: Tensor) -> Tensor:
-    return torch.nn.functional.one_hot(targets, 3) if targets.ndim == 1 else targets
+def _perfect(task: Task, targets: Tensor) -> Tensor:
+    """What is kept of answers that are right, and certain of it."""
+    if task.name == "regression":
+        return targets
+    if task.name == BOXES:  # objects, and a loss of nothing at one point
+        is_object = (targets[:, :, 4:5] >= 0) & (targets[:, :, 5:] == 0)
+        label = torch.where(is_object, targets[:, :, 4:5], -1)
+        found = torch.cat([targets[:, :, :4], torch.ones_like(label), label], dim=2)
+        last = torch.tensor([0.0, 0.0, 0.0, 1.0, 0.0, 0.0]).expand(len(targets), 1, 6)
+        return torch.cat([found, last], dim=1)
+    is_index = targets.ndim != 2
+    labels = torch.where(targets == IGNORED, 0, targets).long() if is_index else targets
+    of_outputs = torch.nn.functional.one_hot(labels, 3) if is_index else labels
+    logits = 50.0 * (of_outputs.movedim(-1, 1) * 2 - 1).float()
+    return task.kept(lambda features: features, logits, targets)
 
 
 def test_a_setting_of_another_task_is_refused_when_read(tmp_path: Path) -> None:

@@ -80,6 +80,15 @@ _ADVICE = {
 }
 
 
+def advice_of(fault: str) -> str:
+    """What to do about a fault; empty where nothing is to be done.
+
+    Args:
+        fault: one of the phrases.
+    """
+    return _ADVICE.get(fault, "")
+
+
 @dataclass(frozen=True)
 class Fault:
     """One line of the audit.
@@ -174,7 +183,7 @@ def listing(faults: Sequence[Fault], *, num_kinds: int = 5, num_examples: int = 
     ordered = sorted(counts, key=lambda kind: (-counts[kind], kind))
     text = ""
     for kind in ordered[:num_kinds]:
-        advice = f": {_ADVICE[kind]}" if kind in _ADVICE else ""
+        advice = f": {advice_of(kind)}" if advice_of(kind) else ""
         text += f"\n  {counts[kind]} x {kind}{advice}"
         shown = [fault for fault in faults if fault.fault == kind][:num_examples]
         text += "".join(f"\n    {_place(fault)}: {printable(fault.detail)}" for fault in shown)

@@ -51,7 +51,12 @@ class ClassReport:
 
 
 def select_of_each(
-    data: Prepared, samples: pd.DataFrame, per_row: int, noun: str, plural: str
+    data: Prepared,
+    samples: pd.DataFrame,
+    per_row: int,
+    noun: str,
+    plural: str,
+    chosen_by: str = "the hash of their content",
 ) -> Selection:
     """Some examples of every class or label.
 
@@ -61,12 +66,13 @@ def select_of_each(
         per_row: examples of each.
         noun: class or label.
         plural: classes or labels.
+        chosen_by: what says which of them; the column ``sha256`` is hashed.
     """
     shown = choose_of_classes(samples, MOST_SHOWN, per_row)
     examples = data.names.plural
     text = [
-        f"Up to {per_row} {examples} of every {noun} from train and validation, chosen by the hash "
-        f"of their content. {examples.capitalize()} of the test split are not shown."
+        f"Up to {per_row} {examples} of every {noun} from train and validation, chosen by "
+        f"{chosen_by}. {examples.capitalize()} of the test split are not shown."
     ]
     if len(shown) < len(data.store.names):
         text.append(

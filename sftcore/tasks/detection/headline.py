@@ -1,4 +1,4 @@
-"""The numbers of detection that MLflow's list of trainings shows."""
+"""The numbers of MLflow's list, which the task and its report share."""
 
 from collections.abc import Mapping
 

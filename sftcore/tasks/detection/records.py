@@ -11,48 +11,11 @@ import torch
 from torch import Tensor
 
 from sftcore.metrics.detection_matching import Matches, match_detections
-from sftcore.metrics.detection_records import Detections, Truths, box_areas
 from sftcore.models.dense.box_loss import fcos_terms
-from sftcore.models.dense.decoding import Detections as Decoded
 from sftcore.models.dense.decoding import decode
 from sftcore.models.dense.points import assign
 from sftcore.models.dense.settings import BoxLossSettings, DecodingSettings
-
-NO_DETECTION = (0.0, 0.0, 0.0, 0.0, 0.0, -1.0)
-
-
-def learnt_boxes(boxes: Tensor) -> Tensor:
-    """What a detector learns of a store's boxes: all but crowds.
-
-    Args:
-        boxes: [B, M, 6], see :mod:`sftcore.data.pictures.annotated`.
-
-    Returns:
-        [B, M, 5], see :mod:`sftcore.models.dense.points`.
-    """
-    classes = torch.where(boxes[:, :, 5] > 0, -1.0, boxes[:, :, 4])
-    return torch.cat([boxes[:, :, :4], classes[:, :, None]], dim=2)
-
-
-def decoded_rows(output: Tensor, points: Tensor, side: int, settings: DecodingSettings) -> Tensor:
-    """The detections of each picture, float32 [B, D, 6]; see the module.
-
-    Args:
-        output: of :class:`sftcore.models.dense.detection.DetectionHead` [B, P, K + 5].
-        points: x, y and stride [P, 3].
-        side: S.
-        settings: which boxes are given.
-    """
-    found = decode(output, points, (side, side), settings)
-    rows = torch.tensor(NO_DETECTION).repeat(len(found), settings.max_detections, 1)
-    for row, of in zip(rows, found, strict=True):
-        row[: len(of.scores)] = _row_of(of).cpu()
-    return rows.to(output.device)
-
-
-def _row_of(found: Decoded) -> Tensor:
-    ends = torch.stack([found.scores, found.classes.float()], dim=1)
-    return torch.cat([found.boxes, ends], dim=1)
+from sftcore.tasks.detection.boxes import detections_of, learnt_boxes, padded, truths_of
 
 
 @torch.no_grad()
@@ -80,30 +43,14 @@ def box_rows(
     columns = [terms[name].double() for name in ("focal", "giou", "centerness")]
     zeros = torch.zeros_like(columns[0])
     last = torch.stack([*columns, num.double(), zeros, zeros], dim=1)
-    found = decoded_rows(output, points, side, decoding).double()
+    decoded = decode(output, points, (side, side), decoding)
+    found = padded(decoded, decoding.max_detections).double().to(output.device)
     return torch.cat([found, last[:, None]], dim=1)
 
 
 def matches_of(found: np.ndarray, boxes: np.ndarray, num_classes: int) -> Matches:
     """COCO's matching of detections [N, D, 6] with a store's boxes [N, M, 6], of K classes."""
     return match_detections(detections_of(found), truths_of(boxes), len(found), num_classes)
-
-
-def detections_of(found: np.ndarray) -> Detections:
-    """Detections [N, D, 6] as a table."""
-    picture, place = np.nonzero(found[:, :, 5] >= 0)
-    rows = found[picture, place]
-    return Detections(picture, rows[:, 5].astype(np.int64), rows[:, :4], rows[:, 4])
-
-
-def truths_of(boxes: np.ndarray) -> Truths:
-    """Boxes of a store [N, M, 6] as a table, with the areas of the boxes."""
-    picture, place = np.nonzero(boxes[:, :, 4] >= 0)
-    rows = boxes[picture, place]
-    is_crowd = rows[:, 5] > 0
-    no = np.zeros(len(rows), dtype=bool)
-    corners = rows[:, :4].astype(float)
-    return Truths(picture, rows[:, 4].astype(np.int64), corners, box_areas(corners), is_crowd, no)
 
 
 def loss_per_point(rows: np.ndarray, columns: Sequence[int] = (0, 1, 2)) -> float:

@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 
 from sftcore.metrics.detection import detection_scores
-from sftcore.models.dense.box_loss import fcos_sum, num_foreground
+from sftcore.models.dense.box_loss import boxes_at, fcos_sum, giou_costs, num_foreground
 from sftcore.models.dense.heads import level_sizes
-from sftcore.models.dense.points import assign, grid_points
+from sftcore.models.dense.points import Assigned, assign, grid_points
 from sftcore.models.dense.settings import BoxLossSettings
 from sftcore.models.network import Network
 from sftcore.models.settings import ModelSettings
 from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
+from sftcore.tasks.detection.boxes import CLASS_OF_ANSWER, NO_BOX, SCORE, learnt_boxes
 from sftcore.tasks.detection.headline import HEADLINE
 from sftcore.tasks.detection.records import (
-    NO_DETECTION,
     box_rows,
-    learnt_boxes,
     loss_per_point,
     matches_of,
 )
@@ -126,24 +125,25 @@ class DetectionTask(Task):
         if metric == "loss":
             last = output[:, -1].cpu()
             return -(last[:, :3].sum(dim=1) / last[:, 3].clamp(min=1))
-        found = output[:, :-1].cpu().numpy()
+        found = output[:, :-1].cpu().numpy().copy()
         boxes = targets.cpu().numpy()
-        shown = np.where((found[:, :, 4:5] >= _SHOWN_FROM), found, np.array(NO_DETECTION))
-        matches = matches_of(shown, boxes, self.num_outputs)
+        found[found[..., SCORE] < _SHOWN_FROM, CLASS_OF_ANSWER] = NO_BOX
+        matches = matches_of(found, boxes, self.num_outputs)
         right = np.bincount(matches.picture, matches.outcome[:, 0, 0] == 1, minlength=len(found))
         given = np.bincount(matches.picture, matches.outcome[:, 0, 0] >= 0, minlength=len(found))
         total = given + matches.num_truths[:, :, 0].sum(axis=1)
         return torch.from_numpy(np.where(total > 0, 2 * right / np.maximum(total, 1), 1.0))
 
     def guessing_loss(self) -> float:
-        """Of the head as it is made: each class as likely as it is at a training point.
+        """Each class as likely as at a training point, the usual box, centre-ness of one half.
 
-        The focal loss of the frequencies; distances that are right, and centre-ness of one half.
+        The usual box of a level has the median distances of its foreground points.
         """
         targets = learnt_boxes(self.of(self.train_rows))
-        classes = assign(self._points, targets, self._loss.center_radius).classes
+        assigned = assign(self._points, targets, self._loss.center_radius)
+        classes = assigned.classes
         num = max(1, int((classes >= 0).sum()))
-        total = 0.0
+        total = _usual_boxes_cost(self._points, assigned)
         alpha, gamma = self._loss.focal_alpha, self._loss.focal_gamma
         for k in range(self.num_outputs):
             here = float((classes == k).sum())
@@ -172,6 +172,20 @@ class DetectionTask(Task):
 
 _SHOWN_FROM = 0.3
 _GRID = np.linspace(1e-6, 1 - 1e-6, 20_001)
+
+
+def _usual_boxes_cost(points: Tensor, assigned: Assigned) -> float:
+    """The GIoU cost of one box for all foreground points of a level, summed over the levels."""
+    mask = assigned.is_foreground
+    own_points, boxes = points.expand(len(mask), -1, -1)[mask], assigned.boxes[mask]
+    places = own_points[:, :2]
+    sides = torch.cat([places - boxes[:, :2], boxes[:, 2:] - places], dim=1)
+    total = 0.0
+    for stride in own_points[:, 2].unique():
+        of = own_points[:, 2] == stride
+        usual = sides[of].median(dim=0).values.expand(int(of.sum()), 4)
+        total += float(giou_costs(boxes_at(own_points[of], usual), boxes[of]).sum())
+    return total
 
 
 def _least_focal(here: float, away: float, alpha: float, gamma: float) -> float:

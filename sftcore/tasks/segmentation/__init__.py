@@ -1,1 +1,1 @@
-"""Semantic segmentation: a class for every pixel of a picture."""
+"""A class for each pixel of a picture."""

@@ -1,4 +1,4 @@
-"""The numbers of segmentation that MLflow's list of trainings shows."""
+"""Where the numbers of MLflow's list stand in ``metrics.json``, for the task and its report."""
 
 from collections.abc import Mapping
 

@@ -1,123 +1,183 @@
-"""What is kept of a picture for measuring: sums over its pixels, one row of numbers.
+"""What is kept of each picture: counts of its pixels, taken from its logits one after the other.
 
-Columns: the confusion counts [K, K] of true × predicted class, a histogram of confidence
-[B, 3] (:mod:`sftcore.metrics.binned_calibration`), the cross-entropy in nats, labelled pixels.
+Neither masks nor probabilities of all pictures are ever held together: a picture's logits are
+upsampled to its pixels, measured, and let go.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from sftcore.foundations.masks import IGNORED
 from sftcore.metrics.binned_calibration import binned_calibration
-from sftcore.metrics.segmentation import segmentation_scores
-from sftcore.models.dense.pixel_loss import cross_entropy_rows
+from sftcore.metrics.boundary import boundary_counts, boundary_metrics
+from sftcore.metrics.calibration import fit_temperature
+from sftcore.metrics.pixel_calibration import (
+    PixelCalibration,
+    pixel_calibration,
+    pixel_nll,
+    pixel_sample,
+)
+from sftcore.metrics.records import joined
+from sftcore.metrics.segmentation import (
+    SegmentationMetrics,
+    class_totals,
+    confusion_counts,
+    metrics_of_totals,
+)
 from sftcore.models.dense.resampling import upsample
 
-NUM_BINS = 15
-_AT_ONCE = 8  # pictures of which whole maps of probabilities are held
+_SAMPLED_PIXELS = 100_000  # that the temperature is fitted on, all pictures together
+_MOST_OF_A_PICTURE = 1000  # of those, as neighbours say the same
 
 
 @dataclass(frozen=True)
-class PixelSums:
-    """Sums over the pixels of each picture.
+class PictureRecords:
+    """Of each picture, and the confusion of all of them.
 
     Attributes:
-        confusion: true × predicted class [N, K, K].
-        histogram: count, number right and sum of confidence by bin [N, B, 3].
-        loss: cross-entropy in nats [N].
-        num_pixels: that have a class [N].
+        totals: [N, 3, K], see :func:`sftcore.metrics.segmentation.class_totals`.
+        boundary: [N, K, 4], see :func:`sftcore.metrics.boundary.boundary_counts`.
+        calibration: of the pixels, N pictures.
+        confusion: labelled pixels of all pictures by true and predicted class [K, K].
     """
 
+    totals: np.ndarray
+    boundary: np.ndarray
+    calibration: PixelCalibration
     confusion: np.ndarray
-    histogram: np.ndarray
-    loss: np.ndarray
-    num_pixels: np.ndarray
-
-    @property
-    def mean_loss(self) -> float:
-        """Nats per labelled pixel of all pictures; NaN without one."""
-        total = self.num_pixels.sum()
-        return float(self.loss.sum() / total) if total else float("nan")
-
-    def scores(self) -> dict[str, float]:
-        """Of all pictures; see :func:`sftcore.metrics.segmentation.segmentation_scores`."""
-        return segmentation_scores(self.confusion)
-
-    def calibration_error(self) -> float:
-        """Expected calibration error of the pixels."""
-        return float(binned_calibration(self.histogram, np.ones((1, len(self.loss)))).ece[0])
 
 
-@torch.no_grad()
-def pixel_rows(logits: Tensor, masks: Tensor) -> Tensor:
-    """The row of each picture, float64 [B, K² + 3·B + 2].
+@dataclass(frozen=True)
+class PixelMetrics(SegmentationMetrics):
+    """Values per weighting of the pictures.
+
+    Attributes:
+        nll: mean negative log-likelihood of a labelled pixel in nats, [W]; NaN without one.
+        boundary_f1: mean over the classes that have a boundary, [W]; NaN where none has.
+        class_boundary_f1: of each class, [W, K]; 0 where both precision and recall are.
+        has_boundary: whether the class has one in truth or prediction, [W, K].
+    """
+
+    nll: np.ndarray
+    boundary_f1: np.ndarray
+    class_boundary_f1: np.ndarray
+    has_boundary: np.ndarray
+
+
+def pixel_logits(answer: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A picture's logits at its pixels.
 
     Args:
-        logits: [B, K, h, w]; they are upsampled to the masks.
-        masks: [B, S, S]; 255 is ignored.
+        answer: logits [K, h, w], of any stride.
+        size: height and width of the picture.
+
+    Returns:
+        Float32 [K, H, W].
     """
-    parts = zip(logits.split(_AT_ONCE), masks.split(_AT_ONCE), strict=True)
-    return torch.cat([_rows(*part) for part in parts])
+    whole = torch.from_numpy(np.ascontiguousarray(answer, dtype=np.float32))[None]
+    return upsample(whole, (size[0], size[1]))[0].numpy()
 
 
-def _rows(logits: Tensor, masks: Tensor) -> Tensor:
-    whole = upsample(logits.float(), (masks.shape[1], masks.shape[2]))
-    count, num_classes = whole.shape[:2]
-    loss = cross_entropy_rows(whole, masks)
-    confidence, found = whole.softmax(dim=1).max(dim=1)
-    is_known = masks != IGNORED
-    picture = torch.arange(count, device=masks.device)[:, None, None].expand_as(masks)[is_known]
-    true, found, confidence = masks[is_known].long(), found[is_known], confidence[is_known].double()
-    size = num_classes**2
-    place = picture * size + true * num_classes + found
-    confusion = torch.bincount(place, minlength=count * size).view(count, size)
-    bins = (torch.ceil(confidence * NUM_BINS).long() - 1).clamp(0, NUM_BINS - 1)
-    place = picture * NUM_BINS + bins
-    sums = [
-        torch.bincount(place, values, minlength=count * NUM_BINS)
-        for values in (torch.ones_like(confidence), (true == found).double(), confidence)
-    ]
-    histogram = torch.stack(sums, dim=1).view(count, NUM_BINS * 3)  # bin by bin
-    num_pixels = is_known.sum(dim=(1, 2))
-    ends = torch.stack([loss.double(), num_pixels.double()], dim=1)
-    return torch.cat([confusion.double(), histogram, ends], dim=1)
+def predicted_mask(answer: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """The most likely class of each pixel, the first of equals: uint8 [H, W]; see above."""
+    return pixel_logits(answer, size).argmax(axis=0).astype(np.uint8)
 
 
-def read_rows(rows: np.ndarray, num_classes: int) -> PixelSums:
-    """The sums of rows.
+def measure_pictures(answers: np.ndarray, masks: np.ndarray, num_bins: int) -> PictureRecords:
+    """The records of pictures.
 
     Args:
-        rows: of :func:`pixel_rows` [N, ...].
-        num_classes: K.
+        answers: logits [N, K, h, w], N of at least one.
+        masks: true classes [N, S, S], uint8; 255 is ignored.
+        num_bins: of the calibration error.
     """
-    confusion, histogram, ends = np.split(rows, [num_classes**2, rows.shape[1] - 2], axis=1)
-    return PixelSums(
-        confusion.reshape(-1, num_classes, num_classes).astype(np.int64),
-        histogram.reshape(-1, NUM_BINS, 3),
-        ends[:, 0],
-        ends[:, 1].astype(np.int64),
+    num_classes = answers.shape[1]
+    totals, boundary, calibration = [], [], []
+    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+    for answer, mask in zip(answers, masks, strict=True):
+        logits = pixel_logits(answer, mask.shape)
+        found = logits.argmax(axis=0).astype(np.uint8)
+        counts = confusion_counts([mask], [found], num_classes)
+        confusion += counts[0]
+        totals.append(class_totals(counts))
+        boundary.append(boundary_counts([mask], [found], num_classes))
+        calibration.append(pixel_calibration([logits], [mask], num_bins))
+    return PictureRecords(
+        np.concatenate(totals), np.concatenate(boundary), joined(calibration), confusion
     )
 
 
-def constant_rows(masks: np.ndarray, frequencies: np.ndarray, wanted: int) -> np.ndarray:
-    """The rows of an answer that is the same at every pixel.
+def calibration_at(
+    answers: np.ndarray, masks: np.ndarray, temperature: float, num_bins: int
+) -> PixelCalibration:
+    """The records of pictures whose logits are divided by a temperature.
 
     Args:
-        masks: [N, S, S].
-        frequencies: probabilities that are given [K].
-        wanted: class that is named.
+        answers: logits [N, K, h, w].
+        masks: true classes [N, S, S]; 255 is ignored.
+        temperature: above 0.
+        num_bins: of the calibration error.
     """
-    num_classes = len(frequencies)
-    counts = np.stack([np.bincount(of[of != IGNORED], minlength=num_classes) for of in masks])
-    confusion = np.zeros((len(masks), num_classes, num_classes))
-    confusion[:, :, wanted] = counts
-    total, confidence = counts.sum(axis=1), float(frequencies[wanted])
-    histogram = np.zeros((len(masks), NUM_BINS, 3))
-    place = int(np.clip(np.ceil(confidence * NUM_BINS) - 1, 0, NUM_BINS - 1))
-    histogram[:, place] = np.stack([total, counts[:, wanted], confidence * total], axis=1)
-    loss = -(counts * np.log(frequencies)).sum(axis=1)
-    flat = [of.reshape(len(masks), -1) for of in (confusion, histogram)]
-    return np.concatenate([*flat, loss[:, None], total[:, None]], axis=1)
+    return joined(
+        [
+            pixel_calibration([logits / np.float32(temperature)], [mask], num_bins)
+            for logits, mask in _pictures(answers, masks)
+        ]
+    )
+
+
+def pixel_temperature(answers: np.ndarray, masks: np.ndarray, seed: int) -> tuple[float, int]:
+    """The temperature with the least loss on a sample of pixels, and how many there are in it.
+
+    The same number is drawn of each picture: all pictures together give about 100,000, and none
+    more than 1,000.
+
+    Args:
+        answers: logits [N, K, h, w] of pictures that were not trained on.
+        masks: true classes [N, S, S]; 255 is ignored; at least one pixel is labelled.
+        seed: of the run.
+    """
+    of_each = int(np.clip(_SAMPLED_PIXELS // len(masks), 1, _MOST_OF_A_PICTURE))
+    sampled = [
+        pixel_sample(logits, mask, of_each, seed=seed, row=row)
+        for row, (logits, mask) in enumerate(_pictures(answers, masks))
+    ]
+    logits, labels = (np.concatenate(of) for of in zip(*sampled, strict=True))
+    return fit_temperature(logits, labels), len(labels)
+
+
+def pixel_metrics(records: PictureRecords, weights: np.ndarray) -> PixelMetrics:
+    """Every metric for every weighting of the pictures.
+
+    Args:
+        records: of N pictures.
+        weights: picture counts [W, N].
+    """
+    boundary = boundary_metrics(records.boundary, weights)
+    return PixelMetrics(
+        **vars(metrics_of_totals(records.totals, weights)),
+        nll=pixel_nll(records.calibration, weights),
+        boundary_f1=boundary.mean_f1,
+        class_boundary_f1=boundary.f1,
+        has_boundary=boundary.occurs,
+    )
+
+
+def calibration_error(record: PixelCalibration) -> float:
+    """Of all pixels together; NaN without any."""
+    unit = np.ones((1, len(record.num_pixels)))
+    return float(binned_calibration(record.histogram, unit).ece[0])
+
+
+def own_metrics(records: PictureRecords) -> SegmentationMetrics:
+    """Of each picture by itself: N weightings, of one picture each."""
+    parts = [metrics_of_totals(of[None], np.ones((1, 1))) for of in records.totals]
+    return joined(parts)
+
+
+def _pictures(answers: np.ndarray, masks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits at the pixels and mask of each picture, one after the other."""
+    for answer, mask in zip(answers, masks, strict=True):
+        yield pixel_logits(answer, mask.shape), mask

@@ -16,7 +16,7 @@ from sftcore.tasks.contract import Criterion, Known, LossSettings, Task
 from sftcore.tasks.names import MASKS
 from sftcore.tasks.refusals import OF_ANNOTATED
 from sftcore.tasks.segmentation.headline import HEADLINE
-from sftcore.tasks.segmentation.records import PixelSums, constant_rows, pixel_rows, read_rows
+from sftcore.tasks.segmentation.sums import PixelSums, constant_rows, pixel_rows, read_rows
 
 MOST_FREQUENT = "most_frequent_class"
 
@@ -89,7 +89,7 @@ class SegmentationTask(Task):
         return PixelLoss(settings.pixel_loss, settings.label_smoothing, weights, offsets)
 
     def kept(self, head: Callable[[Tensor], Tensor], features: Tensor, targets: Tensor) -> Tensor:
-        """Sums over each picture's pixels; see :mod:`sftcore.tasks.segmentation.records`."""
+        """Sums over each picture's pixels; see :mod:`sftcore.tasks.segmentation.sums`."""
         return pixel_rows(head(features), targets)
 
     def measure(self, output: Tensor, targets: Tensor) -> dict[str, float]:
