@@ -25,6 +25,9 @@ from sftcore.use.tiles import TiledAnswers
 from sftcore.use.unlike_part import unlike_part
 
 
+_WIDTHS = 400  # of a line, that the longer side of a drawn picture has
+
+
 @dataclass(frozen=True)
 class ScoreRule:
     """From which score on a box is given out.
@@ -188,7 +191,9 @@ class BoxUsage(TiledUsage[BoxDecision, FixedBoxes, FoundBoxes]):
         colours = class_colours(self.names)
         pairs = list(zip(found.classes.tolist(), found.scores.tolist(), strict=True))
         words = [f"{self.names[k]} {score:.2f}" for k, score in pairs]
-        return with_boxes(image, found.corners, [colours[k] for k, _ in pairs], words)
+        shown = [colours[k] for k, _ in pairs]
+        line_width = max(1, round(max(found.size) / _WIDTHS))
+        return with_boxes(image, found.corners, shown, words, line_width=line_width)
 
     def told(
         self, decision: BoxDecision, counts: Mapping[str, int], num_examples: int, plural: str

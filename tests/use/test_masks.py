@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from sftcore.evaluation.predict import Seen
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.dense.resampling import upsample
+from sftcore.reporting.overlays import class_colours, with_mask
 from sftcore.reporting.parts import write_parts
 from sftcore.use import masks
 from sftcore.use.contract import ToJudge
@@ -182,6 +183,11 @@ def test_a_drawing_leaves_the_background_as_it_is() -> None:
     drawn = usage.drawn(image, found_of([500, 1000, 500]))
     is_same = (drawn == 100).all(axis=2)
     np.testing.assert_array_equal(is_same, found_of([500, 1000, 500]).mask == 1)
+    tall = np.random.default_rng(0).integers(0, 256, (400, 50, 3), dtype=np.uint8)
+    mask = np.tile(found_of([500, 1000, 500]).mask, (10, 1))
+    whole = with_mask(tall, mask, class_colours(NAMES), 1)
+    shown = usage.drawn(tall, FoundMask(mask, np.ones(3) / 3, 1.0, 1.0))
+    np.testing.assert_array_equal(shown, whole)
     assert background_of(NAMES) == 1
     assert background_of(["a"]) is None
     assert legend_png(NAMES, 1) == legend_png(NAMES, 1) != legend_png(NAMES, None)
