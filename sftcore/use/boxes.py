@@ -24,7 +24,6 @@ from sftcore.use.tiled_usage import TiledUsage
 from sftcore.use.tiles import TiledAnswers
 from sftcore.use.unlike_part import unlike_part
 
-
 _WIDTHS = 400  # of a line, that the longer side of a drawn picture has
 
 
