@@ -18,7 +18,7 @@ from sftcore.use.coco_file import coco_file
 from sftcore.use.contract import ToJudge
 from sftcore.use.decision import load_decision, save_decision
 from sftcore.use.found_boxes import FoundBoxes, nms_iou_of
-from sftcore.use.rules import Wanted
+from sftcore.use.rules import Wanted, share
 from sftcore.use.tiles import TiledAnswers, tiling_of
 
 NAMES = ["=cat", "日本"]
@@ -100,6 +100,28 @@ def test_test_says_how_often_boxes_are_right() -> None:
     targets = of.targets.copy()
     targets[ROWS["test"], :, 4] = 0
     assert fix(replace(of, targets=targets)).decision.boxes.threshold == rule.threshold
+
+
+def test_intervals_are_over_the_groups_of_the_pictures() -> None:
+    of = judged()
+    # One group holds half of the pictures, so that it matters whose thing is whose.
+    groups = of.groups.copy()
+    groups[40:55] = "many"
+    of = replace(of, groups=groups)
+    rule = fix(of).decision.boxes
+    found: dict[str, list[tuple[bool, str]]] = {"precision": [], "recall": []}
+    for row in ROWS["test"]:
+        for place in range(MOST):
+            score, label = of.answers[row, place, 4:]
+            thing, is_crowd = of.targets[row, place, 4:]
+            is_given = label >= 0 and score >= rule.threshold
+            if thing >= 0 and not is_crowd:
+                found["recall"].append((bool(is_given and label == thing), groups[row]))
+            if is_given and not (is_crowd and label == thing):
+                found["precision"].append((bool(label == thing), groups[row]))
+    for name, rows in found.items():
+        is_true, of_groups = (np.array(column) for column in zip(*rows, strict=True))
+        assert getattr(rule, f"test_{name}") == share(is_true, of_groups, 0.95)
 
 
 def test_a_thing_is_found_once_and_counts_for_its_own_picture() -> None:
