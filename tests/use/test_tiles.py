@@ -8,13 +8,16 @@ from PIL import Image
 from sftcore.data.kinds import Refused
 from sftcore.data.pictures.decode import Decoding, decode_square
 from sftcore.data.pictures.letterbox import Letterbox
+from sftcore.evaluation.predict import Seen
 from sftcore.models.dense.resampling import upsample
 from sftcore.use import found_masks
 from sftcore.use.found_boxes import find_boxes, is_better_elsewhere
 from sftcore.use.found_masks import blended, find_mask
+from sftcore.use.tiled_pictures import gathered
 from sftcore.use.tiles import (
     Cutting,
     TiledAnswers,
+    TiledPicture,
     Tiling,
     cut_picture,
     tile_starts,
@@ -275,3 +278,17 @@ def test_squares_are_pictures_of_their_own() -> None:
     assert [len(of.tiling) for of in found] == [1, 1, 1]
     assert found[0].tiling.box.content == (0, 0, SIDE, SIDE)
     np.testing.assert_array_equal(np.concatenate([of.squares for of in found]), squares)
+
+
+def test_what_is_said_of_tiles_is_gathered_by_picture() -> None:
+    sizes = [(32, 32), (75, 50), (20, 90)]
+    tilings = [tiling_of(*size, SIDE, SIDE, 0.25) for size in sizes]
+    of_each = [TiledPicture(np.zeros((len(of), 1, 1, 3), np.uint8), of) for of in tilings]
+    counts = [1, 6, 4]
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(11, 5))).float()
+    found = gathered(Seen(features, np.arange(11)), of_each)
+    assert [of.answers.tolist() for of in found.answers] == [[0], [*range(1, 7)], [*range(7, 11)]]
+    assert [of.tiling for of in found.answers] == tilings
+    expected = [part.double().mean(dim=0) for part in features.split(counts)]
+    torch.testing.assert_close(found.features.double(), torch.stack(expected), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.features[0], features[0], atol=0, rtol=0)
