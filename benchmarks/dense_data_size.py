@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=[TASKS[0]])
+    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=[])
     parser.add_argument("--seeds", type=int, default=3, help="replicates")
     parser.add_argument("--epochs", type=int, default=60, help="from scratch, with all pictures")
     parser.add_argument("--rate", type=float, help="from scratch; without it three are tried")
@@ -172,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     set_up("cpu", options.threads)
     most = FEW if options.quick else {}
-    for task in options.tasks:
+    for task in options.tasks or TASKS[:1]:
         with scenes(recipe_of(task)) as store:
             print(f"\n## {task}\n", flush=True)
             recipes = recipes_of(store, task, options, most)

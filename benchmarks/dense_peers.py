@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=list(TASKS))
+    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=[])
     parser.add_argument("--seeds", type=int, default=5, help="replicates")
     parser.add_argument("--epochs", type=int, help="of both; those of params.yaml without it")
     parser.add_argument("--peer-times", type=int, default=1, help="epochs of the peer, as a factor")
@@ -148,7 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     set_up("cpu", options.threads)
     epochs, most = (2, FEW) if options.quick else (options.epochs, {})
-    for task in options.tasks:
+    for task in options.tasks or TASKS:
         params = recipe_of(task)
         params = with_epochs(params, epochs) if epochs else params
         began = time.perf_counter()
