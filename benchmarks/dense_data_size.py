@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.dense_peers import FEW, SCRATCH_REPLICATE
+from benchmarks.dense_peers import FEW, SEARCH_REPLICATE
 from benchmarks.scenes import (
     SCORES,
     TASKS,
@@ -98,7 +98,7 @@ def best_rate(store: Store, params: Params) -> float:
     found = {}
     for rate in RATES:
         changed = override(params, {"train.learning_rate": rate}, "rate")
-        outcome, trained = by_this_engine(store, changed, SCRATCH_REPLICATE)
+        outcome, trained = by_this_engine(store, changed, SEARCH_REPLICATE)
         found[rate] = outcome.val
         loss = trained.result.history[-1].train_loss
         print(
@@ -150,7 +150,7 @@ def recipes_of(
     pretrained = override(recipe_of(task), {**LAST_EPOCH, **short}, "pretrained")
     epochs = 1 if options.quick else options.epochs
     scratch = override(pretrained, {**FROM_SCRATCH, "train.epochs": epochs}, "scratch")
-    rate = options.rate or best_rate(replicate_of(store, SCRATCH_REPLICATE, most), scratch)
+    rate = options.rate or best_rate(replicate_of(store, SEARCH_REPLICATE, most), scratch)
     print(f"\nFrom scratch at {rate:g}; {options.seeds} replicates, mean ± standard deviation\n")
     return {
         "pretrained": pretrained,

@@ -49,7 +49,7 @@ from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
 from sftcore.settings.tree import Params, override
 
-SCRATCH_REPLICATE = 1000
+SEARCH_REPLICATE = 1000
 FEW = dict.fromkeys(SPLITS, 8)  # pictures with --quick
 
 
@@ -65,7 +65,7 @@ def best_way(store: Store, params: Params, width: int, epochs: int) -> Way:
     """The way with the best validation score."""
     found: dict[Way, float] = {}
     for way in PEERS[params.task].ways:
-        outcome = by_peer(store, params, way, width, epochs, SCRATCH_REPLICATE)
+        outcome = by_peer(store, params, way, width, epochs, SEARCH_REPLICATE)
         found[way] = outcome.val
         print(
             f"- {way.name}: {outcome.val:.3f} on validation, {outcome.train:.3f} on training "
@@ -100,14 +100,16 @@ def compare(
     peer = PEERS[params.task]
     epochs = params.train.head.epochs + params.train.epochs
     title = f"{peer.name}, head of {width or 'its own'} channels, {epochs * peer_times} epochs"
-    print(f"\n## {params.task}: {title}\n\nWays on a scratch replicate:\n", flush=True)
-    scratch = replicate_of(store, SCRATCH_REPLICATE, most)
-    way = best_way(scratch, params, width, epochs * peer_times)
+    print(
+        f"\n## {params.task}: {title}\n\nWays, on a replicate that is not measured:\n", flush=True
+    )
+    searched = replicate_of(store, SEARCH_REPLICATE, most)
+    way = best_way(searched, params, width, epochs * peer_times)
     print(f"\nTaken: {way.name}. {SCORES[params.task]} on pictures without a say (on training "
           f"pictures), and seconds:\n\n| replicate | this engine, {epochs} epochs | {peer.name} | "
           "seconds | its seconds |")  # fmt: skip
     print("|---" * 5 + "|", flush=True)
-    pairs, drawn = [], scratch
+    pairs, drawn = [], searched
     for number in range(seeds):
         drawn = replicate_of(store, number, most)
         own, other = in_turns(drawn, params, way, width, epochs * peer_times, number)
