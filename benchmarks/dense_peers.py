@@ -49,7 +49,7 @@ from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
 from sftcore.settings.tree import Params, override
 
-SCRATCH_REPLICATE = 1000
+SEARCH_REPLICATE = 1000
 FEW = dict.fromkeys(SPLITS, 8)  # pictures with --quick
 
 
@@ -65,7 +65,7 @@ def best_way(store: Store, params: Params, width: int, epochs: int) -> Way:
     """The way with the best validation score."""
     found: dict[Way, float] = {}
     for way in PEERS[params.task].ways:
-        outcome = by_peer(store, params, way, width, epochs, SCRATCH_REPLICATE)
+        outcome = by_peer(store, params, way, width, epochs, SEARCH_REPLICATE)
         found[way] = outcome.val
         print(
             f"- {way.name}: {outcome.val:.3f} on validation, {outcome.train:.3f} on training "
@@ -100,14 +100,16 @@ def compare(
     peer = PEERS[params.task]
     epochs = params.train.head.epochs + params.train.epochs
     title = f"{peer.name}, head of {width or 'its own'} channels, {epochs * peer_times} epochs"
-    print(f"\n## {params.task}: {title}\n\nWays on a scratch replicate:\n", flush=True)
-    scratch = replicate_of(store, SCRATCH_REPLICATE, most)
-    way = best_way(scratch, params, width, epochs * peer_times)
+    print(
+        f"\n## {params.task}: {title}\n\nWays, on a replicate that is not measured:\n", flush=True
+    )
+    searched = replicate_of(store, SEARCH_REPLICATE, most)
+    way = best_way(searched, params, width, epochs * peer_times)
     print(f"\nTaken: {way.name}. {SCORES[params.task]} on pictures without a say (on training "
           f"pictures), and seconds:\n\n| replicate | this engine, {epochs} epochs | {peer.name} | "
           "seconds | its seconds |")  # fmt: skip
     print("|---" * 5 + "|", flush=True)
-    pairs, drawn = [], scratch
+    pairs, drawn = [], searched
     for number in range(seeds):
         drawn = replicate_of(store, number, most)
         own, other = in_turns(drawn, params, way, width, epochs * peer_times, number)
@@ -136,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=list(TASKS))
+    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=[])
     parser.add_argument("--seeds", type=int, default=5, help="replicates")
     parser.add_argument("--epochs", type=int, help="of both; those of params.yaml without it")
     parser.add_argument("--peer-times", type=int, default=1, help="epochs of the peer, as a factor")
@@ -148,7 +150,7 @@ def main() -> None:
     options = parser.parse_args()
     set_up("cpu", options.threads)
     epochs, most = (2, FEW) if options.quick else (options.epochs, {})
-    for task in options.tasks:
+    for task in options.tasks or TASKS:
         params = recipe_of(task)
         params = with_epochs(params, epochs) if epochs else params
         began = time.perf_counter()
