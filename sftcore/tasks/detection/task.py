@@ -136,7 +136,7 @@ class DetectionTask(Task):
         return torch.from_numpy(np.where(total > 0, 2 * right / np.maximum(total, 1), 1.0))
 
     def guessing_loss(self) -> float:
-        """Of each class as likely as at a training point, the usual box, and centre-ness of one half.
+        """Of each class as likely as at a training point, the usual box, centre-ness of one half.
 
         The usual box of a level has the median distances of its foreground points.
         """
