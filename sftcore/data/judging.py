@@ -1,6 +1,6 @@
 """Opening every example of a source once, and judging its bytes and its target."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,6 +94,16 @@ def judge(
                 refused[row] = Refusal(item.id, item.label, why.reason, why.detail)
                 continue
             seen[row] = value, sha256_bytes(content), found
+    return judged_of(items, seen), [refused[row] for row in sorted(refused)]
+
+
+def judged_of(items: Sequence[Item], seen: Mapping[int, tuple[Value, str, Seen]]) -> Judged:
+    """What was seen of those examples that can be used, which may be none.
+
+    Args:
+        items: all examples.
+        seen: target, sha256 and what the pile saw, by the example's row.
+    """
     rows = sorted(seen)
     hashes = [seen[row][2].hashes for row in rows]
     return Judged(
@@ -103,7 +113,7 @@ def judge(
         [seen[row][1] for row in rows],
         [seen[row][2].key for row in rows],
         np.stack(hashes) if hashes else np.empty((0, 1, 1), dtype=np.uint64),
-    ), [refused[row] for row in sorted(refused)]
+    )
 
 
 def drop_copies(judged: Judged, refusals: list[Refusal], names: Names) -> Judged:

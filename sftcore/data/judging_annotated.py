@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from sftcore.data.annotations.faults import Fault, Limits
 from sftcore.data.annotations.judging import judge_set
 from sftcore.data.annotations.values import Annotated
 from sftcore.data.audit import Refusal
-from sftcore.data.judging import Judged
+from sftcore.data.judging import Judged, judged_of
 from sftcore.data.kinds import Names, Refused, Seen
 from sftcore.data.opening import AnnotatedContents
 from sftcore.data.pictures.annotated import AnnotatedPile
+from sftcore.data.targets.target import Value
 from sftcore.foundations.artifacts import sha256_bytes
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.tables import printable
@@ -50,7 +49,7 @@ def judge_annotated(
     """
     assert contents.found is not None
     row_of = {item.id: row for row, item in enumerate(contents.items)}
-    seen: dict[int, tuple[tuple[str, ...], str, Seen]] = {}
+    seen: dict[int, tuple[Value, str, Seen]] = {}
     refused: dict[int, Refusal] = {}
     with show_progress("prepare", len(contents.items), names.plural) as progress:
 
@@ -72,14 +71,6 @@ def judge_annotated(
         if fault.severity == "picture" and row >= 0:
             why = Refusal(contents.items[row].id, "", fault.fault, printable(fault.detail))
             refused.setdefault(row, why)
-    rows = sorted(seen)
-    judged = Judged(
-        [contents.items[row] for row in rows],
-        rows,
-        [seen[row][0] for row in rows],
-        [seen[row][1] for row in rows],
-        [seen[row][2].key for row in rows],
-        np.stack([seen[row][2].hashes for row in rows]),
-    )
     ordered = [refused[row] for row in sorted(refused)]
+    judged = judged_of(contents.items, seen)
     return JudgedAnnotations(judged, ordered, audit.faults, audit.num_annotations)

@@ -11,7 +11,7 @@ import pandas as pd
 from sftcore.data.annotations.formats import Wanted, open_annotations
 from sftcore.data.annotations.values import AnnotationSet
 from sftcore.data.pictures.annotated import with_background
-from sftcore.data.sources import Contents, Item, Sought, open_source
+from sftcore.data.sources import Contents, Sought, open_source
 from sftcore.data.sources.files import Tree
 from sftcore.data.sources.items import Layout, counted, listed
 from sftcore.data.sources.opening import complete_splits
@@ -51,7 +51,10 @@ def open_examples(source: str, path: Path, table: str, sought: Sought) -> Conten
     found = open_annotations(path, wanted, settings.format, voc_pixels=settings.voc_pixels)
     classes, notes = _classes(found, has_masks)
     groups = _groups(found.tree, table)
-    items = [_item(found, entry.picture, entry.split, groups) for entry in found.entries]
+    items = [
+        found.tree.item(entry.picture, "", entry.split, groups.get(entry.picture, ""))
+        for entry in found.entries
+    ]
     if not items:
         raise DataError(f"{found.tree.shown()} holds no {sought.noun} with annotations")
     what = f"annotations of the format {found.format}"
@@ -69,11 +72,6 @@ def open_examples(source: str, path: Path, table: str, sought: Sought) -> Conten
         plural=sought.names.plural,
         found=found,
     )
-
-
-def _item(found: AnnotationSet, picture: str, split: str, groups: dict[str, str]) -> Item:
-    item = found.tree.item(picture, "", split, groups.get(picture, ""))
-    return replace(item, position=found.tree.positions.get(picture, 0))
 
 
 def _classes(found: AnnotationSet, has_masks: bool) -> tuple[tuple[str, ...], list[str]]:

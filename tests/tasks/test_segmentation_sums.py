@@ -33,6 +33,7 @@ def drawn(seed: int = 0) -> tuple[Tensor, Tensor]:
     """Logits of a third of the masks' side, and masks, of which one is ignored everywhere."""
     stream = np.random.default_rng(seed)
     logits = torch.from_numpy(stream.normal(size=(N, K, 4, 4)) * 2).float()
+    logits[2, K - 1] = -20.0  # a picture that neither shows the last class nor is said to
     # The last class is rare, and no training picture shows it.
     masks = stream.choice(K - 1, p=[0.7, 0.1, 0.2], size=(N, SIDE, SIDE)).astype(np.uint8)
     masks[[1, 4], :3] = K - 1

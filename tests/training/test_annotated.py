@@ -15,12 +15,13 @@ from sftcore.data.pictures.scenes import Scenes
 from sftcore.data.store import Store
 from sftcore.foundations.masks import IGNORED
 from sftcore.models.values import to_bytes
+from sftcore.training import epoch
 from sftcore.training.annotated import AnnotatedPictures
 from sftcore.training.inputs import FeatureCache, Inputs
 from sftcore.training.recipe import prepare_training
 from sftcore.training.views import PLAIN, Pictures, View
 from tests.data.painted import BACKGROUND, boxes_of, paint
-from tests.training.test_every_task import BOXES, DENSE, DEVICE, MASKS, settings, store_of
+from tests.training.test_every_task import BOXES, DENSE, DEVICE, MASKS, run, settings, store_of
 
 SIDE, NUM = 32, 40
 NAMES = ("background", "a", "b", "c")
@@ -251,6 +252,41 @@ def test_kept_maps_have_the_bits_of_those_that_are_not(
     alone = network.run_blocks(plan.examples.read(some, view), 0, first_block)
     for mine, theirs in zip(kept[1](some).tensors, alone.tensors, strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("task", DENSE)
+@pytest.mark.parametrize("blocks", ["all", 1])
+def test_an_update_gets_pictures_and_targets_of_one_look(
+    task: str, blocks: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = {"train.epochs": 2, "train.augmentation.strength": 1.0, "model.trainable_blocks": blocks}
+    start, plan = prepare_training(
+        store_of(store, task), *settings(task, **on), task=task, seed=0, device=DEVICE
+    )
+    network, first_block = start.network, plan.phases[-1].first_block
+    updates: list[tuple[Any, Tensor, Any]] = []
+    original = epoch.train_step
+
+    def train_step(network: Any, inputs: Any, targets: Tensor, *args: Any, **kwargs: Any) -> Any:
+        updates.append((inputs, targets, kwargs["draws"]))
+        return original(network, inputs, targets, *args, **kwargs)
+
+    monkeypatch.setattr(epoch, "train_step", train_step)
+    run(store, task, on)
+    assert {draws.epoch for _, _, draws in updates} == {0, 1}
+    for inputs, targets, draws in updates:
+        view = plan.examples.view(plan.update.augmentation, plan.rows.train, 0, draws.epoch)
+        moved = plan.examples.moved_targets(draws.rows, view)
+        assert moved is not None
+        assert torch.equal(targets, moved)
+        assert not torch.equal(targets[:, :1], plan.task.of(draws.rows)[:, :1])
+        with torch.no_grad():
+            pictures = plan.examples.read(draws.rows, view)
+            wanted = network.eval().run_blocks(pictures, 0, first_block)
+        pairs = [(inputs, wanted)] if blocks == "all" else zip(inputs.tensors, wanted.tensors,
+                                                             strict=True)  # fmt: skip
+        for given, own in pairs:
+            torch.testing.assert_close(given, own)
 
 
 def test_a_view_of_one_task_is_no_mixture(store: Store) -> None:

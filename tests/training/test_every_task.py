@@ -51,7 +51,8 @@ NOT_OF_CLASSES = {"train.selection.metric"}
 TEXTS = "text_classification"
 MASKS, BOXES = "segmentation", "detection"
 DENSE = (MASKS, BOXES)
-# Settings of what happens to a gradient, whatever it is of: of masks and boxes one of each kind.
+# Settings of what happens to a gradient, whatever it is of: with masks one of each kind is tried,
+# and with boxes, whose trainings take longest, none.
 OF_GRADIENTS = (
     "train.schedule.", "train.range_test.", "train.rate_scaling.", "train.guard.",
     "train.penalties.", "train.clipping.", "train.sharpness.", "train.averaging.",
@@ -193,7 +194,8 @@ def settings_of(task: str) -> list[str]:
         and not any(f"{name}.".startswith(f"{each}.") for each in refused)
     ]  # fmt: skip
     if task in DENSE:
-        return [n for n in found if n in ONE_OF_EACH_KIND or not n.startswith(OF_GRADIENTS)]
+        chosen = ONE_OF_EACH_KIND if task == MASKS else set()
+        return [name for name in found if name in chosen or not name.startswith(OF_GRADIENTS)]
     return found
 
 
