@@ -19,12 +19,13 @@ from sftcore.ablation.plan import (
     plan_data_size,
     plan_screen,
     plan_stability,
+    probe_changes,
 )
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.yaml_files import flatten
 from sftcore.settings.grids import Changes
 from sftcore.settings.studies import with_study
-from sftcore.settings.tree import Params, load_params
+from sftcore.settings.tree import Params, load_params, override
 from sftcore.training.keys import training_key
 from sftcore.training.planning import plan_phases
 from tests.ablation.made import GRID, params_with
@@ -367,3 +368,22 @@ def test_rows_that_are_wrong_are_refused_by_name() -> None:
         plan_screen(params_with(screen={"rows": {"none": {}, "l1": {"train.l7": 1}}} | SIMPLE))
     with pytest.raises(ParamsError, match=r"data\.path"):
         plan_confirmation(params_with(), {"path": {"data.path": "x"}})
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_a_head_of_several_layers_is_the_probe_by_training_it_as_long(task: str) -> None:
+    folder = ROOT / "examples" / task
+    params = with_study(load_params(folder / "params.yaml"), folder / "studies", "quick")
+    recipe = params.train
+    whole = recipe.head.epochs + recipe.epochs
+    (probe,) = (row for row in plan_confirmation(params, {}) if row.is_probe)
+    assert (probe.train.head.epochs, probe.train.epochs) == (whole, 0)
+    assert probe.train.head.learning_rate == recipe.head.learning_rate
+    assert probe.train.label_smoothing == recipe.label_smoothing
+    phases = plan_phases(probe.model, probe.train, num_blocks=6)
+    assert [(phase.name, phase.num_epochs, phase.first_block) for phase in phases] == [
+        ("head", whole, 6)
+    ]
+    assert probe_changes(params, 4)["train.head.epochs"] == 4 * whole
+    with pytest.raises(ParamsError, match=r"head\.method solve is for one linear layer.*descend"):
+        override(params, {"train.head.method": "solve"}, "test")

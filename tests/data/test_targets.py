@@ -12,6 +12,7 @@ from sftcore.data.kinds import Refused
 from sftcore.data.targets.columns import target_columns
 from sftcore.data.targets.limits import check_targets
 from sftcore.data.targets.target import (
+    ANNOTATED,
     TARGET_KINDS,
     Target,
     Value,
@@ -23,12 +24,17 @@ from sftcore.data.targets.target import (
 from sftcore.data.texts.names import TEXT_NAMES
 from sftcore.foundations.errors import DataError
 
+# Of every kind that cells tell of; files of annotations tell of masks and boxes.
 COLUMNS = {"class": (), "labels": ("one",), "numbers": ("one",), "answers": ()}
+
+
+def test_cells_tell_of_every_kind_but_those_of_annotations() -> None:
+    assert {*COLUMNS, *ANNOTATED} == set(TARGET_KINDS)
 
 
 @settings(max_examples=400, deadline=None)
 @given(
-    kind=st.sampled_from(TARGET_KINDS),
+    kind=st.sampled_from([*COLUMNS]),
     cell=st.text(max_size=30)
     | st.from_regex(r"[\[\]{}\",|;0-9.eE+\-naif]{0,12}")
     | st.just("[" * 100_000),
