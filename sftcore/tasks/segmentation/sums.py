@@ -13,7 +13,6 @@ from torch import Tensor
 from sftcore.foundations.masks import IGNORED
 from sftcore.metrics.binned_calibration import binned_calibration
 from sftcore.metrics.segmentation import segmentation_scores
-from sftcore.models.dense.pixel_loss import cross_entropy_rows
 from sftcore.models.dense.resampling import upsample
 
 NUM_BINS = 15
@@ -64,11 +63,13 @@ def pixel_rows(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def _rows(logits: Tensor, masks: Tensor) -> Tensor:
-    whole = upsample(logits.float(), (masks.shape[1], masks.shape[2]))
-    count, num_classes = whole.shape[:2]
-    loss = cross_entropy_rows(whole, masks)
-    confidence, found = whole.softmax(dim=1).max(dim=1)
+    log_p = upsample(logits.float(), (masks.shape[1], masks.shape[2])).log_softmax(dim=1)
+    count, num_classes = log_p.shape[:2]
     is_known = masks != IGNORED
+    own = log_p.gather(1, masks.masked_fill(~is_known, 0)[:, None].long())[:, 0]
+    loss = -(own.double() * is_known).sum(dim=(1, 2))
+    confidence, found = log_p.max(dim=1)
+    confidence = confidence.exp()
     picture = torch.arange(count, device=masks.device)[:, None, None].expand_as(masks)[is_known]
     true, found, confidence = masks[is_known].long(), found[is_known], confidence[is_known].double()
     size = num_classes**2
@@ -83,7 +84,7 @@ def _rows(logits: Tensor, masks: Tensor) -> Tensor:
     ]
     histogram = torch.stack(sums, dim=1).view(count, NUM_BINS * 3)  # bin by bin
     num_pixels = is_known.sum(dim=(1, 2))
-    ends = torch.stack([loss.double(), num_pixels.double()], dim=1)
+    ends = torch.stack([loss, num_pixels.double()], dim=1)
     return torch.cat([confusion.double(), histogram, ends], dim=1)
 
 
