@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from sftcore.metrics.rows_to_beat import title_of
 from sftcore.reporting.drawing import (
     BLUE,
+    GREY,
     ORANGE,
     SPLIT_COLOURS,
     new_figure,
@@ -38,6 +40,49 @@ class Panel:
     name: str
     title: str
     limits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What a reliability diagram is of.
+
+    Attributes:
+        columns: of the table: how often it came true, the mean of what was said, and counts.
+        bar: legend of how often.
+        mean: legend of the mean.
+        axes: labels: how often, what is said, and what is counted.
+    """
+
+    columns: tuple[str, str, str]
+    bar: str
+    mean: str
+    axes: tuple[str, str, str]
+
+
+def draw_reliability(pair: Sequence[Any], table: pd.DataFrame, title: str, of: Reliability) -> None:
+    """How often what was said came true in each bin, and below how often it was said.
+
+    Args:
+        pair: the upper and the lower axis.
+        table: a row for each filled bin: low, high and the columns.
+        title: above it.
+        of: what it is of.
+    """
+    (upper, lower), (frequency, said, count) = pair, (table[name] for name in of.columns)
+    centre, width = (table["low"] + table["high"]) / 2, (table["high"] - table["low"]) * 0.92
+    upper.bar(centre, frequency, width, color=BLUE, label=of.bar)
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+    upper.plot(said, frequency, "o", color=ORANGE, label=of.mean, markersize=4)
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel=of.axes[0])
+    upper.set_title(title, fontsize=9)
+    lower.bar(centre, count, width, color=GREY)
+    lower.set(xlim=(0, 1), xlabel=of.axes[1], ylabel=of.axes[2])
+
+
+def count_by_powers(axis: Any) -> None:
+    """Let an axis of counts rise by powers of ten from one half on, so that one is seen."""
+    axis.set(yscale="log")
+    axis.set_ylim(bottom=0.5)
 
 
 @own_style()

@@ -6,8 +6,6 @@ from matplotlib.ticker import MaxNLocator
 
 from sftcore.reporting.drawing import (
     BLUE,
-    GREY,
-    ORANGE,
     new_figure,
     note,
     own_style,
@@ -88,20 +86,18 @@ def reliability_figure(
     """
     figure, axes = new_figure(9, 6, 2, 2)
     for (upper, lower), (table, title) in zip(axes.T, (before, after), strict=True):
-        centre = (table["low"] + table["high"]) / 2
-        width = (table["high"] - table["low"]) * 0.92
-        upper.bar(centre, table["accuracy"], width, color=BLUE, label="accuracy")
-        upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
-        upper.plot(table["confidence"], table["accuracy"], "o", color=ORANGE,
-                   label="at mean confidence", markersize=4)  # fmt: skip
-        upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-        upper.set_title(title, fontsize=9)
-        lower.bar(centre, table["num_pictures"], width, color=GREY)
-        lower.set(xlim=(0, 1), xlabel="confidence", ylabel=examples)
+        report_figures.draw_reliability((upper, lower), table, title, _reliability(examples))
         lower.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 0].legend(fontsize=9, loc="upper left", edgecolor="none")
     figure.suptitle("Reliability on the test split")
     return to_png(figure)
+
+
+def _reliability(examples: str) -> report_figures.Reliability:
+    return report_figures.Reliability(
+        ("accuracy", "confidence", "num_pictures"), "accuracy", "at mean confidence",
+        ("accuracy", "confidence", examples),
+    )  # fmt: skip
 
 
 def gap_figure(gap: pd.DataFrame, examples: str = "pictures") -> bytes:

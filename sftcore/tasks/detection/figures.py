@@ -31,6 +31,10 @@ _PANELS = (
     Panel("f1", "F1 at IoU .5", (0, 1)),
 )
 _MOST_LINES = 20  # classes whose curves a figure can hold
+_OF_BOXES = report_figures.Reliability(
+    ("frequency", "confidence", "count"), "right", "at mean score",
+    ("part right at IoU .5", "score", "boxes"),
+)  # fmt: skip
 
 
 @own_style()
@@ -161,18 +165,9 @@ def reliability_figure(table: pd.DataFrame, title: str) -> bytes:
     """
     figure, axes = new_figure(5.5, 6, 2, 1)
     upper, lower = axes[:, 0]
-    centre = (table["low"] + table["high"]) / 2
-    width = (table["high"] - table["low"]) * 0.92
-    upper.bar(centre, table["frequency"], width, color=BLUE, label="right")
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
-    upper.plot(table["confidence"], table["frequency"], "o", color=ORANGE, markersize=4,
-               label="at mean score")  # fmt: skip
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="part right at IoU .5")
-    upper.set_title(title, fontsize=9)
+    report_figures.draw_reliability((upper, lower), table, title, _OF_BOXES)
     upper.legend(fontsize=9, loc="upper left", edgecolor="none")
-    lower.bar(centre, table["count"], width, color=GREY)
-    lower.set(xlim=(0, 1), xlabel="score", ylabel="boxes", yscale="log")
-    lower.set_ylim(bottom=0.5)
+    report_figures.count_by_powers(lower)
     figure.suptitle("Reliability on the test split, all given boxes")
     return to_png(figure)
 

@@ -7,7 +7,6 @@ import pandas as pd
 
 from sftcore.reporting.drawing import (
     BLUE,
-    GREY,
     ORANGE,
     new_figure,
     note,
@@ -22,6 +21,10 @@ _PANELS = (
     Panel("mean_average_precision", "mean average precision", (0, 1)),
     Panel("nll", "loss (nats per label)"),
 )
+_OF_DECISIONS = report_figures.Reliability(
+    ("frequency", "probability", "num_decisions"), "present", "at mean probability",
+    ("part present", "probability", "decisions"),
+)  # fmt: skip
 
 
 @own_style()
@@ -63,18 +66,9 @@ def reliability_figure(table: pd.DataFrame, title: str) -> bytes:
     """
     figure, axes = new_figure(5.5, 6, 2, 1)
     upper, lower = axes[:, 0]
-    centre = (table["low"] + table["high"]) / 2
-    width = (table["high"] - table["low"]) * 0.92
-    upper.bar(centre, table["frequency"], width, color=BLUE, label="present")
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
-    upper.plot(table["probability"], table["frequency"], "o", color=ORANGE, markersize=4,
-               label="at mean probability")  # fmt: skip
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="part present")
-    upper.set_title(title, fontsize=9)
+    report_figures.draw_reliability((upper, lower), table, title, _OF_DECISIONS)
     upper.legend(fontsize=9, loc="upper left", edgecolor="none")
-    lower.bar(centre, table["num_decisions"], width, color=GREY)
-    lower.set(xlim=(0, 1), xlabel="probability", ylabel="decisions", yscale="log")
-    lower.set_ylim(bottom=0.5)
+    report_figures.count_by_powers(lower)
     figure.suptitle("Reliability on the test split, all labels together")
     return to_png(figure)
 

@@ -7,7 +7,6 @@ import pandas as pd
 
 from sftcore.reporting.drawing import (
     BLUE,
-    GREY,
     ORANGE,
     new_figure,
     note,
@@ -20,6 +19,10 @@ from sftcore.tasks.report_figures import Panel
 
 _MOST_NUMBERED_CLASSES = 12  # more cells than this leave no room for numbers
 _PANELS = (Panel("mean_iou", "mean IoU", (0, 1)), Panel("nll", "loss (nats per pixel)"))
+_OF_PIXELS = report_figures.Reliability(
+    ("accuracy", "confidence", "num_pixels"), "right", "at mean confidence",
+    ("part of the pixels that is right", "confidence", "pixels"),
+)  # fmt: skip
 
 
 @own_style()
@@ -92,17 +95,8 @@ def reliability_figure(before: tuple[pd.DataFrame, str], after: tuple[pd.DataFra
     """
     figure, axes = new_figure(9, 6, 2, 2)
     for (upper, lower), (table, title) in zip(axes.T, (before, after), strict=True):
-        centre = (table["low"] + table["high"]) / 2
-        width = (table["high"] - table["low"]) * 0.92
-        upper.bar(centre, table["accuracy"], width, color=BLUE, label="right")
-        upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
-        upper.plot(table["confidence"], table["accuracy"], "o", color=ORANGE,
-                   label="at mean confidence", markersize=4)  # fmt: skip
-        upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="part of the pixels that is right")
-        upper.set_title(title, fontsize=9)
-        lower.bar(centre, table["num_pixels"], width, color=GREY)
-        lower.set(xlim=(0, 1), xlabel="confidence", ylabel="pixels", yscale="log")
-        lower.set_ylim(bottom=0.5)
+        report_figures.draw_reliability((upper, lower), table, title, _OF_PIXELS)
+        report_figures.count_by_powers(lower)
     axes[0, 0].legend(fontsize=9, loc="upper left", edgecolor="none")
     figure.suptitle("Reliability of pixels on the test split")
     return to_png(figure)
