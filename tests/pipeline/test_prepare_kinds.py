@@ -48,9 +48,9 @@ def test_every_kind_with_every_target_is_shown(
     drawn: list[Any] = []
     real = sheets_of_pictures.draw_sheet
 
-    def spy(rows: Any, layout: Any) -> bytes:
+    def spy(rows: Any, layout: Any, legend: Any = ()) -> bytes:
         drawn.extend(cell for row in rows for cell in row.cells if cell is not None)
-        return real(rows, layout)
+        return real(rows, layout, legend)
 
     monkeypatch.setattr(sheets_of_pictures, "draw_sheet", spy)
     write_kind(here / "set", kind)
