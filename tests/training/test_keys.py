@@ -25,7 +25,6 @@ NAMES_CELLS_ALONE = {
     "ablation/plan.py",
     "data/pictures/settings.py",
     "data/settings.py",
-    "data/targets/settings.py",
     "data/texts/settings.py",
     "evaluation/__init__.py",
     "evaluation/settings.py",
