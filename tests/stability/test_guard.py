@@ -273,8 +273,8 @@ def poison_a_label_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     """The weight of one picture's label is NaN, in every epoch."""
     original = epoch_module._targets
 
-    def targets(batch: np.ndarray, view: Any, task: Any) -> torch.Tensor:
-        own = original(batch, view, task)
+    def targets(batch: np.ndarray, view: Any, task: Any, examples: Any) -> torch.Tensor:
+        own = original(batch, view, task, examples)
         probabilities = torch.nn.functional.one_hot(own, task.num_outputs).float()
         probabilities[torch.from_numpy(batch == task.train_rows[0])] = math.nan
         return probabilities
