@@ -52,9 +52,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     seen: list[Cell] = []
     real = sheets_of_pictures.draw_sheet
 
-    def spy(rows: Any, layout: Any) -> bytes:
+    def spy(rows: Any, layout: Any, legend: Any = ()) -> bytes:
         seen.extend(cell for row in rows for cell in row.cells if cell is not None)
-        return real(rows, layout)
+        return real(rows, layout, legend)
 
     monkeypatch.setattr(sheets_of_pictures, "draw_sheet", spy)
     return seen
