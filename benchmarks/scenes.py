@@ -1,10 +1,10 @@
 """The shipped scenes with masks or boxes, for benchmarks: splits, recipe, training and score.
 
 **Splits.** Each replicate draws all scenes anew into 60 % to learn from, 20 % to choose by and 20 %
-that judge, as the data's own split is drawn: no pool of drawings is in two parts. The split that
-the data come with judges by four pools of twenty, so whatever interval is computed on it alone
-speaks of four pools. Differences over replicates are paired, and their interval is the corrected
-resampled t (Nadeau and Bengio, 2003), which allows for the scenes that replicates share.
+that judge, as the data's own split is drawn: no pool of drawings is in two parts. One split judges
+by twelve pools of sixty, and its bootstrap says nothing of other splits and seeds. Differences over
+replicates are paired, and their interval is the corrected resampled t (Nadeau and Bengio, 2003),
+which allows for the scenes that replicates share.
 """
 
 import time

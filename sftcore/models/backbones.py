@@ -24,6 +24,7 @@ class Backbone:
         classifier: names of the members that were taken off; their tensors are not part of the
             weights. Distilled networks have two.
         sizes: what the library had to be told of the picture size.
+        image_size: side of the pictures in pixels; 0 for texts.
         head: that belongs to it and is gone on with; None where a task brings a new one.
     """
 
@@ -32,6 +33,7 @@ class Backbone:
     num_features: int
     classifier: tuple[str, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)
+    image_size: int = 0
     head: nn.Module | None = None
 
 
@@ -62,7 +64,7 @@ def build_backbone(name: str, image_size: int, stochastic_depth: float = 0.0) ->
     pool_deterministically(module)
     speed_up_depthwise(module)
     num_features = _try(name, module, image_size)
-    built = Backbone(name, module, num_features, classifier, sizes)
+    built = Backbone(name, module, num_features, classifier, sizes, image_size)
     _set_stochastic_depth(built, stochastic_depth)
     return built
 

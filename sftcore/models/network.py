@@ -57,14 +57,15 @@ class Network(nn.Module):
         self.backbone = backbone.module
         self.has_new_head = backbone.head is None
         self.strides: tuple[int, ...] = ()
+        self._side = 0
         self.head: Any
         if dense is None:
             self.head = backbone.head or Head(backbone.num_features, num_classes, dropout)
         else:
-            self.strides = wanted_strides(dense)
-            drop_unused(self.backbone, self.strides)
-            channels = find_taps(self.backbone, self.strides).channels
-            self.head = DenseHead(dense, channels, num_classes, dropout)
+            self.strides, self._side = wanted_strides(dense), backbone.image_size
+            taps = find_taps(self.backbone, self.strides, self._side)
+            drop_unused(self.backbone, taps)
+            self.head = DenseHead(dense, taps.channels, num_classes, dropout)
         self.source_head: nn.Linear | None = None
         self.held: tuple[nn.Module, ...] = ()
         self.recomputes = False
@@ -72,7 +73,7 @@ class Network(nn.Module):
 
     def _look_at_the_backbone(self) -> None:
         self.segments = (
-            segments_of(find_taps(self.backbone, self.strides))
+            segments_of(find_taps(self.backbone, self.strides, self._side))
             if self.strides
             else split_segments(self.backbone)
         )
@@ -188,7 +189,7 @@ class Network(nn.Module):
         # In one go, since a head may use a table that is the backbone's.
         twin.backbone, twin.head = copy.deepcopy((self.backbone, self.head))
         twin.has_new_head, twin.source_head, twin.held = self.has_new_head, None, ()
-        twin.recomputes, twin.strides = False, self.strides
+        twin.recomputes, twin.strides, twin._side = False, self.strides, self._side
         twin._look_at_the_backbone()
         return twin.requires_grad_(False).eval()
 

@@ -11,7 +11,7 @@ from sftcore.models.dense.detection import DetectionHead
 from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.segmentation import build_segmentation_head
 from sftcore.models.dense.settings import DetectionHeadSettings, SegmentationHeadSettings
-from sftcore.models.dense.taps import STRIDES, Taps, find_taps
+from sftcore.models.dense.taps import STRIDES, Taps
 from sftcore.models.segments import Segment
 
 DenseSettings = SegmentationHeadSettings | DetectionHeadSettings
@@ -66,12 +66,11 @@ def wanted_strides(settings: DenseSettings) -> tuple[int, ...]:
     return tuple(stride for stride in STRIDES if stride >= settings.finest_stride)
 
 
-def drop_unused(backbone: nn.Module, strides: tuple[int, ...]) -> None:
+def drop_unused(backbone: nn.Module, taps: Taps) -> None:
     """Take out of a backbone what has no part in its maps, such as the last convolution.
 
     Else it would be counted among the blocks, penalised, and kept in every file.
     """
-    taps = find_taps(backbone, strides)
     gone: list[str] = []
     for name, module in list(backbone.named_modules()):
         own = [f"{name}.{inner}" for inner, _ in module.named_parameters()] if name else []

@@ -38,16 +38,18 @@ def cross_entropy_rows(
     Returns:
         [B] in nats.
     """
-    pixels = logits.float().permute(0, 2, 3, 1).flatten(0, 2)  # CUDA has no other deterministic way
+    pixels, labels = logits.float(), labels.long()
+    if logits.is_cuda:  # its kernel for maps is not deterministic
+        pixels, labels = pixels.permute(0, 2, 3, 1).flatten(0, 2), labels.flatten()
     costs = F.cross_entropy(
         pixels,
-        labels.flatten().long(),
+        labels,
         class_weights,
         ignore_index=IGNORED,
         reduction="none",
         label_smoothing=label_smoothing,
     )
-    return costs.view(len(labels), -1).sum(dim=1)
+    return costs.view(len(logits), -1).sum(dim=1)
 
 
 def dice_rows(logits: Tensor, labels: Tensor) -> Tensor:

@@ -26,9 +26,7 @@ def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x
     with torch.autocast(x.device.type, enabled=False):  # weights are no products to be rounded
         rows, columns = _weights(height, size[0], x), _weights(width, size[1], x)
-        inner = columns @ x.permute(0, 2, 3, 1)  # [B, h, W, C]: most maps lie in memory like this
-        outer = rows @ inner.flatten(2)
-        return outer.unflatten(2, inner.shape[2:]).permute(0, 3, 1, 2)
+        return rows @ (x.contiguous() @ columns.T)
 
 
 def _weights(length: int, longer: int, like: Tensor) -> Tensor:

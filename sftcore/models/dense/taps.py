@@ -1,4 +1,8 @@
-"""Where the maps of a backbone are taken: the last output of each stride, before its classifier."""
+"""Where the maps of a backbone are taken: the last output of each stride, before its classifier.
+
+A family with a rule here is a sequence of segments, so that what is frozen of it can be kept. The
+others of timm are run as a whole (:mod:`sftcore.models.dense.whole`).
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +14,7 @@ from torch import Tensor, nn
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.dense.maps import Maps
+from sftcore.models.dense.whole import WholeBackbone
 from sftcore.models.segments import Segment, split_segments
 
 STRIDES = (4, 8, 16, 32)
@@ -23,7 +28,8 @@ class Taps:
     They are of one backbone: its copy, or the same with other members, has taps of its own.
 
     Attributes:
-        segments: of the backbone, first to last, up to the last map that is wanted.
+        segments: of the backbone, first to last, up to the last map that is wanted; or a single one
+            that gives all maps.
         segment_strides: of what each segment gives; they do not descend.
         channels: of each wanted map, by stride.
     """
@@ -54,6 +60,8 @@ class Taps:
             if latest in self.channels:
                 done[latest] = x
             x, latest = self.segments[number].forward(x), self.segment_strides[number]
+            if isinstance(x, Maps):
+                return x
         done[latest] = x
         return Maps(tuple(done), tuple(done.values()))
 
@@ -74,22 +82,20 @@ class Taps:
         return any(segment.owns(name) for segment in self.segments)
 
 
-def find_taps(backbone: nn.Module, strides: Sequence[int] = STRIDES) -> Taps:
-    """Find the maps of a backbone by showing it a small black picture.
+def find_taps(backbone: nn.Module, strides: Sequence[int] = STRIDES, side: int = _SIDE) -> Taps:
+    """Find the maps of a backbone by showing it a black picture.
 
     Args:
         backbone: of timm or torchvision, whose classifier has been taken off.
         strides: that are wanted, ascending.
+        side: of the pictures in pixels; a family without a rule may have been built for it.
 
     Raises:
         WeightsError: it is not known where this family's maps are, or it has none of such a stride.
     """
     kind = f"{type(backbone).__module__.partition('.')[0]}.{type(backbone).__name__}"
     if kind not in _RULES:
-        raise WeightsError(
-            f"it is not known where {kind} has maps of features at several strides: choose a "
-            f"backbone of {', '.join(_RULES)}"
-        )
+        return _taps_of_whole(backbone, kind, strides, side)
     segments = _RULES[kind](backbone)
     outputs = _outputs(backbone, segments)
     found = [_SIDE // output.shape[2] for output in outputs]
@@ -103,6 +109,17 @@ def find_taps(backbone: nn.Module, strides: Sequence[int] = STRIDES) -> Taps:
     end = last[max(strides)] + 1
     channels = {stride: outputs[last[stride]].shape[1] for stride in strides}
     return Taps(tuple(segments[:end]), tuple(found[:end]), channels)
+
+
+def _taps_of_whole(backbone: nn.Module, kind: str, strides: Sequence[int], side: int) -> Taps:
+    if not hasattr(backbone, "forward_intermediates"):
+        raise WeightsError(
+            f"it is not known where {kind} has maps of features: choose a backbone of "
+            f"{', '.join(_RULES)}, or one of timm's that gives its inner maps"
+        )
+    with _in_evaluation(backbone):
+        whole = WholeBackbone(backbone, strides, side)
+    return Taps((whole.segment,), (max(strides),), whole.channels)
 
 
 @torch.no_grad()
