@@ -19,7 +19,7 @@ _COLOURS: tuple[Colour, ...] = (
 _IGNORED = 255
 _IGNORED_COLOUR = (255, 255, 255)
 _OPACITY = 0.55
-_LINE, _DASH = 2, 4  # pixels
+_LINE, _DASH, _FONT = 2, 4, 10  # pixels
 
 
 def class_colours(names: Sequence[str]) -> list[Colour]:
@@ -66,6 +66,7 @@ def with_boxes(
     labels: Sequence[str] = (),
     dashed: Sequence[bool] = (),
     line_width: int = _LINE,
+    font_size: int = _FONT,
 ) -> np.ndarray:
     """A picture with boxes drawn on it, the first ones on top, and above all boxes their labels.
 
@@ -79,13 +80,14 @@ def with_boxes(
         labels: words at each box; none, or n of them.
         dashed: which boxes have a broken line; none, or n of them.
         line_width: in pixels; 1 for small pictures.
+        font_size: of the labels, in pixels.
 
     Returns:
         uint8 [H, W, 3].
     """
     drawn = Image.fromarray(np.ascontiguousarray(image))
     canvas = ImageDraw.Draw(drawn)
-    font = ImageFont.load_default()
+    font = ImageFont.load_default(font_size)
     height, width = image.shape[:2]
     last = np.array([width, height, width, height]) - 1  # a line on the far edge would be outside
     for place in range(len(boxes) - 1, -1, -1):

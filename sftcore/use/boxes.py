@@ -192,7 +192,9 @@ class BoxUsage(TiledUsage[BoxDecision, FixedBoxes, FoundBoxes]):
         words = [f"{self.names[k]} {score:.2f}" for k, score in pairs]
         shown = [colours[k] for k, _ in pairs]
         line_width = max(1, round(max(found.size) / _WIDTHS))
-        return with_boxes(image, found.corners, shown, words, line_width=line_width)
+        return with_boxes(
+            image, found.corners, shown, words, line_width=line_width, font_size=4 + 6 * line_width
+        )
 
     def told(
         self, decision: BoxDecision, counts: Mapping[str, int], num_examples: int, plural: str

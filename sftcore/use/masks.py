@@ -8,22 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from sftcore.foundations.artifacts import write_csv
 from sftcore.metrics.binned_calibration import binned_calibration, reliability_curve
-from sftcore.metrics.calibration import fit_temperature
-from sftcore.metrics.pixel_calibration import (
-    PixelCalibration,
-    pixel_calibration,
-    pixel_nll,
-    pixel_sample,
-)
-from sftcore.metrics.records import joined
-from sftcore.models.dense.resampling import upsample
+from sftcore.metrics.pixel_calibration import PixelCalibration, pixel_nll
 from sftcore.reporting.overlays import class_colours, with_mask
 from sftcore.reporting.parts import Part, Table
+from sftcore.tasks.segmentation.records import calibration_at, pixel_temperature
 from sftcore.use.contract import ToJudge, unlike_line
 from sftcore.use.decision import AnyDecision, UnlikeRule, with_shares
 from sftcore.use.found_masks import (
@@ -39,7 +31,6 @@ from sftcore.use.tiles import TiledAnswers
 from sftcore.use.unlike_part import unlike_part
 
 NUM_BINS = 15  # of confidence
-_NUM_PIXELS = 1 << 16  # of validation, that the temperature is fitted on
 _DIGITS = 6
 _ROWS_AT_ONCE = 128  # of a drawing, which takes 60 bytes a pixel while it is made
 
@@ -116,8 +107,11 @@ class MaskUsage(TiledUsage[MaskDecision, FixedMasks, FoundMask]):
         """The temperature of the least negative log-likelihood on pixels of validation."""
         directions, distances = distances_from_train(judged.features, judged.rows)
         val, test = judged.rows["val"], judged.rows["test"]
-        temperature, num_pixels = _fit(judged, val)
-        records = [_measured(judged, test, divisor) for divisor in (temperature, 1.0)]
+        temperature, num_pixels = pixel_temperature(judged.answers[val], judged.targets[val])
+        records = [
+            calibration_at(judged.answers[test], judged.targets[test], divisor, NUM_BINS)
+            for divisor in (temperature, 1.0)
+        ]
         decision = MaskDecision(
             model_sha256=model_sha256,
             device=device,
@@ -125,7 +119,7 @@ class MaskUsage(TiledUsage[MaskDecision, FixedMasks, FoundMask]):
             num_val=len(val),
             num_val_groups=len(set(judged.groups[val].tolist())),
             pixels=TemperatureRule(
-                temperature,
+                round(temperature, _DIGITS),
                 num_pixels,
                 *(_error(record) for record in records),
                 *(_nll(record) for record in records),
@@ -211,38 +205,6 @@ class MaskUsage(TiledUsage[MaskDecision, FixedMasks, FoundMask]):
 def background_of(names: Sequence[str]) -> int | None:
     """Number of the class that is called ``background``, if there is one."""
     return list(names).index(BACKGROUND) if BACKGROUND in names else None
-
-
-def _square_logits(judged: ToJudge, row: int) -> np.ndarray:
-    """Logits at the pixels of a picture's square [K, S, S]."""
-    coarse = torch.from_numpy(np.array(judged.answers[row : row + 1], dtype=np.float32))
-    height, width = judged.targets.shape[1:]
-    return upsample(coarse, (height, width))[0].numpy()
-
-
-def _fit(judged: ToJudge, rows: np.ndarray) -> tuple[float, int]:
-    """The temperature, and how many pixels it was fitted on; 1 without any."""
-    of_each = max(1, _NUM_PIXELS // max(1, len(rows)))
-    parts = [
-        pixel_sample(_square_logits(judged, row), judged.targets[row], of_each, seed=0, row=row)
-        for row in rows.tolist()
-    ]
-    logits, labels = (np.concatenate(of) for of in zip(*parts, strict=True))
-    if not len(labels):
-        return 1.0, 0
-    return round(fit_temperature(logits, labels), _DIGITS), len(labels)
-
-
-def _measured(judged: ToJudge, rows: np.ndarray, divisor: float) -> PixelCalibration:
-    """The record of pictures at a temperature, one picture after the other."""
-    return joined(
-        [
-            pixel_calibration(
-                [_square_logits(judged, row) / divisor], [judged.targets[row]], NUM_BINS
-            )
-            for row in rows.tolist()
-        ]
-    )
 
 
 def _error(record: PixelCalibration) -> float | None:

@@ -45,3 +45,13 @@ def test_the_first_box_is_on_top_and_labels_are_above_all_boxes() -> None:
     assert not image.any()
     labelled = with_boxes(image, np.array([box, [0, 14, 39, 14]]), [RED, BLUE], ["a", ""])
     assert labelled[14, 10].tolist() == [*RED]
+
+
+def test_a_label_is_as_large_as_is_asked_for() -> None:
+    picture = np.full((400, 400, 3), 255, np.uint8)
+    box, colour = np.array([[100, 100, 300, 300]], float), (200, 0, 0)
+    plain, small, large = (
+        (with_boxes(picture, box, [colour], words, font_size=size) != 255).any(axis=2).sum()
+        for words, size in (([""], 10), (["apple"], 10), (["apple"], 40))
+    )
+    assert 12 * (small - plain) < large - plain < 20 * (small - plain)

@@ -15,7 +15,7 @@ from sftcore.foundations.errors import WeightsError
 from sftcore.models.dense.resampling import upsample
 from sftcore.reporting.overlays import class_colours, with_mask
 from sftcore.reporting.parts import write_parts
-from sftcore.use import masks
+from sftcore.tasks.segmentation import records
 from sftcore.use.contract import ToJudge
 from sftcore.use.decision import load_decision, save_decision
 from sftcore.use.found_masks import FoundMask, present_classes
@@ -97,7 +97,7 @@ def test_the_temperature_is_the_best_on_validation_and_measured_on_test() -> Non
 def test_a_sample_serves_and_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     of = judged()
     whole = fix(of).decision.pixels
-    monkeypatch.setattr(masks, "_NUM_PIXELS", 6 * 100)
+    monkeypatch.setattr(records, "_SAMPLED_PIXELS", 6 * 100)
     rule = fix(of).decision.pixels
     assert rule.num_pixels == 600
     assert rule.temperature == fix(of).decision.pixels.temperature != whole.temperature

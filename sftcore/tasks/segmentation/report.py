@@ -172,7 +172,7 @@ def _at_temperature(
 ) -> tuple[PictureRecords, dict[str, float]]:
     """The test pictures at the temperature that validation chooses, and numbers of them."""
     val, of = splits["val"], splits["test"]
-    temperature, num_pixels = pixel_temperature(val.answers, val.targets, measuring.seed)
+    temperature, num_pixels = pixel_temperature(val.answers, val.targets)
     calibration = calibration_at(of.answers, of.targets, temperature, measuring.num_bins)
     records = replace(test, calibration=calibration)
     numbers = _resampled(records, of, measuring).number("nll", measuring.confidence)
