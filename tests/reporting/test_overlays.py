@@ -54,4 +54,4 @@ def test_a_label_is_as_large_as_is_asked_for() -> None:
         (with_boxes(picture, box, [colour], words, font_size=size) != 255).any(axis=2).sum()
         for words, size in (([""], 10), (["apple"], 10), (["apple"], 40))
     )
-    assert 12 * (small - plain) < large - plain < 20 * (small - plain)
+    assert 8 * (small - plain) < large - plain < 16 * (small - plain)
