@@ -18,7 +18,7 @@ _MAP = LinearSegmentedColormap.from_list("loss", ["#f3f8fb", "#9ecae1", "#fdd0a2
 
 
 @own_style()
-def stability_figure(table: pd.DataFrame, guessing: float) -> bytes:
+def stability_figure(table: pd.DataFrame, guessing: float, loss_unit: str = "nats") -> bytes:
     """Heat map of the last loss by learning rate and answer, a panel per schedule.
 
     Numbers are the loss, and in how many replicates it failed or ended worse than the head alone;
@@ -27,6 +27,7 @@ def stability_figure(table: pd.DataFrame, guessing: float) -> bytes:
     Args:
         table: see :func:`sftcore.ablation.stability.stability_map`.
         guessing: loss of guessing, where colours end.
+        loss_unit: of both.
     """
     schedules = list(dict.fromkeys(table["schedule"]))
     answers = list(dict.fromkeys(table["answer"]))
@@ -61,7 +62,7 @@ def stability_figure(table: pd.DataFrame, guessing: float) -> bytes:
     figure.suptitle(f"Loss at the end (the head alone: {probe:.2f}); outlined: safe", fontsize=11)
     if image is not None:
         bar = figure.colorbar(image, ax=axes, shrink=0.8)
-        bar.set_label("nats (darkest: guessing or worse)", fontsize=8)
+        bar.set_label(f"{loss_unit} (darkest: guessing or worse)", fontsize=8)
     return to_png(figure)
 
 

@@ -139,7 +139,9 @@ def _draw(study: Study) -> dict[str, bytes]:
         pictures["data_size"] = figures.data_size_figure(cells, study.laws, task)
     if len(found.stability):
         pictures["stability"] = stability_figures.stability_figure(
-            found.stability, mean([result.guessing_loss for result in study.results])
+            found.stability,
+            mean([result.guessing_loss for result in study.results]),
+            task.loss_unit,
         )
     return pictures
 
