@@ -46,9 +46,11 @@ class WholeBackbone:
         own = [side // each.shape[2] for each in maps]
         declared = [each["reduction"] for each in list(backbone.feature_info)]
         if own != declared or any(stride & (stride - 1) for stride in own):
+            sides = sorted({each.shape[2] for each in maps}, reverse=True)
             raise WeightsError(
-                f"{type(backbone).__name__} has maps at steps of {sorted(set(declared))} pixels, "
-                "and heads take powers of two: choose another backbone"
+                f"{type(backbone).__name__} has maps of {sides} places a side for pictures of "
+                f"{side} pixels, at steps of {sorted(set(declared))}, and heads take maps that "
+                "divide a picture evenly in steps of 1, 2, 4, 8, ...: choose another backbone"
             )
         place = {stride: number for number, stride in enumerate(own)}  # the last map of each
         self._sources = {stride: _nearest(stride, own) for stride in strides}

@@ -60,8 +60,8 @@ def test_a_stride_that_lacks_is_made_of_the_next_coarser_map() -> None:
 
 
 @pytest.mark.parametrize("name", ["eva02_tiny_patch14_224", "inception_v3"])
-def test_maps_at_steps_that_are_no_powers_of_two_are_refused(name: str) -> None:
-    with pytest.raises(WeightsError, match=r"maps at steps of .* powers of two: choose another"):
+def test_maps_that_divide_no_picture_evenly_are_refused(name: str) -> None:
+    with pytest.raises(WeightsError, match=r"places a side .* at steps of .*: choose another"):
         find_taps(module_of(name, 96), side=96)
 
 
