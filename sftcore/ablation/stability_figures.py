@@ -62,7 +62,7 @@ def stability_figure(table: pd.DataFrame, guessing: float, loss_unit: str = "nat
     figure.suptitle(f"Loss at the end (the head alone: {probe:.2f}); outlined: safe", fontsize=11)
     if image is not None:
         bar = figure.colorbar(image, ax=axes, shrink=0.8)
-        bar.set_label(f"{loss_unit} (darkest: guessing or worse)", fontsize=8)
+        bar.set_label(f"loss, {loss_unit} (darkest: guessing or worse)", fontsize=8)
     return to_png(figure)
 
 

@@ -19,16 +19,13 @@ _MARKERS = {"skip": "x", "clip": "v", "rollback": "<", "give up": "*"}
 
 
 @own_style()
-def updates_figure(
-    updates: pd.DataFrame, incidents: pd.DataFrame, loss_unit: str = "nats"
-) -> bytes:
+def updates_figure(updates: pd.DataFrame, incidents: pd.DataFrame) -> bytes:
     """Loss, gradient norm and learning rate of every update, with incidents marked, as PNG.
 
     Args:
         updates: columns of :class:`sftcore.training.records.UpdateLog`, phase, loss_limit and
             gradient_norm_limit.
         incidents: columns phase, step, loss, gradient_norm, answer.
-        loss_unit: of the loss.
     """
     figure, axes = new_figure(7.5, 6, 3, 1)
     offsets = _offsets(updates)
@@ -37,7 +34,7 @@ def updates_figure(
     where = [step + offsets.get(phase, 0) for phase, step in zip(
         incidents["phase"], incidents["step"], strict=True)]  # fmt: skip
     for axis, name, colour, title in (
-        (axes[0, 0], "loss", BLUE, f"loss as trained on ({loss_unit})"),
+        (axes[0, 0], "loss", BLUE, "loss as trained on"),
         (axes[1, 0], "gradient_norm", ORANGE, "gradient norm, before clipping"),
         (axes[2, 0], "learning_rate", GREEN, "learning rate"),
     ):
@@ -76,15 +73,12 @@ def _mark(axis: Any, where: list[int], incidents: pd.DataFrame, name: str) -> No
 
 
 @own_style()
-def range_test_figure(
-    tests: pd.DataFrame, suggestions: pd.DataFrame, loss_unit: str = "nats"
-) -> bytes:
+def range_test_figure(tests: pd.DataFrame, suggestions: pd.DataFrame) -> bytes:
     """Loss by learning rate, a panel per phase, with both suggestions, as PNG.
 
     Args:
         tests: columns phase, learning_rate, loss, smoothed.
         suggestions: columns phase, steepest, valley, learning_rate (used; NaN where not known).
-        loss_unit: of the loss.
     """
     phases = list(suggestions["phase"])
     figure, axes = new_figure(5 * len(phases), 3.8, 1, len(phases))
@@ -104,5 +98,5 @@ def range_test_figure(
         if len(curve):
             axis.set_ylim(0, 1.3 * curve["smoothed"].iloc[: max(1, len(curve) // 2)].max())
         axis.legend(frameon=False, fontsize=8)
-    axes[0, 0].set_ylabel(f"loss ({loss_unit})")
+    axes[0, 0].set_ylabel("loss as trained on")
     return to_png(figure)

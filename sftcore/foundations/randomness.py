@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sftcore.foundations.square_roots import round_square_roots
+
 if TYPE_CHECKING:
     import torch
 
@@ -111,6 +113,7 @@ def make_deterministic(*, forbid_tf32: bool = True) -> None:
     """Ask torch for deterministic algorithms, and for full float32 products on CUDA.
 
     An operation that has no deterministic form raises an error instead of giving other numbers.
+    Roots on the CPU are those of :mod:`sftcore.foundations.square_roots`.
 
     Args:
         forbid_tf32: whether the short type is forbidden to every library for good; without it it
@@ -121,6 +124,7 @@ def make_deterministic(*, forbid_tf32: bool = True) -> None:
         os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # whatever a library asks for
     import torch
 
+    round_square_roots()
     # The same switch as use_deterministic_algorithms, which imports torch's compiler as well: 2 s.
     torch.set_deterministic_debug_mode("error")
     # No operation here reads memory that it has not written; filling it first costs 5 %.

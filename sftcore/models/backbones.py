@@ -110,6 +110,9 @@ def _set_stochastic_depth(backbone: Backbone, probability: float) -> None:
             f"{backbone.name} has no residual branch that can be dropped: set "
             "model.stochastic_depth to 0, or choose another backbone"
         )
+    if not probability:  # some families have a rate of their own, and torchvision's are set below
+        for branch in branches:
+            branch.drop_prob = 0.0
     dropped = [branch for branch in branches if isinstance(branch, StochasticDepth)]
     for number, branch in enumerate(dropped, start=1):  # timm has done so, block by block
         branch.p = probability * number / len(dropped)

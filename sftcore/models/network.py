@@ -64,7 +64,7 @@ class Network(nn.Module):
         else:
             self.strides, self._side = wanted_strides(dense), backbone.image_size
             taps = find_taps(self.backbone, self.strides, self._side)
-            drop_unused(self.backbone, taps)
+            drop_unused(self.backbone, taps, self._side)
             self.head = DenseHead(dense, taps.channels, num_classes, dropout)
         self.source_head: nn.Linear | None = None
         self.held: tuple[nn.Module, ...] = ()
@@ -72,11 +72,11 @@ class Network(nn.Module):
         self._look_at_the_backbone()
 
     def _look_at_the_backbone(self) -> None:
-        self.segments = (
-            segments_of(find_taps(self.backbone, self.strides, self._side))
-            if self.strides
-            else split_segments(self.backbone)
-        )
+        if self.strides:
+            self._taps = find_taps(self.backbone, self.strides, self._side)
+            self.segments = segments_of(self._taps)
+        else:
+            self.segments = split_segments(self.backbone)
         self._depth = find_depth(self.backbone, self.segments)
         self.blocks = self._depth.names
         places = self._depth.positions
@@ -161,7 +161,8 @@ class Network(nn.Module):
 
     def features(self, inputs: Values, first_block: int = 0) -> Any:
         """What the head takes, [B, D], [T, D] or maps, of what block ``first_block`` takes."""
-        return asked_of(self.run_blocks(inputs, first_block, len(self.blocks)))
+        found = asked_of(self.run_blocks(inputs, first_block, len(self.blocks)))
+        return self._taps.sized(found) if self.strides else found
 
     def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Any:
         """What lies between the entries of two blocks, made of ``inputs``."""

@@ -271,7 +271,7 @@ def write_history(
             history_figure(history, result.best_epoch, score, task.loss_unit),
         )
         write_csv(temporary / "updates.csv", updates)
-        write_bytes(temporary / "updates.png", updates_figure(updates, incidents, task.loss_unit))
+        write_bytes(temporary / "updates.png", updates_figure(updates, incidents))
         write_csv(temporary / "incidents.csv", safe_cells(incidents))
         write_csv(temporary / "candidates.csv", candidates)
         write_text(temporary / "parameters.txt", trained.claims + "\n")
@@ -281,9 +281,7 @@ def write_history(
             tests, suggestions = range_test_tables(result)
             write_csv(temporary / "range_test.csv", tests)
             write_csv(temporary / "suggestions.csv", suggestions)
-            write_bytes(
-                temporary / "range_test.png", range_test_figure(tests, suggestions, task.loss_unit)
-            )
+            write_bytes(temporary / "range_test.png", range_test_figure(tests, suggestions))
         write_json(temporary / "summary.json", summary)
         write_json(temporary / "val.json", {"val_loss": round(chosen.val_loss, 4)})
         drawn = [file.name for file in temporary.glob("*.png")]

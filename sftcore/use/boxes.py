@@ -25,6 +25,7 @@ from sftcore.use.tiles import TiledAnswers
 from sftcore.use.unlike_part import unlike_part
 
 _WIDTHS = 400  # of a line, that the longer side of a drawn picture has
+_LEAST_FONT = 10  # pixels
 
 
 @dataclass(frozen=True)
@@ -192,8 +193,9 @@ class BoxUsage(TiledUsage[BoxDecision, FixedBoxes, FoundBoxes]):
         words = [f"{self.names[k]} {score:.2f}" for k, score in pairs]
         shown = [colours[k] for k, _ in pairs]
         line_width = max(1, round(max(found.size) / _WIDTHS))
+        font_size = max(_LEAST_FONT, min(4 + 6 * line_width, min(found.size) // 10))
         return with_boxes(
-            image, found.corners, shown, words, line_width=line_width, font_size=4 + 6 * line_width
+            image, found.corners, shown, words, line_width=line_width, font_size=font_size
         )
 
     def told(

@@ -107,9 +107,9 @@ class MaskUsage(TiledUsage[MaskDecision, FixedMasks, FoundMask]):
         """The temperature of the least negative log-likelihood on pixels of validation."""
         directions, distances = distances_from_train(judged.features, judged.rows)
         val, test = judged.rows["val"], judged.rows["test"]
-        temperature, num_pixels = pixel_temperature(judged.answers[val], judged.targets[val])
+        temperature, num_pixels = pixel_temperature(*_pictures(judged, val))
         records = [
-            calibration_at(judged.answers[test], judged.targets[test], divisor, NUM_BINS)
+            calibration_at(*_pictures(judged, test), divisor, NUM_BINS)
             for divisor in (temperature, 1.0)
         ]
         decision = MaskDecision(
@@ -205,6 +205,11 @@ class MaskUsage(TiledUsage[MaskDecision, FixedMasks, FoundMask]):
 def background_of(names: Sequence[str]) -> int | None:
     """Number of the class that is called ``background``, if there is one."""
     return list(names).index(BACKGROUND) if BACKGROUND in names else None
+
+
+def _pictures(judged: ToJudge, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Answers and targets of some rows, not copied."""
+    return [judged.answers[row] for row in rows], [judged.targets[row] for row in rows]
 
 
 def _error(record: PixelCalibration) -> float | None:

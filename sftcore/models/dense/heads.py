@@ -66,16 +66,19 @@ def wanted_strides(settings: DenseSettings) -> tuple[int, ...]:
     return tuple(stride for stride in STRIDES if stride >= settings.finest_stride)
 
 
-def drop_unused(backbone: nn.Module, taps: Taps) -> None:
+def drop_unused(backbone: nn.Module, taps: Taps, side: int) -> None:
     """Take out of a backbone what has no part in its maps, such as the last convolution.
 
     Else it would be counted among the blocks, penalised, and kept in every file.
+
+    Args:
+        backbone: of these taps, which are to be looked for again.
+        taps: of the backbone.
+        side: of the pictures in pixels.
     """
     gone: list[str] = []
-    for name, module in list(backbone.named_modules()):
-        own = [f"{name}.{inner}" for inner, _ in module.named_parameters()] if name else []
-        is_inside = any(name.startswith(f"{outer}.") for outer in gone)
-        if own and not is_inside and not any(map(taps.owns, own)):
+    for name in taps.idle_modules(backbone, side):
+        if not any(name.startswith(f"{outer}.") for outer in gone):
             backbone.set_submodule(name, nn.Identity())
             gone.append(name)
 

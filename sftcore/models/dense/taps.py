@@ -32,15 +32,21 @@ class Taps:
             that gives all maps.
         segment_strides: of what each segment gives; they do not descend.
         channels: of each wanted map, by stride.
+        whole: the same backbone, where it is that single segment.
     """
 
     segments: tuple[Segment, ...]
     segment_strides: tuple[int, ...]
     channels: Mapping[int, int]
+    whole: WholeBackbone | None = None
 
     def maps(self, pictures: Tensor) -> Maps:
         """The wanted maps of pictures [B, 3, H, W]."""
-        return self.run(Maps((1,), (pictures,)), 0, len(self.segments))
+        return self.sized(self.run(Maps((1,), (pictures,)), 0, len(self.segments)))
+
+    def sized(self, maps: Maps) -> Maps:
+        """The wanted maps of what the last segment gave, some of which a family may lack."""
+        return maps if self.whole is None else self.whole.sized(maps)
 
     def run(self, maps: Maps, first: int, last: int) -> Maps:
         """What segment ``last`` takes, of what segment ``first`` takes.
@@ -81,6 +87,23 @@ class Taps:
         """
         return any(segment.owns(name) for segment in self.segments)
 
+    def idle_modules(self, backbone: nn.Module, side: int) -> list[str]:
+        """Names of the backbone's modules that have parameters, none of them with a part in a map.
+
+        Args:
+            backbone: of these taps.
+            side: of the pictures in pixels.
+        """
+        if self.whole is not None:
+            with _in_evaluation(backbone):
+                return self.whole.idle_modules(side)
+        found = []
+        for name, module in backbone.named_modules():
+            own = [f"{name}.{inner}" for inner, _ in module.named_parameters()] if name else []
+            if own and not any(map(self.owns, own)):
+                found.append(name)
+        return found
+
 
 def find_taps(backbone: nn.Module, strides: Sequence[int] = STRIDES, side: int = _SIDE) -> Taps:
     """Find the maps of a backbone by showing it a black picture.
@@ -119,7 +142,7 @@ def _taps_of_whole(backbone: nn.Module, kind: str, strides: Sequence[int], side:
         )
     with _in_evaluation(backbone):
         whole = WholeBackbone(backbone, strides, side)
-    return Taps((whole.segment,), (max(strides),), whole.channels)
+    return Taps((whole.segment,), (max(strides),), whole.channels, whole)
 
 
 @torch.no_grad()

@@ -14,16 +14,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.resampling import upsample
 from sftcore.models.segments import Segment
 
+_REFUSALS = (AssertionError, ValueError, RuntimeError, IndexError, KeyError, TypeError)
+
 
 class WholeBackbone:
-    """A backbone as one step from pictures to the wanted maps.
+    """A backbone as one step from pictures to those of its maps that are needed.
 
     Args:
         backbone: of timm, in evaluation mode, with ``forward_intermediates``.
@@ -32,65 +34,101 @@ class WholeBackbone:
 
     Attributes:
         channels: of each wanted map, by stride.
+        segment: the step.
 
     Raises:
-        WeightsError: its maps lie at steps that are no powers of two.
+        WeightsError: it gives no maps of such pictures, or none whose places divide them evenly.
     """
 
     def __init__(self, backbone: Any, strides: Sequence[int], side: int) -> None:
         self._backbone, self._strides = backbone, tuple(strides)
-        self._options: dict[str, Any] = {"intermediates_only": True, "norm": True}
-        picture = torch.zeros(1, 3, side, side, device=next(backbone.parameters()).device)
-        with torch.no_grad():
-            maps = self._find(picture)
-        own = [side // each.shape[2] for each in maps]
-        declared = [each["reduction"] for each in list(backbone.feature_info)]
-        if own != declared or any(stride & (stride - 1) for stride in own):
-            sides = sorted({each.shape[2] for each in maps}, reverse=True)
-            raise WeightsError(
-                f"{type(backbone).__name__} has maps of {sides} places a side for pictures of "
-                f"{side} pixels, at steps of {sorted(set(declared))}, and heads take maps that "
-                "divide a picture evenly in steps of 1, 2, 4, 8, ...: choose another backbone"
-            )
-        place = {stride: number for number, stride in enumerate(own)}  # the last map of each
-        self._sources = {stride: _nearest(stride, own) for stride in strides}
+        self._options: dict[str, Any] = {
+            "intermediates_only": True, "norm": True, "stop_early": True,
+        }  # fmt: skip
+        declared = [int(each["reduction"]) for each in list(backbone.feature_info)]
+        own = {stride: place for place, stride in enumerate(declared)}  # the last map of each
+        usable = [stride for stride in own if stride & (stride - 1) == 0]
+        self._sources = {stride: _nearest(stride, usable) for stride in strides if usable}
         self._kept = sorted(set(self._sources.values()))
-        self._options["indices"] = [place[stride] for stride in self._kept]
+        self._options["indices"] = [own[stride] for stride in self._kept]
+        maps = self._try(side) if usable else []
+        sides = [each.shape[2] for each in maps]
+        if not usable or sides != [-(-side // stride) for stride in self._kept]:
+            raise WeightsError(
+                f"{type(backbone).__name__} has maps at steps of {list(own)} pixels "
+                f"({sides} places a side for pictures of {side} pixels), and heads take places of "
+                "4, 8, 16 or 32 whole pixels: choose another data.pictures.image_size, such as a "
+                "multiple of 32, or another backbone"
+            )
+        channels = dict(zip(self._kept, (each.shape[1] for each in maps), strict=True))
         self.channels: Mapping[int, int] = {
-            stride: maps[place[source]].shape[1] for stride, source in self._sources.items()
+            stride: channels[source] for stride, source in self._sources.items()
         }
-        self.segment = Segment("backbone", self._members(picture), self.maps)
+        members = {name.partition(".")[0] for name, _ in backbone.named_parameters()}
+        self.segment = Segment("backbone", tuple(sorted(members)), self.own_maps)
 
-    def maps(self, pictures: Tensor) -> Maps:
-        """The wanted maps of pictures [B, 3, H, W], whose sides are multiples of the strides."""
+    def own_maps(self, pictures: Tensor) -> Maps:
+        """The backbone's maps that are needed, of pictures [B, 3, H, W]."""
         found = self._backbone.forward_intermediates(pictures, **self._options)
-        own = dict(zip(self._kept, found, strict=True))
-        sized = (_sized(own[source], source, new) for new, source in self._sources.items())
-        return Maps(self._strides, tuple(sized))
+        return Maps(tuple(self._kept), tuple(found))
 
-    def _find(self, picture: Tensor) -> list[Tensor]:
-        """All maps that the backbone has; the last norm is left out where it serves none."""
-        try:
-            return self._backbone.forward_intermediates(picture, **self._options)
-        except AssertionError:
-            self._options["norm"] = False
-            return self._backbone.forward_intermediates(picture, **self._options)
+    def sized(self, maps: Maps) -> Maps:
+        """The wanted maps of what :meth:`own_maps` gave."""
+        wanted = (_sized(maps[own], own, new) for new, own in self._sources.items())
+        return Maps(self._strides, tuple(wanted))
 
-    def _members(self, picture: Tensor) -> tuple[str, ...]:
-        """The backbone's members with a part in a map: a classifier's last layers have none."""
-        parameters = dict(self._backbone.named_parameters())
-        frozen = [each for each in parameters.values() if not each.requires_grad]
+    @torch.no_grad()
+    def _try(self, side: int) -> list[Tensor]:
+        """Maps of a black picture; the last norm is left out where a family has none for them."""
+        picture = torch.zeros(1, 3, side, side, device=next(self._backbone.parameters()).device)
         try:
-            for each in frozen:
-                each.requires_grad_(True)
+            try:
+                return self._backbone.forward_intermediates(picture, **self._options)
+            except AssertionError:
+                self._options["norm"] = False
+                return self._backbone.forward_intermediates(picture, **self._options)
+        except _REFUSALS as error:
+            raise WeightsError(
+                f"{type(self._backbone).__name__} gives no maps of pictures of {side} pixels "
+                f"({error}): choose another backbone or data.pictures.image_size"
+            ) from error
+
+    def idle_modules(self, side: int) -> list[str]:
+        """Names of modules with parameters that take no part in any map and are not even run.
+
+        The layers of a classifier, and stages that are coarser than the coarsest map.
+
+        Args:
+            side: of the pictures in pixels.
+        """
+        named = list(self._backbone.named_parameters())
+        parameters = {name: each for name, each in named if each.requires_grad}
+        is_run: set[str] = set()
+        hooks = [
+            module.register_forward_pre_hook(lambda _, __, name=name: is_run.add(name))
+            for name, module in self._backbone.named_modules()
+        ]
+        try:
+            picture = torch.zeros(1, 3, side, side, device=next(iter(parameters.values())).device)
             with torch.enable_grad():
-                total = torch.stack([each.sum() for each in self.maps(picture).tensors]).sum()
+                total = torch.stack([each.sum() for each in self.own_maps(picture).tensors]).sum()
             found = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
         finally:
-            for each in frozen:
-                each.requires_grad_(False)
-        used = (name for name, each in zip(parameters, found, strict=True) if each is not None)
-        return tuple(dict.fromkeys(name.partition(".")[0] for name in used))
+            for hook in hooks:
+                hook.remove()
+        idle = {name for name, each in zip(parameters, found, strict=True) if each is None}
+        used = [name for name, _ in named if name not in idle]
+        return [name for name, module in self._backbone.named_modules()
+                if name and _is_idle(name, module, is_run, used)]  # fmt: skip
+
+
+def _is_idle(name: str, module: nn.Module, is_run: set[str], used: Sequence[str]) -> bool:
+    inside = f"{name}."
+    return (
+        any(True for _ in module.parameters())
+        and not any(other == name or other.startswith(inside) for other in is_run)
+        and not any(other.startswith(inside) for other in used)
+    )
 
 
 def _nearest(stride: int, own: Sequence[int]) -> int:
@@ -101,5 +139,5 @@ def _nearest(stride: int, own: Sequence[int]) -> int:
 def _sized(x: Tensor, own: int, new: int) -> Tensor:
     """A map of stride ``own`` at the stride ``new``."""
     if new > own:
-        return F.avg_pool2d(x, new // own)
+        return F.avg_pool2d(x, new // own, ceil_mode=True)
     return upsample(x, (x.shape[2] * own // new, x.shape[3] * own // new))

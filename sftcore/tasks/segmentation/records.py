@@ -4,7 +4,7 @@ Neither masks nor probabilities of all pictures are ever held together: a pictur
 upsampled to its pixels, measured, and let go.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from sftcore.metrics.segmentation import (
 )
 from sftcore.models.dense.resampling import upsample
 
+Pictures = np.ndarray | Sequence[np.ndarray]  # an array for each picture
 _SAMPLED_PIXELS = 100_000  # that the temperature is fitted on, all pictures together
 _MOST_OF_A_PICTURE = 1000  # of those, as neighbours say the same
 
@@ -110,7 +111,7 @@ def measure_pictures(answers: np.ndarray, masks: np.ndarray, num_bins: int) -> P
 
 
 def calibration_at(
-    answers: np.ndarray, masks: np.ndarray, temperature: float, num_bins: int
+    answers: Pictures, masks: Pictures, temperature: float, num_bins: int
 ) -> PixelCalibration:
     """The records of pictures whose logits are divided by a temperature.
 
@@ -128,7 +129,7 @@ def calibration_at(
     )
 
 
-def pixel_temperature(answers: np.ndarray, masks: np.ndarray) -> tuple[float, int]:
+def pixel_temperature(answers: Pictures, masks: Pictures) -> tuple[float, int]:
     """The temperature with the least loss on a sample of pixels, and how many there are in it.
 
     The same number is drawn of each picture, and the same pixels in every run: all pictures
@@ -176,7 +177,7 @@ def own_metrics(records: PictureRecords) -> SegmentationMetrics:
     return joined(parts)
 
 
-def _pictures(answers: np.ndarray, masks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _pictures(answers: Pictures, masks: Pictures) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Logits at the pixels and mask of each picture, one after the other."""
     for answer, mask in zip(answers, masks, strict=True):
         yield pixel_logits(answer, mask.shape), mask
