@@ -19,7 +19,7 @@ def test_every_way_to_a_root_is_correctly_rounded(dtype: torch.dtype) -> None:
     out = torch.empty_like(x)
     torch.sqrt(x, out=out)
     grown = torch.empty(0, dtype=dtype)
-    torch.sqrt(x, out=grown.resize_(len(x)))
+    torch.sqrt(x, out=grown)
     ways = (x.sqrt(), x.clone().sqrt_(), out, grown, torch._foreach_sqrt([x])[0])
     assert all(torch.equal(found, wanted) for found in ways)
     assert torch.equal(x[::3].sqrt(), wanted[::3])
@@ -47,6 +47,8 @@ def test_other_types_have_roots_too() -> None:
     whole = torch.tensor([4, 9]).sqrt()
     assert (whole.dtype, whole.tolist()) == (torch.float32, [2.0, 3.0])
     assert torch.tensor([-4 + 0j]).sqrt().tolist() == [2j]
+    with pytest.raises(RuntimeError, match="int64"):
+        torch.tensor([4, 9]).sqrt_()
 
 
 def test_adam_divides_by_roots_of_numpy() -> None:

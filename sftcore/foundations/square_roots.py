@@ -24,6 +24,10 @@ def round_square_roots() -> None:
     from torch import Tensor
 
     def into(x: Tensor, out: Tensor) -> Tensor:
+        if not (out.is_floating_point() or out.is_complex()):
+            raise RuntimeError(f"a root cannot be put into a tensor of {out.dtype}")
+        if out.shape != x.shape:
+            out.resize_(x.shape)
         with np.errstate(invalid="ignore"):
             if x.dtype == out.dtype and x.dtype in (torch.float32, torch.float64):
                 np.sqrt(x.detach().numpy(), out=out.detach().numpy())

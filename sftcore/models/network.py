@@ -17,6 +17,7 @@ from sftcore.models.dense.heads import (
     wanted_strides,
 )
 from sftcore.models.dense.taps import find_taps
+from sftcore.models.dense.whole import sized
 from sftcore.models.depth import find_depth
 from sftcore.models.head import Head
 from sftcore.models.lora import LoraSettings, add_adapters, merged, with_adapters
@@ -73,8 +74,7 @@ class Network(nn.Module):
 
     def _look_at_the_backbone(self) -> None:
         if self.strides:
-            self._taps = find_taps(self.backbone, self.strides, self._side)
-            self.segments = segments_of(self._taps)
+            self.segments = segments_of(find_taps(self.backbone, self.strides, self._side))
         else:
             self.segments = split_segments(self.backbone)
         self._depth = find_depth(self.backbone, self.segments)
@@ -162,7 +162,7 @@ class Network(nn.Module):
     def features(self, inputs: Values, first_block: int = 0) -> Any:
         """What the head takes, [B, D], [T, D] or maps, of what block ``first_block`` takes."""
         found = asked_of(self.run_blocks(inputs, first_block, len(self.blocks)))
-        return self._taps.sized(found) if self.strides else found
+        return sized(found, self.strides) if self.strides else found
 
     def run_blocks(self, inputs: Values, first_block: int, last_block: int) -> Any:
         """What lies between the entries of two blocks, made of ``inputs``."""

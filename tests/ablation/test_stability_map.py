@@ -154,4 +154,5 @@ def test_the_figure_is_the_same_each_time_whatever_happened(last: list[float]) -
     found = stability_map(cells, 0.95, TASK)
     png = stability_figure(found, math.log(10))
     assert png == stability_figure(found, math.log(10))
+    assert png != stability_figure(found, math.log(10), "per foreground point")
     assert png.startswith(b"\x89PNG")

@@ -14,6 +14,7 @@ import torch
 from sftcore.data.pictures.annotated import NO_BOX
 from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
+from sftcore.models.dense.maps import Maps
 from sftcore.models.settings import ModelSettings
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.recipe import train
@@ -83,3 +84,32 @@ def test_two_updates_give_the_same_bits_twice(task: str, device: str) -> None:
     for name, tensor in first.chosen_state.items():
         assert tensor.device.type == device
         assert torch.equal(tensor, second.chosen_state[name]), name
+
+
+@pytest.mark.parametrize("task", list(TARGETS))
+def test_a_transformer_learns_the_same_with_its_map_kept_and_without(task: str) -> None:
+    """The head first, on the one map of a backbone that is run whole, then the last block too."""
+    model = ModelSettings.model_validate({
+        "backbone": "timm/test_vit", "weights": "none", "trainable_blocks": 2,
+        "segmentation": {"width": 16}, "detection": {"width": 16, "num_convs": 1},
+    })  # fmt: skip
+    recipe = TrainSettings.model_validate({
+        "epochs": 1, "batch_size": 4, "head": {"method": "descend", "epochs": 2},
+        "optimizer": "adamw", "learning_rate": 0.003,
+    })  # fmt: skip
+    caches = [FeatureCache(budget) for budget in (1 << 28, 0)]
+    results = [
+        train(
+            painted_store(task), model, recipe, task=task, seed=0, device=set_up("cpu", 1),
+            cache=cache, on_epoch=lambda record: None,
+        ).result
+        for cache in caches
+    ]  # fmt: skip
+    kept = [values for values in caches[0].values.values() if isinstance(values, Maps)]
+    assert {values.strides for values in kept} == {(16,)}
+    assert not caches[1].values
+    assert repr(results[0].history) == repr(results[1].history)
+    states = [result.chosen_state for result in results]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    losses = [record.train_loss for record in results[0].history]
+    assert losses[-1] < losses[0]

@@ -218,6 +218,16 @@ def test_a_drawing_has_each_box() -> None:
     np.testing.assert_array_equal(usage.drawn(image, nothing), image)
 
 
+@pytest.mark.parametrize(("size", "high"), [((400, 300), 14), ((4000, 3000), 60)])
+def test_words_on_a_large_picture_are_as_large_beside_it(size: tuple[int, int], high: int) -> None:
+    usage, image = BoxUsage(NAMES), np.full((size[1], size[0], 3), 255, dtype=np.uint8)
+    left, top = size[0] // 4, size[1] // 2
+    corners = np.array([[left, top, 3 * left, top + top // 2]], dtype=np.float32)
+    found = FoundBoxes(corners, np.array([0.5], np.float32), np.array([1]), size)
+    above = (usage.drawn(image, found)[: top - max(size) // 400 - 1] != 255).any(axis=(1, 2))
+    assert 0.6 * high < above.sum() < 1.4 * high
+
+
 def test_parts_and_last_words(tmp_path: Path) -> None:
     usage, fixed = BoxUsage(NAMES), fix(judged())
     ids = {split: [f"={row}" for row in ROWS[split]] for split in ("val", "test")}

@@ -12,6 +12,7 @@ from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.segmentation import build_segmentation_head
 from sftcore.models.dense.settings import DetectionHeadSettings, SegmentationHeadSettings
 from sftcore.models.dense.taps import STRIDES, Taps
+from sftcore.models.dense.whole import sized
 from sftcore.models.segments import Segment
 
 DenseSettings = SegmentationHeadSettings | DetectionHeadSettings
@@ -39,6 +40,7 @@ class DenseHead(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
+        self.strides = tuple(channels)
         self.dropout = nn.Dropout2d(dropout)
         self.inner: Any
         if isinstance(settings, DetectionHeadSettings):
@@ -47,8 +49,8 @@ class DenseHead(nn.Module):
             self.inner = build_segmentation_head(settings, channels, num_classes)
 
     def forward(self, maps: Maps) -> Tensor:
-        """What the inner head makes of maps."""
-        return self.inner(maps.each(self.dropout))
+        """What the inner head makes of maps, also of those alone that a backbone has."""
+        return self.inner(sized(maps, self.strides).each(self.dropout))
 
 
 def head_settings(target: str, fields: Mapping[str, Any]) -> DenseSettings | None:

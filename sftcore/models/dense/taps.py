@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sftcore.foundations.errors import WeightsError
 from sftcore.models.dense.maps import Maps
-from sftcore.models.dense.whole import WholeBackbone
+from sftcore.models.dense.whole import WholeBackbone, sized
 from sftcore.models.segments import Segment, split_segments
 
 STRIDES = (4, 8, 16, 32)
@@ -42,11 +42,7 @@ class Taps:
 
     def maps(self, pictures: Tensor) -> Maps:
         """The wanted maps of pictures [B, 3, H, W]."""
-        return self.sized(self.run(Maps((1,), (pictures,)), 0, len(self.segments)))
-
-    def sized(self, maps: Maps) -> Maps:
-        """The wanted maps of what the last segment gave, some of which a family may lack."""
-        return maps if self.whole is None else self.whole.sized(maps)
+        return sized(self.run(Maps((1,), (pictures,)), 0, len(self.segments)), tuple(self.channels))
 
     def run(self, maps: Maps, first: int, last: int) -> Maps:
         """What segment ``last`` takes, of what segment ``first`` takes.

@@ -41,15 +41,15 @@ class WholeBackbone:
     """
 
     def __init__(self, backbone: Any, strides: Sequence[int], side: int) -> None:
-        self._backbone, self._strides = backbone, tuple(strides)
+        self._backbone = backbone
         self._options: dict[str, Any] = {
             "intermediates_only": True, "norm": True, "stop_early": True,
         }  # fmt: skip
         declared = [int(each["reduction"]) for each in list(backbone.feature_info)]
         own = {stride: place for place, stride in enumerate(declared)}  # the last map of each
         usable = [stride for stride in own if stride & (stride - 1) == 0]
-        self._sources = {stride: _nearest(stride, usable) for stride in strides if usable}
-        self._kept = sorted(set(self._sources.values()))
+        sources = {stride: _nearest(stride, usable) for stride in strides if usable}
+        self._kept = sorted(set(sources.values()))
         self._options["indices"] = [own[stride] for stride in self._kept]
         maps = self._try(side) if usable else []
         sides = [each.shape[2] for each in maps]
@@ -62,7 +62,7 @@ class WholeBackbone:
             )
         channels = dict(zip(self._kept, (each.shape[1] for each in maps), strict=True))
         self.channels: Mapping[int, int] = {
-            stride: channels[source] for stride, source in self._sources.items()
+            stride: channels[source] for stride, source in sources.items()
         }
         members = {name.partition(".")[0] for name, _ in backbone.named_parameters()}
         self.segment = Segment("backbone", tuple(sorted(members)), self.own_maps)
@@ -71,11 +71,6 @@ class WholeBackbone:
         """The backbone's maps that are needed, of pictures [B, 3, H, W]."""
         found = self._backbone.forward_intermediates(pictures, **self._options)
         return Maps(tuple(self._kept), tuple(found))
-
-    def sized(self, maps: Maps) -> Maps:
-        """The wanted maps of what :meth:`own_maps` gave."""
-        wanted = (_sized(maps[own], own, new) for new, own in self._sources.items())
-        return Maps(self._strides, tuple(wanted))
 
     @torch.no_grad()
     def _try(self, side: int) -> list[Tensor]:
@@ -120,6 +115,20 @@ class WholeBackbone:
         used = [name for name, _ in named if name not in idle]
         return [name for name, module in self._backbone.named_modules()
                 if name and _is_idle(name, module, is_run, used)]  # fmt: skip
+
+
+def sized(maps: Maps, strides: Sequence[int]) -> Maps:
+    """The maps at some strides; what lacks is made of the nearest map, and none is made twice.
+
+    Args:
+        maps: that a backbone has.
+        strides: that are wanted, ascending powers of two.
+    """
+    if maps.strides == tuple(strides):
+        return maps
+    sources = {stride: _nearest(stride, maps.strides) for stride in strides}
+    wanted = (_sized(maps[own], own, new) for new, own in sources.items())
+    return Maps(tuple(strides), tuple(wanted))
 
 
 def _is_idle(name: str, module: nn.Module, is_run: set[str], used: Sequence[str]) -> bool:
