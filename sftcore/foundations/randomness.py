@@ -103,10 +103,18 @@ def torch_stream(seed: int, *key: str | int) -> "torch.Generator":
 
 
 def seed_global(seed: int, *key: str | int) -> None:
-    """Seed torch's global streams, which dropout draws from, for one step or one initialisation."""
+    """Seed torch's global streams, which dropout draws from, for one step or one initialisation.
+
+    Without CUDA that of the CPU alone: ``torch.manual_seed`` writes down the call stack for each
+    other kind of device, in case it comes to be used.
+    """
     import torch
 
-    torch.manual_seed(derive_seed(seed, *key))
+    derived = derive_seed(seed, *key)
+    if torch.cuda.is_available():
+        torch.manual_seed(derived)
+    else:
+        torch.default_generator.manual_seed(derived)
 
 
 def make_deterministic(*, forbid_tf32: bool = True) -> None:

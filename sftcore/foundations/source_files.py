@@ -1,7 +1,7 @@
 """Which source files of a package a module runs, read from its imports."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,37 +20,31 @@ def import_closure(package: Path, roots: Iterable[str]) -> list[Path]:
     Raises:
         FileNotFoundError: a root is not there.
     """
-    seen: set[Path] = set()
-    waiting = [package / name for name in roots]
+    there = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    seen: set[str] = set()
+    waiting = list(roots)
     while waiting:
-        file = waiting.pop()
-        if file not in seen:
-            seen.add(file)
-            waiting += _imported(package, file)
-    return sorted(seen)
-
-
-def _imported(package: Path, file: Path) -> Iterator[Path]:
-    """Files of the package that a file's imports run."""
-    for name in _names(file.read_bytes()):
-        parts = name.split(".")[1:]
-        folders = (package.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
-        for path in (*(folder / "__init__.py" for folder in folders), _module(package, parts)):
-            if path.is_file():
-                yield path
-
-
-def _module(package: Path, parts: list[str]) -> Path:
-    return package.joinpath(*parts).with_suffix(".py") if parts else package / "__init__.py"
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += there & _may_be_run((package / name).read_bytes())
+    return sorted(package / name for name in seen)
 
 
 @lru_cache(maxsize=2048)
-def _names(source: bytes) -> frozenset[str]:
-    """Dotted names of ours that are imported, of modules or of what is in them."""
+def _may_be_run(source: bytes) -> frozenset[str]:
+    """Paths, relative to the package, of what is imported; a name may be of what a module holds."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in names if name.partition(".")[0] == _PACKAGE)
+    paths: set[str] = set()
+    for name in names:
+        first, *parts = name.split(".")
+        if first == _PACKAGE:
+            folders = ["/".join(parts[:depth]) for depth in range(len(parts) + 1)]
+            paths |= {f"{folder}/__init__.py".lstrip("/") for folder in folders}
+            paths.add(f"{folders[-1]}.py")
+    return frozenset(paths)

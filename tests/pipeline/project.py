@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,46 @@ def call_program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
     """``python -m sftcore`` inside this process; see :func:`_call`."""
     with patch.object(sys, "argv", ["sftcore", *arguments]):
         return _call(folder, program.main)
+
+
+def dvc_here(folder: Path, *arguments: str) -> str:
+    """What ``dvc`` prints; it and the stages that it runs are called inside this process.
+
+    What they write must be what processes of their own write, which tests of bytes hold it to.
+    Not for what makes a process of its own, as experiments do. Settings that
+    :func:`make_project` gives the projects of tests are taken from params.yaml, as ever.
+    """
+    from dvc import logger
+    from dvc.cli import main
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    told: list[str] = []
+    strict = list(warnings.filters)  # DVC itself need not be without warnings
+
+    def run(executable: str, command: str, cwd: str, env: dict[str, str], **_: Any) -> None:
+        python, dash_m, stage = command.split()
+        assert (python, dash_m) == ("python", "-m")
+        own = {name: value for name, value in env.items() if name.startswith("DVC_")}
+        with patch.dict(os.environ, own), warnings.catch_warnings():
+            warnings.filters[:] = strict
+            done = call_stage(Path(cwd), stage.removeprefix("stages."))
+        told.append(done.stdout + done.stderr)
+        if done.returncode:
+            raise StageCmdFailedError(command, done.returncode)
+
+    said = io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+        patch("dvc.stage.run._run", run),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        logger.setup()  # it keeps the streams that it finds
+        code = main(list(arguments))
+    found = said.getvalue() + "".join(told)
+    assert code == 0, found
+    return found
 
 
 def _call(folder: Path, main: Callable[[], int | None]) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import pytest
 from sftcore.foundations.yaml_files import read_yaml
 from sftcore.tasks.classification.task import ClassificationTask
 from tests.import_closure import ROOT
-from tests.pipeline.project import copy_project, digests, dvc, run_program, set_params
+from tests.pipeline.project import copy_project, digests, dvc, dvc_here, run_program, set_params
 
 pytestmark = pytest.mark.timeout(900)
 HEADLINE = ClassificationTask.headline
@@ -40,7 +40,7 @@ def test_again_there_is_nothing_to_do(project: Path) -> None:
 def test_forced_again_the_lock_is_the_same(project: Path) -> None:
     before, files = (project / "dvc.lock").read_bytes(), digests(project)
     shutil.rmtree(project / ".sft" / "cells")
-    dvc(project, "repro", "--force", env={"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"})
+    dvc_here(project, "repro", "--force")
     assert (project / "dvc.lock").read_bytes() == before
     assert digests(project) == files
     assert b"/tmp" not in before
@@ -99,9 +99,9 @@ def test_mlflow_has_the_runs_and_a_model_that_loads_without_pickle(project: Path
 
 def test_experiments_of_all_kinds_land_in_one_store(project: Path) -> None:
     lock = (project / "dvc.lock").read_bytes()
-    # All end with their results; whole ones are run by other tests. Two train at the same time.
-    dvc(project, "exp", "run", "--temp", "-n", "small", "-S", "train.weight_decay=1e-5", "evaluate")
-    dvc(project, "exp", "run", "--queue", "-S", "train.weight_decay=1e-3,1e-2", "evaluate")
+    # All end with their models; whole ones are run by other tests. Two train at the same time.
+    dvc(project, "exp", "run", "--temp", "-n", "small", "-S", "train.weight_decay=1e-5", "finetune")
+    dvc(project, "exp", "run", "--queue", "-S", "train.weight_decay=1e-3,1e-2", "finetune")
     dvc(project, "queue", "start", "-j", "2")
     wait_for_queue(project)
     table = dvc(project, "exp", "show", "--csv")
@@ -132,7 +132,7 @@ def wait_for_queue(project: Path) -> None:
 
 
 def test_a_fault_is_found_before_any_output_is_touched(project: Path) -> None:
-    dvc(project, "checkout")
+    dvc_here(project, "checkout")
     before = digests(project)
     shipped = (project / "params.yaml").read_text()
     set_params(project, {"train.learning_rat": 0.1})
@@ -144,6 +144,6 @@ def test_a_fault_is_found_before_any_output_is_touched(project: Path) -> None:
         k: v for k, v in after.items() if k != "reports/check.json"
     }
     (project / "params.yaml").write_text(shipped)
-    dvc(project, "checkout")
+    dvc_here(project, "checkout")
     assert digests(project) == before
-    assert "up to date" in dvc(project, "repro")
+    assert "up to date" in dvc_here(project, "repro")

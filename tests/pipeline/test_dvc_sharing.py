@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.pipeline.project import copy_project, digests, dvc, git, run_program, set_params
+from tests.pipeline.project import copy_project, digests, dvc, dvc_here, git, run_program, set_params
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -19,29 +19,29 @@ def project(finished_project: Path, tmp_path: Path) -> Path:
 
 def test_a_fresh_clone_pulls_what_another_has_computed(project: Path, tmp_path: Path) -> None:
     remote, clone = tmp_path / "remote", tmp_path / "somewhere" / "clone"
-    dvc(project, "remote", "add", "-d", "local", str(remote))
-    dvc(project, "push", "--run-cache")
+    dvc_here(project, "remote", "add", "-d", "local", str(remote))
+    dvc_here(project, "push", "--run-cache")
     git(project, "add", "-A")
     git(project, "commit", "-m", "remote")
     subprocess.run(["git", "clone", "-q", str(project), str(clone)], check=True)
-    said = dvc(clone, "repro", "--pull")
+    said = dvc_here(clone, "repro", "--pull")
     assert "Running stage" not in said
     assert digests(clone) == digests(project)
     assert (clone / "dvc.lock").read_bytes() == (project / "dvc.lock").read_bytes()
-    assert "up to date" in dvc(clone, "repro")
+    assert "up to date" in dvc_here(clone, "repro")
 
 
 def test_an_earlier_commit_comes_from_the_run_cache(project: Path) -> None:
     first = digests(project)
     set_params(project, {"evaluate.num_bootstrap": 150})
-    said = dvc(project, "repro")
+    said = dvc_here(project, "repro")
     assert "Running stage 'evaluate'" in said
     assert "Running stage 'finetune'" not in said
     second = digests(project)
     assert second != first
     git(project, "commit", "-am", "second run")
     git(project, "checkout", "HEAD~1", "--", "params.yaml")
-    assert "Running stage" not in dvc(project, "repro").replace("Running stage 'check'", "")
+    assert "Running stage" not in dvc_here(project, "repro").replace("Running stage 'check'", "")
     assert digests(project) == first
 
 
@@ -52,7 +52,7 @@ def test_an_experiment_is_applied_whole(project: Path) -> None:
     dvc(project, "exp", "apply", "longer")
     assert digests(project) != before
     assert "num_bootstrap: 170" in (project / "params.yaml").read_text()
-    assert "up to date" in dvc(project, "repro")
+    assert "up to date" in dvc_here(project, "repro")
 
 
 def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project: Path) -> None:
@@ -67,12 +67,12 @@ def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project:
     assert screened() == ["none", "l1"]
     rows = {"none": {}, "l1": {"train.penalties.l1": 0.001}, "decay": {"train.weight_decay": 0.1}}
     set_params(project, {"study.screen.rows": rows})
-    dvc(project, "repro", "ablate")
+    dvc_here(project, "repro", "ablate")
     assert screened() == ["none", "l1", "decay"]
     kept = cells()
     del rows["l1"]
     set_params(project, {"study.screen.rows": rows})
-    dvc(project, "repro", "ablate")
+    dvc_here(project, "repro", "ablate")
     assert screened() == ["none", "decay"]
     for name in ("parts.json", "cells.csv", "screen.csv"):
         assert "l1" not in (project / "reports" / "ablation" / name).read_text()
@@ -86,5 +86,5 @@ def test_a_failed_stage_leaves_earlier_outputs_in_reach(project: Path) -> None:
     set_params(project, {"runtime.device": "cuda:7"})
     assert run_program(project, "dvc", "repro").returncode != 0
     git(project, "checkout", "--", "params.yaml")
-    dvc(project, "checkout")
+    dvc_here(project, "checkout")
     assert digests(project) == before

@@ -12,7 +12,14 @@ import pytest
 
 from reliability.chaos import POWER_CUT, faults, new_project, run_with_kills
 from reliability.reproduce import PLACES, reproduce
-from tests.pipeline.project import copy_project, digests, environment, run_stage, set_params
+from tests.pipeline.project import (
+    call_stage,
+    copy_project,
+    digests,
+    environment,
+    run_stage,
+    set_params,
+)
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -56,9 +63,9 @@ def test_a_preempted_training_goes_on_in_the_same_run(untold_project: Path, tmp_
     assert [metric.step for metric in history] == list(range(61))
 
     after = digests(project)
-    assert run_stage(project, "evaluate").returncode == 0  # DVC has the model by now
+    assert call_stage(project, "evaluate").returncode == 0  # DVC has the model by now
     assert not list(project.glob(".sft/checkpoints/*/*.checkpoint"))
-    assert run_stage(project, "finetune").returncode == 0  # once more, in peace
+    assert call_stage(project, "finetune").returncode == 0  # once more, in peace
     assert {name: after[name] for name in after} == {
         name: digest for name, digest in digests(project).items() if name in after
     }

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.data.layouts import names, samples, splits, tar_of, zipped
-from tests.pipeline.project import call_stage, dvc, git, make_project, run_stage, set_params
+from tests.pipeline.project import call_stage, dvc_here, git, make_project, run_stage, set_params
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def test_dvc_follows_an_archive_as_it_follows_a_folder(project: Path) -> None:
     archive = zipped(project / "data/packed", samples())
     set_params(project, {"data.path": "data/packed/set.zip"})
     git(project, "init", "-q")
-    dvc(project, "init", "-q")
-    said = dvc(project, "repro", "prepare")
+    dvc_here(project, "init", "-q")
+    said = dvc_here(project, "repro", "prepare")
     assert said.count("data/packed/set.zip: splits test, train, val") == 2
-    assert "didn't change" in dvc(project, "repro", "prepare")
+    assert "didn't change" in dvc_here(project, "repro", "prepare")
     first = (project / "data/prepared/samples.csv").read_bytes()
     archive.unlink()
     tar_of(project / "data/packed/set.tgz", names(samples()[:-1]))
     set_params(project, {"data.path": "data/packed/set.tgz"})
-    assert "(3 classes, 53 pictures)" in dvc(project, "repro", "prepare")
+    assert "(3 classes, 53 pictures)" in dvc_here(project, "repro", "prepare")
     assert (project / "data/prepared/samples.csv").read_bytes() != first

@@ -171,7 +171,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
 ) -> None:
     command = [*COMMAND, str(many), "--out"]
     if not (project / "whole.csv").exists():
-        done = predict(project, str(many), "--out", "whole.csv")
+        done = predict_here(project, str(many), "--out", "whole.csv")
         assert done.returncode == 0, done.stderr
     name = f"{number.name}.csv"
     options: dict[str, Any] = {"cwd": project, "env": environment(**NO_GPU), "text": True}
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
         assert process.returncode == 130
         assert "goes on from here" in stderr
     assert not (project / name).exists()
-    done = predict(project, str(many), "--out", name)
+    done = predict_here(project, str(many), "--out", name)
     assert done.returncode == 0, done.stderr
     assert "goes on after" in done.stdout
     assert (project / name).read_bytes() == (project / "whole.csv").read_bytes()

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.pipeline.project import copy_project, dvc, run_program
+from tests.pipeline.project import call_program, copy_project, dvc, run_program
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -18,8 +18,8 @@ def project(finished_project: Path, tmp_path: Path) -> Path:
     return copy_project(finished_project, tmp_path / "project", ".sft", "mlflow.db", "mlartifacts")
 
 
-def sync(project: Path, **environment: str) -> list[str]:
-    done = run_program(project, "python", "-m", "sftcore", "sync", env=environment)
+def sync(project: Path) -> list[str]:
+    done = call_program(project, "sync")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -16,7 +16,7 @@ import pytest
 from sftcore.foundations.errors import TrackingError
 from sftcore.pipeline.ui import ui
 from tests.import_closure import ROOT
-from tests.pipeline.project import environment, run_program
+from tests.pipeline.project import call_program, environment, run_program
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -87,9 +87,8 @@ def test_a_port_that_is_taken_is_told_before_anything(folder: Path) -> None:
 
 
 def test_a_number_that_is_no_port(folder: Path) -> None:
-    env = {"PYTHONPATH": str(ROOT)}
     for text in ("0", "65536", "-1", "http"):
-        done = run_program(folder, sys.executable, "-m", "sftcore", "ui", f"--port={text}", env=env)
+        done = call_program(folder, "ui", f"--port={text}")
         assert done.returncode == 2
         assert "is no port" in done.stderr
         assert "Traceback" not in done.stderr
