@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.pipeline.predict_command import add_predict, run_predict
 
@@ -96,5 +97,6 @@ def _port(text: str) -> int:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     with exit_on_error(), leave_on_signals():
         sys.exit(main())

@@ -4,12 +4,14 @@ Writes reports/ablation. Finished cells are kept in .sft/cells and are not train
 """
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
+    collect_seldom()
     choose_kernels()
     from sftcore.pipeline.ablate import ablate
     from sftcore.settings.studies import load_with_study

@@ -4,13 +4,16 @@ Writes reports/check.json.
 """
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.pipeline.check import check
-from sftcore.settings.studies import load_with_study
 
 
 def main() -> None:
     """Run the stage."""
+    collect_seldom()
+    from sftcore.pipeline.check import check
+    from sftcore.settings.studies import load_with_study
+
     check(load_with_study())
 
 

@@ -4,12 +4,14 @@ Writes reports/evaluate. The only stage that reads the test split.
 """
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
+    collect_seldom()
     choose_kernels()
     from sftcore.pipeline.evaluate import EvaluateParams, evaluate
     from sftcore.pipeline.results import first_answer

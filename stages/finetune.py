@@ -4,12 +4,14 @@ Writes models/finetuned and reports/finetune.
 """
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
+    collect_seldom()
     choose_kernels()
     from sftcore.pipeline.finetune import finetune
     from sftcore.settings.tree import load_params

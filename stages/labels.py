@@ -6,12 +6,14 @@ Reads the train and validation pictures and writes reports/labels. Nothing is ch
 from textwrap import fill
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
 from sftcore.settings.early import choose_kernels
 
 
 def main() -> None:
     """Run the stage."""
+    collect_seldom()
     choose_kernels()
     from sftcore.pipeline.labels import LabelsParams, audit_labels
     from sftcore.settings.reading import load_sections

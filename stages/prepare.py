@@ -4,13 +4,16 @@ Writes data/prepared and reports/prepare.
 """
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.pipeline.prepare import PrepareParams, prepare_and_show
-from sftcore.settings.reading import load_sections
 
 
 def main() -> None:
     """Run the stage."""
+    collect_seldom()
+    from sftcore.pipeline.prepare import PrepareParams, prepare_and_show
+    from sftcore.settings.reading import load_sections
+
     print("\n".join(prepare_and_show(load_sections(PrepareParams))))
 
 

@@ -4,13 +4,16 @@ Writes reports/report.html.
 """
 
 from sftcore.foundations.errors import exit_on_error
+from sftcore.foundations.garbage import collect_seldom
 from sftcore.foundations.interruption import leave_on_signals
-from sftcore.pipeline.report import ReportParams, write_page
-from sftcore.settings.reading import load_sections
 
 
 def main() -> None:
     """Run the stage."""
+    collect_seldom()
+    from sftcore.pipeline.report import ReportParams, write_page
+    from sftcore.settings.reading import load_sections
+
     write_page(load_sections(ReportParams))
 
 

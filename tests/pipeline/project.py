@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,23 +169,20 @@ def call_program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
 def dvc_here(folder: Path, *arguments: str) -> str:
     """What ``dvc`` prints; it and the stages that it runs are called inside this process.
 
-    What they write must be what processes of their own write, which tests of bytes hold it to.
-    Not for what makes a process of its own, as experiments do. Settings that
-    :func:`make_project` gives the projects of tests are taken from params.yaml, as ever.
+    They must write the bytes that processes of their own have written. Not for what makes
+    processes itself, as experiments do.
     """
     from dvc import logger
     from dvc.cli import main
     from dvc.stage.exceptions import StageCmdFailedError
 
     told: list[str] = []
-    strict = list(warnings.filters)  # DVC itself need not be without warnings
 
     def run(executable: str, command: str, cwd: str, env: dict[str, str], **_: Any) -> None:
         python, dash_m, stage = command.split()
         assert (python, dash_m) == ("python", "-m")
         own = {name: value for name, value in env.items() if name.startswith("DVC_")}
-        with patch.dict(os.environ, own), warnings.catch_warnings():
-            warnings.filters[:] = strict
+        with patch.dict(os.environ, own):
             done = call_stage(Path(cwd), stage.removeprefix("stages."))
         told.append(done.stdout + done.stderr)
         if done.returncode:
@@ -198,7 +194,6 @@ def dvc_here(folder: Path, *arguments: str) -> str:
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(said),
         patch("dvc.stage.run._run", run),
-        warnings.catch_warnings(action="ignore"),
     ):
         logger.setup()  # it keeps the streams that it finds
         code = main(list(arguments))

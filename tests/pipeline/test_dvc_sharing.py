@@ -6,7 +6,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.pipeline.project import copy_project, digests, dvc, dvc_here, git, run_program, set_params
+from tests.pipeline.project import (
+    copy_project,
+    digests,
+    dvc,
+    dvc_here,
+    git,
+    run_program,
+    set_params,
+)
 
 pytestmark = pytest.mark.timeout(900)
 
