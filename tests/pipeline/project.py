@@ -166,7 +166,7 @@ def call_program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
         return _call(folder, program.main)
 
 
-def dvc_here(folder: Path, *arguments: str) -> str:
+def dvc_here(folder: Path, *arguments: str, fails: bool = False) -> str:
     """What ``dvc`` prints; it and the stages that it runs are called inside this process.
 
     They must write the bytes that processes of their own have written. Not for what makes
@@ -198,7 +198,7 @@ def dvc_here(folder: Path, *arguments: str) -> str:
         logger.setup()  # it keeps the streams that it finds
         code = main(list(arguments))
     found = said.getvalue() + "".join(told)
-    assert code == 0, found
+    assert (code != 0) is fails, found
     return found
 
 

@@ -136,9 +136,7 @@ def test_a_fault_is_found_before_any_output_is_touched(project: Path) -> None:
     before = digests(project)
     shipped = (project / "params.yaml").read_text()
     set_params(project, {"train.learning_rat": 0.1})
-    done = run_program(project, "dvc", "repro")
-    assert done.returncode != 0
-    assert "did you mean 'learning_rate'" in done.stdout + done.stderr
+    assert "did you mean 'learning_rate'" in dvc_here(project, "repro", fails=True)
     after = digests(project)
     assert {k: v for k, v in before.items() if k != "reports/check.json"} == {
         k: v for k, v in after.items() if k != "reports/check.json"

@@ -12,7 +12,6 @@ from tests.pipeline.project import (
     dvc,
     dvc_here,
     git,
-    run_program,
     set_params,
 )
 
@@ -92,7 +91,7 @@ def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project:
 def test_a_failed_stage_leaves_earlier_outputs_in_reach(project: Path) -> None:
     before = digests(project)
     set_params(project, {"runtime.device": "cuda:7"})
-    assert run_program(project, "dvc", "repro").returncode != 0
+    dvc_here(project, "repro", fails=True)
     git(project, "checkout", "--", "params.yaml")
     dvc_here(project, "checkout")
     assert digests(project) == before
