@@ -53,9 +53,20 @@ def note(figure: Figure, text: str) -> None:
 
 
 def to_png(figure: Figure) -> bytes:
-    """PNG bytes without the names and versions that matplotlib would put into them."""
+    """PNG bytes without the names and versions that matplotlib would put into them.
+
+    They are those of ``savefig``, which draws all of it once more to lay it out; laying it out
+    takes half of the time as it is.
+
+    Args:
+        figure: of :func:`new_figure`; it is as it was laid out from now on.
+    """
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     file = BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
     return file.getvalue()
 
 
