@@ -1,12 +1,15 @@
-"""Folders that are costly to make: one worker of pytest-xdist makes them, and all of them read."""
+"""What several tests use: folders that are costly to make, and the figures that are drawn."""
 
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -30,3 +33,16 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             finished.touch()
     return folder
+
+
+def figures_drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures, as they are drawn from now on; each as it was laid out."""
+    drawn: list[Figure] = []
+    original = FigureCanvasAgg.print_png
+
+    def kept(canvas: FigureCanvasAgg, *given: Any, **named: Any) -> Any:
+        drawn.append(canvas.figure)
+        return original(canvas, *given, **named)
+
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", kept)
+    return drawn

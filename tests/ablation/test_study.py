@@ -5,11 +5,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sftcore.ablation.cells import CellResult
@@ -28,6 +26,7 @@ from sftcore.tasks.names import CLASSES_OF_TEXTS
 from tests.ablation.made import GRID, SCREEN, SMALL_PARTS, params_with, simulated
 from tests.ablation.test_run import run
 from tests.import_closure import ROOT
+from tests.shared import figures_drawn
 
 NUM_STUDIES = 40
 # Rows that list one setting, so that a study is quick to plan.
@@ -149,14 +148,7 @@ def test_a_whole_study_is_trained_and_written(prepared: Path, tmp_path: Path) ->
 def test_of_texts_neither_words_nor_figures_speak_of_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[str] = []
-    original = Figure.savefig
-
-    def kept(figure: Figure, *given: Any, **named: Any) -> Any:
-        drawn.extend(text.get_text() for text in figure.findobj(Text))
-        return original(figure, *given, **named)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
+    figures = figures_drawn(monkeypatch)
     tree = load_params(ROOT / EXAMPLES / CLASSES_OF_TEXTS / "params.yaml").model_dump()
     tree["ablation"] |= {"grid": GRID | {"screen": SCREEN | ONE_EACH}, **SMALL_PARTS}
     params = check_params(tree, "test")
@@ -165,6 +157,7 @@ def test_of_texts_neither_words_nor_figures_speak_of_pictures(
         study, params.ablation, num_pool=90, num_outputs=3, precision="fp32", recipe="abc",
         output=tmp_path,
     )  # fmt: skip
+    drawn = [text.get_text() for figure in figures for text in figure.findobj(Text)]  # type: ignore[attr-defined]
     assert any("new texts" in text for text in drawn)
     said = [file.read_text() for file in tmp_path.iterdir() if file.suffix != ".png"]
     assert not [text for text in drawn + said if "picture" in text.lower()]

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sftcore.evaluation.history_figure import history_figure
@@ -15,6 +14,7 @@ from sftcore.tasks.classification.predictions import predictions_table
 from sftcore.tasks.classification.report import write_report
 from sftcore.tasks.contract import Task
 from sftcore.tasks.registry import TASKS
+from tests.shared import figures_drawn
 
 CLASSES = ["=cmd|' /C calc'!A0", "a $very$ long_name with <b>tags</b> and more", "日本", "plain"]
 
@@ -116,11 +116,7 @@ def test_safe_cells_changes_only_what_a_spreadsheet_would_run() -> None:
 def test_no_words_of_the_history_figure_lie_on_others(
     task: type[Task], final: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[Figure] = []
-    original = Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda self, *a, **k: (drawn.append(self), original(self, *a, **k))
-    )
+    drawn = figures_drawn(monkeypatch)
     score = task.scores[0]
     rows = [
         {"epoch": epoch, "phase": "full" if epoch else "head", "train_loss": 0.2,
