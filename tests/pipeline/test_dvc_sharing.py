@@ -56,6 +56,8 @@ def test_an_experiment_is_applied_whole(project: Path) -> None:
     before = digests(project)
     dvc(project, "exp", "run", "--temp", "-n", "longer", "-S", "evaluate.num_bootstrap=170")
     assert digests(project) == before
+    assert (project / "mlflow.db").exists(), "it is told in the store of the project"
+    assert not (project / ".dvc" / "tmp" / "exps" / "mlflow.db").exists()
     dvc(project, "exp", "apply", "longer")
     assert digests(project) != before
     assert "num_bootstrap: 170" in (project / "params.yaml").read_text()

@@ -16,7 +16,7 @@ import pytest
 from sftcore.foundations.errors import TrackingError
 from sftcore.pipeline.ui import ui
 from tests.import_closure import ROOT
-from tests.pipeline.project import call_program, environment, run_program
+from tests.pipeline.project import call_program, environment
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -62,8 +62,9 @@ def test_links_then_pages_then_an_end(folder: Path) -> None:
         site = f"http://127.0.0.1:{port}/#/experiments/"
         assert lines[0].startswith("trainings ")
         assert all(site in line for line in lines[:-1])
-        asked = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "PYTHONPATH": str(ROOT)}
-        done = run_program(folder, sys.executable, "-m", "sftcore", "ui", env=asked)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+            done = call_program(folder, "ui")
         assert (done.returncode, done.stdout.splitlines()) == (0, lines[:-1]), "a server serves"
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)

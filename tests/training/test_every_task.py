@@ -37,7 +37,7 @@ from sftcore.training.records import FitResult
 from sftcore.training.settings import TrainSettings
 from tests.models.dense.tiny import narrow
 from tests.models.text.tiny import WORDS, write_encoder
-from tests.training.test_contract import CONTRACT, LINEAR, REFUSED
+from tests.training.test_contract import AUTO, CONTRACT, EXPLODING, LINEAR, REFUSED
 from tests.training.test_loop import ROOT, small
 
 # A task whose head came with the model is held to the same contract in test_answers.py.
@@ -51,8 +51,9 @@ NOT_OF_CLASSES = {"train.selection.metric"}
 TEXTS = "text_classification"
 MASKS, BOXES = "segmentation", "detection"
 DENSE = (MASKS, BOXES)
-# Settings of what happens to a gradient, whatever it is of: with masks one of each kind is tried,
-# and with boxes, whose trainings take longest, none.
+# Settings of what happens to a gradient, whatever it is of. Each by itself is tried with classes
+# (tests/training/test_contract.py). With every other task all of them are, together; and by itself
+# one of each kind, but not with boxes, whose trainings take longest.
 OF_GRADIENTS = (
     "train.schedule.", "train.range_test.", "train.rate_scaling.", "train.guard.",
     "train.penalties.", "train.clipping.", "train.sharpness.", "train.averaging.",
@@ -63,6 +64,36 @@ ONE_OF_EACH_KIND = {
     "train.penalties.l2_sp", "train.clipping.agc", "train.sharpness.rho",
     "train.averaging.soup_size", "train.averaging.wise_ft", "train.optimizer",
     "train.seeds.augmentation",
+}  # fmt: skip
+_SCHEDULES = {
+    "linear": ["end"], "cosine": ["cycles"], "step": ["every", "factor"],
+    "multi_step": ["milestones"], "polynomial": ["power"], "one_cycle": ["rise"],
+    "warmup_stable_decay": ["decay"], "plateau": ["patience"],
+}  # fmt: skip
+
+
+def on_in_contract(*kinds: str) -> dict[str, Any]:
+    """Settings of these kinds with the values of their rows."""
+    return {name: row.on for name, row in CONTRACT.items() if name.startswith(kinds)}
+
+
+TOGETHER: dict[str, dict[str, Any]] = {
+    "guard": EXPLODING
+    | on_in_contract("train.guard.")
+    | {"train.guard.answers": "skip+clip+rollback"},
+    "range test": AUTO | on_in_contract("train.range_test.", "train.rate_scaling."),
+    "update": on_in_contract(
+        "train.optimizer", "train.momentum", "train.weight_decay", "train.penalties.",
+        "train.clipping.", "train.sharpness.", "train.averaging.", "train.stopping.",
+        "train.seeds.",
+    )
+    | {"train.head.epochs": 1, "train.stopping.patience": 9},
+    "warm-up": {"train.schedule.warmup": 0.5},
+    **{
+        f"schedule {name}": {"train.schedule.name": name}
+        | {f"train.schedule.{each}": CONTRACT[f"train.schedule.{each}"].on for each in shaped_by}
+        for name, shaped_by in _SCHEDULES.items()
+    },
 }  # fmt: skip
 
 
@@ -193,10 +224,8 @@ def settings_of(task: str) -> list[str]:
         if name not in NOT_OF_CLASSES
         and not any(f"{name}.".startswith(f"{each}.") for each in refused)
     ]  # fmt: skip
-    if task in DENSE:
-        chosen = ONE_OF_EACH_KIND if task == MASKS else set()
-        return [name for name in found if name in chosen or not name.startswith(OF_GRADIENTS)]
-    return found
+    chosen = set() if task == BOXES else ONE_OF_EACH_KIND
+    return [name for name in found if name in chosen or not name.startswith(OF_GRADIENTS)]
 
 
 def ended_and_continued(
@@ -241,6 +270,23 @@ def test_every_setting_ends_and_goes_on_to_the_same_bits(
     for record in whole.history:
         headline = f"val_{TASKS[task].scores[0]}"
         assert list(record.scores)[1] == headline
+
+
+def test_all_settings_of_gradients_are_tried_together() -> None:
+    tried = {name for settings in TOGETHER.values() for name in settings}
+    assert tried >= {name for name in CONTRACT if name.startswith(OF_GRADIENTS)}
+
+
+@pytest.mark.parametrize("task", OTHERS)
+@pytest.mark.parametrize("what", TOGETHER)
+def test_settings_of_gradients_together_end_and_go_on_to_the_same_bits(
+    what: str, task: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {name: on for name, on in TOGETHER[what].items() if not TASKS[task].refusal(name)}
+    on = {"train.epochs": 2, "train.learning_rate": 1e-3, **chosen}
+    whole = run(store, task, on)
+    assert whole.history
+    assert is_same(ended_and_continued(partial(run, store, task, on), tmp_path, monkeypatch), whole)
 
 
 @pytest.mark.parametrize(("task", "name"), [pair for pair in PAIRS if pair[1] in REFUSED])
