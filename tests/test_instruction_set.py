@@ -48,8 +48,12 @@ def test_threads_that_wait_sleep_soon_unless_a_caller_says_otherwise(
     assert done.stdout.strip() == str(expected)
 
 
-@pytest.mark.parametrize("stage", ["labels", "finetune", "evaluate", "ablate"])
+@pytest.mark.parametrize(
+    "stage",
+    ["check", "prepare", "labels", "finetune", "evaluate", "ablate", "report", "summary"],
+)
 def test_stages_come_before(stage: str) -> None:
+    """What is said of kernels and of garbage is said before anything large is imported."""
     code = f"import sys, stages.{stage}; assert not {{'numpy', 'torch'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -37,6 +37,27 @@ def test_seed_global_decides_dropout() -> None:
     assert not torch.equal(first, torch.nn.functional.dropout(torch.ones(50)))
 
 
+def test_seed_global_seeds_as_torch_does_and_writes_down_no_call_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(derive_seed(0, "step", 5))
+    expected = torch.rand(3)
+    stacks: list[object] = []
+    monkeypatch.setattr("traceback.format_stack", lambda *_: stacks.append(0) or [])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    seed_global(0, "step", 5)
+    assert torch.equal(torch.rand(3), expected)
+    assert not stacks
+
+
+def test_with_cuda_its_streams_are_seeded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.manual_seed", seeds.append)
+    seed_global(0, "step", 5)
+    assert seeds == [derive_seed(0, "step", 5)]
+
+
 def test_known_seed_stays() -> None:
     """Another value would silently change every published number."""
     assert derive_seed(0, "split", "abc") == 2571590055298537056

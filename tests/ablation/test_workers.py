@@ -32,7 +32,7 @@ if __name__ == "__main__":
         run_cells(long, prepared=Path(sys.argv[1]), task="classification", environment=LOCK,
                   device="cpu",
                   mode="native", precision="fp32", workers=workers, scratch=Path(sys.argv[2]),
-                  checkpoint_seconds=1.5)
+                  checkpoint_seconds=3)
 """
 
 

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 
@@ -56,7 +57,9 @@ def test_an_experiment_is_applied_whole(project: Path) -> None:
     before = digests(project)
     dvc(project, "exp", "run", "--temp", "-n", "longer", "-S", "evaluate.num_bootstrap=170")
     assert digests(project) == before
-    assert (project / "mlflow.db").exists(), "it is told in the store of the project"
+    told = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")  # in the store of the project
+    of_all = [experiment.experiment_id for experiment in told.search_experiments()]
+    assert {run.data.tags.get("dvc.exp_name") for run in told.search_runs(of_all)} == {"longer"}
     assert not (project / ".dvc" / "tmp" / "exps" / "mlflow.db").exists()
     dvc(project, "exp", "apply", "longer")
     assert digests(project) != before

@@ -22,17 +22,7 @@ from sftcore.settings.tree import load_params
 from sftcore.settings.writing import LEFT_OUT, params_text
 from sftcore.tasks.registry import TASKS
 from tests.pipeline.kinds import write_kind
-from tests.pipeline.project import (
-    ROOT,
-    SMALL,
-    call_program,
-    copy_code,
-    dvc,
-    dvc_here,
-    git,
-    run_program,
-    set_params,
-)
+from tests.pipeline.project import ROOT, SMALL, copy_code, dvc, git, run_program, set_params
 
 FOLDERS = [ROOT / EXAMPLES / task for task in TASKS if task != "classification"]
 QUIET = "--no-print-directory"
@@ -171,12 +161,9 @@ def git_says(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.timeout(900)
 def test_from_make_to_an_experiment(project: Path) -> None:
-    """All stages but the last are run here; it and those of an experiment by themselves."""
-    example = project / EXAMPLES / "regression"
-    dvc_here(example, "repro", "labels", "evaluate", "ablate")
     done = run_program(project, "make", QUIET, "run", "TASK=regression")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Running stage 'report'" in done.stdout
+    example = project / EXAMPLES / "regression"
     lines = done.stdout.splitlines()
     assert any(
         line.startswith("Report: examples/regression/reports/report.html; test R² ")
@@ -203,6 +190,9 @@ def test_from_make_to_an_experiment(project: Path) -> None:
     done = run_program(project, "make", QUIET, "verify", "TASK=regression")
     assert (done.returncode, "no file differs" in done.stdout) == (0, True), done.stdout
     # What the example has run is told in the example, and is none of the top's.
-    here, top = (call_program(folder, "sync").stdout for folder in (example, project))
+    here, top = (
+        run_program(project, "make", QUIET, "sync", task).stdout
+        for task in ("TASK=regression", "TASK=classification")
+    )
     assert "experiment more: told MLflow of the ablation" in here
     assert "more" not in top
