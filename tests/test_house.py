@@ -46,6 +46,18 @@ def test_files_and_functions_stay_small() -> None:
     assert np.percentile(lengths, 90) <= 32
 
 
+@pytest.mark.parametrize("library", ["torchvision", "timm", "transformers", "mlflow"])
+def test_large_libraries_are_imported_where_they_are_used(library: str) -> None:
+    """Each takes a second or more, and most processes get by without."""
+    for path in FILES:
+        if path.name == "pyfunc_model.py":  # code that MLflow carries along
+            continue
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in getattr(node, "names", ())]
+            names.append(getattr(node, "module", None) or "")
+            assert library not in {name.partition(".")[0] for name in names}, path
+
+
 def test_the_packages_top_is_no_room() -> None:
     at_the_top = {path.name for path in Path(ROOT / "sftcore").glob("*.py")}
     assert at_the_top == {"__init__.py", "__main__.py", "pyfunc_model.py"}

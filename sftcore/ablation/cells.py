@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -42,7 +43,8 @@ class CellResult:
         num_train: pictures trained on.
         num_judge: pictures that had no say.
         num_incidents: of the guard.
-        seconds: the training took; NaN if it was continued. For MLflow alone: no output holds it.
+        seconds: the training took; NaN if it was continued, or is that of a guarded cell. For
+            MLflow alone: no output holds it.
         best_judged: as ``last``, of the best epoch's parameters.
         num_choose: pictures that chose.
         guessing_loss: of the best answer that looks at no picture.
@@ -76,7 +78,11 @@ class CellResult:
 
 @dataclass(frozen=True)
 class Work:
-    """How cells are trained; sent to the worker processes."""
+    """How cells are trained; sent to the worker processes.
+
+    Attributes:
+        guarded: by the key of a cell without a guard, that of the same cell with one.
+    """
 
     prepared: Path
     task: str
@@ -84,6 +90,7 @@ class Work:
     precision: str
     scratch: Path
     checkpoint_seconds: float
+    guarded: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -94,6 +101,9 @@ class Work:
 def train_cell(key: str, cell: Cell, work: Work) -> None:
     """Train a cell and keep its result, unless another process has done so meanwhile.
 
+    A guard that meets no trouble changes no bit (:mod:`sftcore.stability.guard`), so what came of a
+    cell with such a guard is what comes of it without.
+
     Args:
         key: of the cell.
         cell: to train.
@@ -103,6 +113,10 @@ def train_cell(key: str, cell: Cell, work: Work) -> None:
     checkpoints = Checkpoints(work.scratch / "checkpoints" / key, work.checkpoint_seconds)
     with checkpoints.locked():
         if read_result(work.results, key, cell) is not None:  # another study has just trained it
+            return
+        if without_trouble := _calm(work, work.guarded.get(key, "")):
+            write_json(work.results / f"{key}.json", without_trouble | {"seconds": None})
+            checkpoints.discard()
             return
         parts = take_portion(store.samples, cell.portion, cell.seed)
         is_new = not checkpoints.has_any()
@@ -186,11 +200,8 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
         key: of the cell.
         cell: that the result is of.
     """
-    try:
-        found = read_json(folder / f"{key}.json")
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(found, dict):
+    found = _content(folder, key)
+    if not found:
         return None
     return CellResult(
         cell=cell,
@@ -211,6 +222,21 @@ def read_result(folder: Path, key: str, cell: Cell) -> CellResult | None:
         simpler={name: _with_nan(each) for name, each in found["simpler"].items()},
         seconds=_number(found["seconds"]),
     )
+
+
+def _calm(work: Work, key: str) -> dict[str, Any]:
+    """What came of a cell whose guard met no trouble; empty if it did, or is not finished."""
+    found = _content(work.results, key)
+    return found if found and not found["num_incidents"] else {}
+
+
+def _content(folder: Path, key: str) -> dict[str, Any]:
+    """Of a finished cell's file; empty if it is not there or was cut off."""
+    try:
+        found = read_json(folder / f"{key}.json")
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _with_nan(record: dict[str, Any]) -> dict[str, Any]:

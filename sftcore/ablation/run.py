@@ -1,6 +1,7 @@
 """Train the cells of a study side by side, each only once for its content."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from sftcore.foundations.artifacts import remove_abandoned
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
+from sftcore.stability.guard import NONE
 from sftcore.training.keys import training_key
 from sftcore.training.planning import check_lengths
 
@@ -41,7 +43,8 @@ def run_cells(
     """Results of all cells, in their order.
 
     A finished cell is kept in ``scratch/cells`` at once and one under way leaves checkpoints, so a
-    killed study goes on where it was. Cells with the same content are trained once.
+    killed study goes on where it was. Cells with the same content are trained once, and one
+    without a guard is not trained where the same with a guard has met no trouble.
 
     Args:
         cells: to train.
@@ -59,30 +62,35 @@ def run_cells(
         ResourceError: a worker process was ended from outside.
         ParamsError: the schedule of a row does not fit into its phases; nothing has been trained.
     """
-    work = Work(prepared, task, device, precision, scratch, checkpoint_seconds)
     store = open_store(prepared, ("train", "val"))
-    place = set_up(device, CELL_THREADS, precision)
     check_cells(cells, store)
-    keys = [
-        training_key(
-            cell.row.model,
-            cell.row.train,
-            task=task,
-            seed=cell.seed,
-            data=store.digest,
-            device=place,
-            num_threads=CELL_THREADS,
-            mode=mode,
-            environment=environment,
-            portion=cell.portion,
-            precision=precision,
-            extra_code=CELL_CODE,
-        )
-        for cell in cells
-    ]
+    key_of = partial(
+        training_key,
+        task=task,
+        data=store.digest,
+        device=set_up(device, CELL_THREADS, precision),
+        num_threads=CELL_THREADS,
+        mode=mode,
+        environment=environment,
+        precision=precision,
+        extra_code=CELL_CODE,
+    )
+    keys = [_key(cell, key_of) for cell in cells]
+    guarded = {
+        _key(without_guard(cell), key_of): key
+        for key, cell in zip(keys, cells, strict=True)
+        if cell.row.train.guard.in_order
+    }
+    work = Work(prepared, task, device, precision, scratch, checkpoint_seconds, guarded)
     remove_abandoned(work.results)
     missing: dict[str, Cell] = {}
-    for key, cell in zip(keys, cells, strict=True):
+    followers = guarded.keys() & set(keys)
+    leaders = {guarded[key] for key in followers}
+    in_turn = sorted(
+        zip(keys, cells, strict=True),
+        key=lambda each: (each[0] in followers) - (each[0] in leaders),
+    )
+    for key, cell in in_turn:
         if read_result(work.results, key, cell) is None:
             missing.setdefault(key, cell)
     _train_missing(missing, workers, work)
@@ -93,6 +101,18 @@ def run_cells(
             raise RuntimeError(f"cell {cell.row.name}, replicate {cell.replicate}, left no result")
         results.append(found)
     return results
+
+
+def _key(cell: Cell, key_of: Callable[..., str]) -> str:
+    row = cell.row
+    return key_of(row.model, row.train, seed=cell.seed, portion=cell.portion)
+
+
+def without_guard(cell: Cell) -> Cell:
+    """The same cell, whose training nothing would stop or turn back."""
+    train = cell.row.train
+    guard = train.guard.model_copy(update={"answers": NONE})
+    return replace(cell, row=replace(cell.row, train=train.model_copy(update={"guard": guard})))
 
 
 def check_cells(cells: Sequence[Cell], store: Store) -> None:
@@ -120,7 +140,7 @@ def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
 
     Of one replicate, cells that look at their pictures in the same changed way share the features
     of the frozen blocks; they are computed once if one process trains the group. Changed pictures
-    take longest, so they come first: no worker is idle at the end.
+    take longest, so they come first: no worker is idle at the end. Otherwise the order stays.
     """
     groups: dict[tuple[AugmentationSettings, int | str], dict[str, Cell]] = {}
     for key, cell in missing.items():
@@ -128,7 +148,7 @@ def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
         is_shared = not look.is_off and cell.row.fraction == 1 and cell.row.train.epochs > 0
         shared = (look, cell.replicate) if is_shared else (look, key)
         groups.setdefault(shared, {})[key] = cell
-    return [groups[s] for s in sorted(groups, key=lambda s: (s[0].is_off, str(s)))]
+    return [groups[s] for s in sorted(groups, key=lambda s: s[0].is_off)]
 
 
 def _train_group(group: dict[str, Cell], work: Work) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.ops import batched_nms
 
 from sftcore.models.dense.settings import DecodingSettings
 from sftcore.use.tiles import TiledAnswers, Tiling
@@ -119,6 +118,8 @@ def _whole_in(corners: np.ndarray, tiling: Tiling) -> np.ndarray:
 
 def _once(found: FoundBoxes, nms_iou: float) -> FoundBoxes:
     """Without the less certain of two boxes of one thing."""
+    from torchvision.ops import batched_nms
+
     order = np.argsort(-found.scores.astype(float), kind="stable")
     ranked = found.take(order)
     # By rank and in double precision, as the network's own boxes: no two are equal.

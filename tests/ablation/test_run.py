@@ -1,11 +1,13 @@
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sftcore.ablation import cells as of_a_cell
 from sftcore.ablation import run as engine
 from sftcore.ablation.cells import CellResult
-from sftcore.ablation.plan import Cell, plan_cells, plan_screen, plan_stability
+from sftcore.ablation.plan import STABILITY, Cell, plan_cells, plan_screen, plan_stability
 from sftcore.ablation.run import group_cells, run_cells
 from sftcore.ablation.workers import Workers
 from sftcore.foundations.errors import ParamsError
@@ -26,14 +28,18 @@ def tiny_study(rates: list[float] | None = None, **changes: object) -> list[Cell
 
 
 def cells_of(
-    params: Params, base: dict[str, Any], rates: list[float], rows: dict[str, dict[str, Any]]
+    params: Params,
+    base: dict[str, Any],
+    rates: list[float],
+    rows: dict[str, dict[str, Any]],
+    answers: dict[str, dict[str, Any]] | None = None,
 ) -> list[Cell]:
     screen = ScreenSettings(
         num_replicates=2, base=base, rows=rows, all_together=[], leave_one_out=False
     )
     stability = StabilitySettings(
         num_replicates=2, base=base, learning_rates=rates, schedules=["constant"],
-        answers={"none": {}},
+        answers=answers or {"none": {}},
     )  # fmt: skip
     quick = with_study(params, ROOT / "studies").ablation.chosen
     grid = quick.model_copy(update={"screen": screen, "stability": stability})
@@ -98,6 +104,33 @@ def test_a_divergence_is_kept_as_a_result(tmp_path: Path, prepared: Path) -> Non
     cells = cells_of(params, {}, [500.0], {"none": {}})
     results = run(cells, prepared, tmp_path)
     assert any(r.diverged for r in results)
+
+
+@pytest.mark.parametrize("rate", [0.001, 500.0])
+def test_a_guard_that_meets_no_trouble_is_no_training_of_its_own(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    """Asked for first or last, the numbers without a guard are those of a training without one."""
+    answers = {"none": {}, "guard": {"train.guard.answers": "skip+rollback"}}
+    params, base = small(train__epochs=2), {"train.guard.answers": "none"}
+    cells = cells_of(params, base, [rate], {"none": {}}, answers)
+    cells = [cell for cell in cells if cell.row.family == STABILITY]
+    alone = run([c for c in cells if c.row.answer == "none"], prepared, tmp_path / "alone")
+    seen: list[Any] = []
+    original = of_a_cell.train
+    monkeypatch.setattr(
+        of_a_cell,
+        "train",
+        lambda *given, **named: (seen.append(given), original(*given, **named))[1],
+    )
+    both = run(cells, prepared, tmp_path / "both")
+    without = [result for result in both if result.cell.row.answer == "none"]
+    with_guard = [result for result in both if result.cell.row.answer == "guard"]
+    assert without == alone
+    incidents = [result.num_incidents for result in with_guard]
+    assert all(incidents) if rate == 500.0 else not any(incidents)
+    assert len(seen) == len(cells) // (1 if rate == 500.0 else 2)
+    assert all(math.isnan(result.seconds) is (rate != 500.0) for result in without)
 
 
 def test_a_schedule_that_does_not_fit_is_refused_before_any_cell(

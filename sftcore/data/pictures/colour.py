@@ -7,7 +7,6 @@ Each picture is changed by its own draw, a function of (seed, epoch, row); a row
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from sftcore.data.pictures.augment import (
     RANDAUGMENT_MAX_MAGNITUDE,
@@ -58,6 +57,8 @@ def recolour_by_policy(
     """
     if augmentation.strength == 0:
         return images
+    from torchvision.transforms import v2
+
     if augmentation.policy == "randaugment":
         magnitude = round(augmentation.strength * RANDAUGMENT_MAX_MAGNITUDE)
         policy = v2.RandAugment(RANDAUGMENT_NUM_OPERATIONS, magnitude)

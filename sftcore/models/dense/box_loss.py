@@ -6,7 +6,6 @@ The weight of a batch, which its loss is divided by, is :func:`num_foreground`.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from sftcore.models.dense.points import Assigned, assign
 from sftcore.models.dense.settings import BoxLossSettings
@@ -35,6 +34,8 @@ def focal_rows(logits: Tensor, classes: Tensor, settings: BoxLossSettings) -> Te
     Returns:
         Sums over points and classes [B].
     """
+    from torchvision.ops import sigmoid_focal_loss
+
     numbers = torch.arange(logits.shape[2], device=logits.device)
     wanted = (classes[:, :, None] == numbers).float()
     costs = sigmoid_focal_loss(
@@ -48,6 +49,8 @@ def giou_costs(predicted: Tensor, boxes: Tensor) -> Tensor:
 
     Up to 10⁻⁷ px², which torchvision adds to areas.
     """
+    from torchvision.ops import generalized_box_iou_loss
+
     return generalized_box_iou_loss(predicted.float(), boxes.float())
 
 

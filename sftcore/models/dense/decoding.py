@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from sftcore.models.dense.box_loss import boxes_at
 from sftcore.models.dense.settings import DecodingSettings
@@ -46,6 +45,8 @@ def decode(
 def _decode_one(
     rows: Tensor, points: Tensor, size: tuple[int, int], settings: DecodingSettings
 ) -> Detections:
+    from torchvision.ops import batched_nms, clip_boxes_to_image
+
     probabilities = rows[:, :-5].sigmoid()
     scores = (probabilities * rows[:, -1:].sigmoid()).flatten()
     chosen = _candidates(probabilities, scores, points[:, 2], settings)

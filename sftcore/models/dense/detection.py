@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 
 from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.points import grid_points
@@ -29,6 +28,8 @@ class DetectionHead(nn.Module):
     def __init__(
         self, settings: DetectionHeadSettings, channels: Mapping[int, int], num_classes: int
     ) -> None:
+        from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
+
         super().__init__()
         strides = pyramid_strides(settings.finest_stride, settings.coarsest_stride)
         width, count = settings.width, settings.num_convs

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 
 from torch import nn
-from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sftcore.models.dense.maps import Maps
 from sftcore.models.dense.settings import GROUP
@@ -26,6 +24,8 @@ def group_norm(num_channels: int) -> nn.GroupNorm:
 
 def conv_norm_relu(in_channels: int, width: int) -> nn.Module:
     """A 3×3 convolution of stride 1, group normalisation and ReLU."""
+    from torchvision.ops import Conv2dNormActivation
+
     return Conv2dNormActivation(in_channels, width, norm_layer=group_norm)
 
 
@@ -48,6 +48,9 @@ class Pyramid(nn.Module):
     """
 
     def __init__(self, channels: Mapping[int, int], width: int, strides: tuple[int, ...]) -> None:
+        from torchvision.ops import FeaturePyramidNetwork
+        from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
         super().__init__()
         self.strides = strides
         self.own_strides = tuple(stride for stride in strides if stride <= STRIDES[-1])
