@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.project import copy_project, dvc, git, make_project, set_params
+from tests.pipeline.project import copy_project, dvc, dvc_here, git, make_project, set_params
 from tests.shared import made_once
 
 SECONDS_FILE = "seconds.txt"
 
 
 def run_once(folder: Path) -> None:
-    """Make a repository, run its pipeline, and commit its lock."""
+    """Make a repository, run its pipeline in this process, and commit its lock.
+
+    That stages which are processes of their own write the same bytes is seen where the pipeline is
+    killed again and again, and where it runs in an unlike place.
+    """
     make_project(folder, tracking__enabled=True)
     git(folder, "init", "-b", "main")
     dvc(folder, "init", "-q")
@@ -22,7 +26,7 @@ def run_once(folder: Path) -> None:
     git(folder, "add", "-A")
     git(folder, "commit", "-m", "project")
     began = time.monotonic()
-    dvc(folder, "repro")
+    dvc_here(folder, "repro")
     (folder / ".git" / SECONDS_FILE).write_text(str(time.monotonic() - began))
     git(folder, "add", "-A")
     git(folder, "commit", "-m", "first run")
@@ -36,7 +40,7 @@ def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def seconds_of_a_run(finished_project: Path) -> float:
-    """How long the pipeline took here."""
+    """How long the pipeline took here, where no stage has to import anything first."""
     return float((finished_project / ".git" / SECONDS_FILE).read_text())
 
 

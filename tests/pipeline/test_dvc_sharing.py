@@ -3,14 +3,12 @@
 import subprocess
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 import pytest
 
 from tests.pipeline.project import (
     copy_project,
     digests,
-    dvc,
     dvc_here,
     git,
     set_params,
@@ -51,20 +49,6 @@ def test_an_earlier_commit_comes_from_the_run_cache(project: Path) -> None:
     git(project, "checkout", "HEAD~1", "--", "params.yaml")
     assert "Running stage" not in dvc_here(project, "repro").replace("Running stage 'check'", "")
     assert digests(project) == first
-
-
-def test_an_experiment_is_applied_whole(project: Path) -> None:
-    before = digests(project)
-    dvc(project, "exp", "run", "--temp", "-n", "longer", "-S", "evaluate.num_bootstrap=170")
-    assert digests(project) == before
-    told = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")  # in the store of the project
-    of_all = [experiment.experiment_id for experiment in told.search_experiments()]
-    assert {run.data.tags.get("dvc.exp_name") for run in told.search_runs(of_all)} == {"longer"}
-    assert not (project / ".dvc" / "tmp" / "exps" / "mlflow.db").exists()
-    dvc(project, "exp", "apply", "longer")
-    assert digests(project) != before
-    assert "num_bootstrap: 170" in (project / "params.yaml").read_text()
-    assert "up to date" in dvc_here(project, "repro")
 
 
 def test_a_removed_row_leaves_the_report_and_the_others_are_not_trained(project: Path) -> None:

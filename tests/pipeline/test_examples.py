@@ -22,7 +22,17 @@ from sftcore.settings.tree import load_params
 from sftcore.settings.writing import LEFT_OUT, params_text
 from sftcore.tasks.registry import TASKS
 from tests.pipeline.kinds import write_kind
-from tests.pipeline.project import ROOT, SMALL, copy_code, dvc, git, run_program, set_params
+from tests.pipeline.project import (
+    ROOT,
+    SMALL,
+    copy_code,
+    digests,
+    dvc,
+    dvc_here,
+    git,
+    run_program,
+    set_params,
+)
 
 FOLDERS = [ROOT / EXAMPLES / task for task in TASKS if task != "classification"]
 QUIET = "--no-print-directory"
@@ -155,12 +165,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
+def runs_of(top: Path, experiment: str) -> int:
+    """Runs that its store has of an experiment of DVC's."""
+    client = mlflow.MlflowClient(f"sqlite:///{top}/mlflow.db")
+    of_all = [each.experiment_id for each in client.search_experiments()]
+    return len(client.search_runs(of_all, f"tags.`dvc.exp_name` = '{experiment}'"))
+
+
 def git_says(folder: Path, *arguments: str) -> str:
     return run_program(folder, "git", *arguments).stdout
 
 
 @pytest.mark.timeout(900)
-def test_from_make_to_an_experiment(project: Path) -> None:
+def test_from_make_to_an_experiment_that_is_applied(project: Path) -> None:
     done = run_program(project, "make", QUIET, "run", "TASK=regression")
     assert done.returncode == 0, done.stdout + done.stderr
     example = project / EXAMPLES / "regression"
@@ -181,7 +198,11 @@ def test_from_make_to_an_experiment(project: Path) -> None:
     git(project, "add", "-A")
     git(project, "commit", "-m", "run")
 
+    before = digests(example)
     dvc(example, "exp", "run", "--temp", "-n", "more", "-S", "evaluate.num_bootstrap=110")
+    assert digests(example) == before
+    assert runs_of(project, "more") == 1
+    assert not list(project.glob("**/.dvc/tmp/exps/mlflow.db"))
     assert "more" in dvc(example, "exp", "show", "--csv")
     dvc(example, "exp", "branch", "more", "kept")
     changed = git_says(project, "diff", "--name-only", "main", "kept").split()
@@ -196,3 +217,11 @@ def test_from_make_to_an_experiment(project: Path) -> None:
     )
     assert "experiment more: told MLflow of the ablation" in here
     assert "more" not in top
+
+    dvc(example, "exp", "apply", "more")
+    after = digests(example)
+    assert {Path(name).parts[1] for name in before if before[name] != after[name]} == {
+        "evaluate", "report.html",
+    }  # fmt: skip
+    assert "num_bootstrap: 110" in (example / "params.yaml").read_text()
+    assert "up to date" in dvc_here(example, "repro")

@@ -33,7 +33,7 @@ from sftcore.training.views import PLAIN
 from tests.models.text.tiny import WORDS
 from tests.models.text.tiny_decoder import causal_lm, write_decoder
 from tests.training.test_contract import CONTRACT, LINEAR
-from tests.training.test_every_task import ended_and_continued, is_same
+from tests.training.test_every_task import TOGETHER, ended_and_continued, is_same, settings_of
 from tests.training.test_loop import small
 
 NAME = CausalLmTask.name
@@ -393,23 +393,29 @@ def test_guessing_and_frequencies_are_what_they_say(store: Store, decoder: Path)
 
 # What is not refused and can matter to a decoder, by the contract of all tasks.
 SETTINGS = [
-    name for name in CONTRACT
-    if name.startswith(("train.", "model.lora.")) and name != "train.selection.metric"
-    and not CausalLmTask.refusal(name)
+    name for name in settings_of(NAME)
+    if name.startswith(("train.", "model.lora.")) and not CausalLmTask.refusal(name)
 ]  # fmt: skip
+TRIED = {
+    **{
+        name: {key: on for key, on in CONTRACT[name].base.items() if key not in LINEAR}
+        | {name: CONTRACT[name].on}
+        for name in SETTINGS
+    },
+    **TOGETHER,
+}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("what", TRIED)
 def test_every_setting_ends_and_goes_on_to_the_same_bits(
-    name: str, store: Store, decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, store: Store, decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = CONTRACT[name]
-    base = {key: value for key, value in row.base.items() if not CausalLmTask.refusal(key)}
-    base = {key: value for key, value in base.items() if key not in LINEAR}
-    on = {"train.epochs": 2, "train.learning_rate": 1e-3, **base, name: row.on}
+    tried = {key: on for key, on in TRIED[what].items() if not CausalLmTask.refusal(key)}
+    on = {"train.epochs": 2, "train.learning_rate": 1e-3, **tried}
     whole = run(store, decoder, on).result
     gone_on = ended_and_continued(
         lambda checkpoints: run(store, decoder, on, checkpoints).result, tmp_path, monkeypatch
     )
     assert is_same(gone_on, whole)
     assert all(np.isfinite(record.val_loss) for record in whole.history)
+    assert what == "guard" or what not in TOGETHER or not (whole.incidents or whole.diverged)
