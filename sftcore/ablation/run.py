@@ -1,7 +1,6 @@
 """Train the cells of a study side by side, each only once for its content."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +15,12 @@ from sftcore.ablation.cells import (
 from sftcore.ablation.plan import Cell
 from sftcore.ablation.workers import Workers
 from sftcore.data.pictures.augment import AugmentationSettings
-from sftcore.data.portions import take_portion
+from sftcore.data.portions import Portion, take_portion
 from sftcore.data.store import Store, open_store
 from sftcore.foundations.artifacts import remove_abandoned
 from sftcore.foundations.errors import ParamsError
 from sftcore.foundations.progress import show_progress
 from sftcore.foundations.runtime import set_up
-from sftcore.stability.guard import NONE
 from sftcore.training.keys import training_key
 from sftcore.training.planning import check_lengths
 
@@ -64,31 +62,32 @@ def run_cells(
     """
     store = open_store(prepared, ("train", "val"))
     check_cells(cells, store)
-    key_of = partial(
-        training_key,
-        task=task,
-        data=store.digest,
-        device=set_up(device, CELL_THREADS, precision),
-        num_threads=CELL_THREADS,
-        mode=mode,
-        environment=environment,
-        precision=precision,
-        extra_code=CELL_CODE,
-    )
-    keys = [_key(cell, key_of) for cell in cells]
-    guarded = {
-        _key(without_guard(cell), key_of): key
-        for key, cell in zip(keys, cells, strict=True)
-        if cell.row.train.guard.in_order
-    }
+    place = set_up(device, CELL_THREADS, precision)
+    keys = [
+        training_key(
+            cell.row.model,
+            cell.row.train,
+            task=task,
+            seed=cell.seed,
+            data=store.digest,
+            device=place,
+            num_threads=CELL_THREADS,
+            mode=mode,
+            environment=environment,
+            portion=cell.portion,
+            precision=precision,
+            extra_code=CELL_CODE,
+        )
+        for cell in cells
+    ]
+    guarded = pair_guarded(dict(zip(keys, cells, strict=True)))
     work = Work(prepared, task, device, precision, scratch, checkpoint_seconds, guarded)
     remove_abandoned(work.results)
     missing: dict[str, Cell] = {}
-    followers = guarded.keys() & set(keys)
-    leaders = {guarded[key] for key in followers}
+    leaders = {*guarded.values()}  # come first, and those that wait for them last
     in_turn = sorted(
         zip(keys, cells, strict=True),
-        key=lambda each: (each[0] in followers) - (each[0] in leaders),
+        key=lambda each: (each[0] in guarded) - (each[0] in leaders),
     )
     for key, cell in in_turn:
         if read_result(work.results, key, cell) is None:
@@ -103,16 +102,26 @@ def run_cells(
     return results
 
 
-def _key(cell: Cell, key_of: Callable[..., str]) -> str:
-    row = cell.row
-    return key_of(row.model, row.train, seed=cell.seed, portion=cell.portion)
+def pair_guarded(cells: Mapping[str, Cell]) -> dict[str, str]:
+    """By the key of each cell without a guard, that of the same with one, where there is one."""
+    with_guard = {
+        _apart_from_answers(cell): key for key, cell in cells.items() if _is_guarded(cell)
+    }
+    return {
+        key: with_guard[same]
+        for key, cell in cells.items()
+        if not _is_guarded(cell) and (same := _apart_from_answers(cell)) in with_guard
+    }
 
 
-def without_guard(cell: Cell) -> Cell:
-    """The same cell, whose training nothing would stop or turn back."""
-    train = cell.row.train
-    guard = train.guard.model_copy(update={"answers": NONE})
-    return replace(cell, row=replace(cell.row, train=train.model_copy(update={"guard": guard})))
+def _is_guarded(cell: Cell) -> bool:
+    return bool(cell.row.train.guard.in_order)
+
+
+def _apart_from_answers(cell: Cell) -> tuple[str, str, int, Portion]:
+    """All that a cell's numbers depend on, but for the answers of its guard."""
+    train = cell.row.train.model_dump_json(exclude={"guard": {"answers"}})
+    return cell.row.model.model_dump_json(), train, cell.seed, cell.portion
 
 
 def check_cells(cells: Sequence[Cell], store: Store) -> None:

@@ -8,7 +8,7 @@ from sftcore.ablation import cells as of_a_cell
 from sftcore.ablation import run as engine
 from sftcore.ablation.cells import CellResult
 from sftcore.ablation.plan import STABILITY, Cell, plan_cells, plan_screen, plan_stability
-from sftcore.ablation.run import group_cells, run_cells
+from sftcore.ablation.run import group_cells, pair_guarded, run_cells
 from sftcore.ablation.workers import Workers
 from sftcore.foundations.errors import ParamsError
 from sftcore.settings.grids import ScreenSettings, StabilitySettings
@@ -131,6 +131,23 @@ def test_a_guard_that_meets_no_trouble_is_no_training_of_its_own(
     assert all(incidents) if rate == 500.0 else not any(incidents)
     assert len(seen) == len(cells) // (1 if rate == 500.0 else 2)
     assert all(math.isnan(result.seconds) is (rate != 500.0) for result in without)
+
+
+def test_cells_are_a_pair_if_the_answers_of_the_guard_alone_differ() -> None:
+    guard = "train.guard."
+    answers = {
+        "none": {},
+        "guard": {f"{guard}answers": "skip"},
+        "other limits": {f"{guard}answers": "skip", f"{guard}norm_factor": 3.0},
+        "clip": {"train.clipping.norm": 1.0},
+    }
+    cells = cells_of(small(), {f"{guard}answers": "none"}, [0.01, 0.1], {"none": {}}, answers)
+    of = {(c.row.name, c.replicate): c for c in cells if c.row.family == STABILITY}
+    by_key = {f"{name} {replicate}": cell for (name, replicate), cell in of.items()}
+    assert pair_guarded(by_key) == {
+        f"constant {rate} none {replicate}": f"constant {rate} guard {replicate}"
+        for rate in ("0.01", "0.1") for replicate in (0, 1)
+    }  # fmt: skip
 
 
 def test_a_schedule_that_does_not_fit_is_refused_before_any_cell(
