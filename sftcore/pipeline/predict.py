@@ -22,8 +22,9 @@ from sftcore.use.decision import load_decision
 from sftcore.use.inputs import Named, find_files
 from sftcore.use.journal import Journal
 from sftcore.use.keeping import Keeper
+from sftcore.use.opening import Opened
 from sftcore.use.output_options import OutputOptions, check_outputs, without_outputs
-from sftcore.use.reading import Opened, Reading, ReadingOptions, reading_of, shown_to
+from sftcore.use.reading import Reading, ReadingOptions, reading_of, shown_to
 from sftcore.use.rows import RowMaker
 from sftcore.use.usages import USAGES
 

@@ -15,7 +15,7 @@ from sftcore.data.pictures.decode import Decoding, decode_square
 from sftcore.foundations.errors import ResourceError
 from sftcore.foundations.interruption import end_with_parent
 from sftcore.use.inputs import Named
-from sftcore.use.reading import Opened, open_with
+from sftcore.use.opening import Opened, open_with
 
 CHUNK = 16  # pictures that a process is given at once
 _WAITING = 3  # chunks for each process, so that none has to wait and memory stays flat

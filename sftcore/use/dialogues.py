@@ -14,7 +14,8 @@ from sftcore.evaluation.sight import Sight
 from sftcore.foundations.turns import USER, write_turns
 from sftcore.models.text.generation import Sampling
 from sftcore.use.inputs import Named
-from sftcore.use.reading import Opened, ReadingOptions, open_with
+from sftcore.use.opening import Opened, open_with
+from sftcore.use.reading import ReadingOptions
 from sftcore.use.texts import TextReading
 
 

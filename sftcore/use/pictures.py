@@ -11,7 +11,8 @@ from sftcore.evaluation.predict import ModelRecord
 from sftcore.evaluation.sight import PREDICT_BATCH_SIZE
 from sftcore.use.decoding import open_all
 from sftcore.use.inputs import Named
-from sftcore.use.reading import Opened, Reading, ReadingOptions
+from sftcore.use.opening import Opened
+from sftcore.use.reading import Reading, ReadingOptions
 
 
 class PictureReading(Reading):

@@ -2,15 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from sftcore.data.kinds import Names, Refused
+from sftcore.data.kinds import Names
 from sftcore.evaluation.predict import ModelRecord, Seen
 from sftcore.evaluation.sight import Sight
 from sftcore.foundations.errors import ParamsError
 from sftcore.tasks.names import LEARNT, PLACED
 from sftcore.use.inputs import Named
+from sftcore.use.opening import Opened
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,6 @@ class ReadingOptions:
     seed: int | None = None
     tile: int | None = None
     overlap: float | None = None
-
-
-@dataclass(frozen=True)
-class Opened:
-    """An example that was looked at.
-
-    Attributes:
-        named: which.
-        example: as the store would have it, uint8 [S, S, 3] or a text, or a picture's tiles; None
-            where it was refused.
-        reason: why it was refused.
-        notes: how the network sees it; see :meth:`sftcore.evaluation.sight.Sight.note`.
-    """
-
-    named: Named
-    example: Any
-    reason: str = ""
-    notes: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Reading(ABC):
@@ -127,20 +110,6 @@ class Reading(ABC):
             examples: that they belong to, in order.
         """
         return seen
-
-
-def open_with(read: Callable[[bytes], Any], named: Named) -> Opened:
-    """Read an example, or say why not.
-
-    Args:
-        read: from its bytes to what the store would have.
-        named: which.
-    """
-    try:
-        return Opened(named, read(named.read()))
-    except Refused as refused:
-        detail = f": {refused.detail}" if refused.detail else ""
-        return Opened(named, None, f"{refused.reason}{detail}")
 
 
 def shown_to(sight: Sight, opened: Opened) -> Opened:

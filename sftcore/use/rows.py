@@ -12,7 +12,7 @@ from sftcore.evaluation.predict import Seen
 from sftcore.foundations.artifacts import CSV_FLOAT_FORMAT
 from sftcore.foundations.tables import printable, safe_cells
 from sftcore.use.contract import REASON, Usage
-from sftcore.use.reading import Opened
+from sftcore.use.opening import Opened
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from sftcore.data.texts.decode import MAX_CHARACTERS, decode_text
 from sftcore.data.texts.names import TEXT_NAMES
 from sftcore.evaluation.predict import ModelRecord
 from sftcore.use.inputs import Named
-from sftcore.use.reading import Opened, Reading, ReadingOptions, open_with
+from sftcore.use.opening import Opened, open_with
+from sftcore.use.reading import Reading, ReadingOptions
 from sftcore.use.table_rows import rows_of
 
 

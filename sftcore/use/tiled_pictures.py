@@ -12,8 +12,9 @@ from sftcore.evaluation.predict import ModelRecord, Seen
 from sftcore.foundations.errors import ParamsError
 from sftcore.use.decoding import CHUNK, read_all
 from sftcore.use.inputs import Named
+from sftcore.use.opening import Opened
 from sftcore.use.pictures import PictureReading
-from sftcore.use.reading import Opened, ReadingOptions
+from sftcore.use.reading import ReadingOptions
 from sftcore.use.tiles import Cutting, TiledAnswers, TiledPicture, cut_picture
 
 OVERLAP = 0.25  # where nothing else is said

@@ -1,6 +1,8 @@
 """What users name: hostile names, archives, folders that cannot be read, nothing at all."""
 
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -126,3 +128,9 @@ def test_processes_give_the_same_in_order(here: Path) -> None:
     for one, other in zip(alone, many, strict=True):
         assert (one.example is None) == (other.example is None)
         assert one.example is None or (one.example == other.example).all()
+
+
+def test_processes_that_decode_import_no_torch() -> None:
+    """It would take each of them two seconds and 600 MB."""
+    program = "import sys, sftcore.use.decoding; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -18,7 +18,7 @@ from sftcore.reporting.parts import write_parts
 from sftcore.use.contract import ToJudge
 from sftcore.use.decision import load_decision, save_decision
 from sftcore.use.inputs import Named
-from sftcore.use.reading import Opened
+from sftcore.use.opening import Opened
 from sftcore.use.rows import RowMaker
 from sftcore.use.rules import Wanted
 from sftcore.use.usages import USAGES

@@ -15,7 +15,8 @@ from sftcore.data.texts.kind import TextKind
 from sftcore.evaluation.predict import ModelRecord
 from sftcore.foundations.errors import DataError, ParamsError
 from sftcore.use.inputs import Named, find_files
-from sftcore.use.reading import Opened, Reading, ReadingOptions, reading_of
+from sftcore.use.opening import Opened
+from sftcore.use.reading import Reading, ReadingOptions, reading_of
 from sftcore.use.text_requests import read_request
 from tests.conftest import PREPARE
 from tests.texts import compose
