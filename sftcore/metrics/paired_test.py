@@ -9,6 +9,7 @@ binomially. Its power is computed exactly too, over all that d may be; the formu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy
@@ -72,15 +73,26 @@ def paired_power(
         difference: δ in [0, ψ].
         level: of the two-sided test.
     """
-    least, most = scipy.stats.binom.interval(1 - _NEGLIGIBLE, num_pictures, discordance)
-    differing = np.arange(max(int(least), 1), int(most) + 1)
-    chance = scipy.stats.binom.pmf(differing, num_pictures, discordance)
-    # The largest number of wins of the worse model that is still significant; -1 where none is.
-    critical = scipy.stats.binom.ppf(level / 2, differing, 0.5)
-    critical -= scipy.stats.binom.cdf(critical, differing, 0.5) > level / 2
+    differing, chance, critical = _discordant(num_pictures, discordance, level)
     share_of_worse = min(max((discordance - difference) / (2 * discordance), 0.0), 1.0)
     found = scipy.stats.binom.cdf(critical, differing, share_of_worse)
     return float((chance * found).sum())
+
+
+@lru_cache(maxsize=1)  # one split is asked for its power at a dozen differences in a row
+def _discordant(
+    num_pictures: int, discordance: float, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every d that is not negligible, its chance, and the most wins of the worse model.
+
+    The last is the largest number that is still significant; -1 where none is.
+    """
+    least, most = scipy.stats.binom.interval(1 - _NEGLIGIBLE, num_pictures, discordance)
+    differing = np.arange(max(int(least), 1), int(most) + 1)
+    chance = scipy.stats.binom.pmf(differing, num_pictures, discordance)
+    critical = scipy.stats.binom.ppf(level / 2, differing, 0.5)
+    critical -= scipy.stats.binom.cdf(critical, differing, 0.5) > level / 2
+    return differing, chance, critical
 
 
 def smallest_difference(
