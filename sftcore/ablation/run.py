@@ -148,15 +148,19 @@ def group_cells(missing: dict[str, Cell]) -> list[dict[str, Cell]]:
     """Cells that share what takes long in one group, the others one by one.
 
     Of one replicate, cells that look at their pictures in the same changed way share the features
-    of the frozen blocks; they are computed once if one process trains the group. Changed pictures
-    take longest, so they come first: no worker is idle at the end. Otherwise the order stays.
+    of the frozen blocks, and a probe has the head that the recipe starts from; it is computed once
+    if one process trains the group. Changed pictures take longest, so they come first: no worker is
+    idle at the end. Otherwise the order stays.
     """
     groups: dict[tuple[AugmentationSettings, int | str], dict[str, Cell]] = {}
+    first: dict[tuple[int, Portion], str] = {}  # cell of these pictures: the recipe, as a rule
     for key, cell in missing.items():
-        look = cell.row.train.augmentation
+        look, drawn = cell.row.train.augmentation, (cell.seed, cell.portion)
         is_shared = not look.is_off and cell.row.fraction == 1 and cell.row.train.epochs > 0
-        shared = (look, cell.replicate) if is_shared else (look, key)
-        groups.setdefault(shared, {})[key] = cell
+        leader = first.setdefault(drawn, key)
+        is_solved = cell.row.is_probe and cell.row.train.head.method == "solve"
+        shared = cell.replicate if is_shared else leader if is_solved else key
+        groups.setdefault((look, shared), {})[key] = cell
     return [groups[s] for s in sorted(groups, key=lambda s: s[0].is_off)]
 
 

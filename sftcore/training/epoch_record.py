@@ -34,7 +34,8 @@ def measure_epoch(
     number, update = len(state.result.history), plan.update
     if update.batch_norm == "recalibrate":
         fit_batch_norm(network, inputs, plan)
-    is_whole = number % plan.measure_every == 0 or number == plan.num_epochs - 1
+    is_last = number == plan.num_epochs - 1
+    is_whole = number % plan.measure_every == 0 or is_last
     measured = losses(inputs, network, plan, with_train=is_whole)
     own = [i for i in range(len(log)) if log.epoch[i] == number]
     batches = [rows_of(batch) for batch in epoch.batches]
@@ -48,7 +49,7 @@ def measure_epoch(
         effective_learning_rate=effective_rate(learning_rate, update.optimizer, update.momentum),
         clipped_fraction=_mean([log.is_clipped[i] for i in own]),
         batch_norm_gap=batch_norm_gap(network, inputs, batches, plan.rows.train, plan.task)
-        if is_whole
+        if plan.measure_every == 1 or is_last
         else math.nan,
         num_incidents=sum(incident.epoch == number for incident in state.result.incidents),
         **weight_norms(network, claims, course.start),

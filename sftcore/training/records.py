@@ -33,7 +33,8 @@ class EpochRecord:
             :func:`sftcore.optimization.optimizers.effective_rate`.
         clipped_fraction: of the updates.
         batch_norm_gap: loss in evaluation mode minus loss normalised by the batch, on the same
-            training pictures; 0 where no running statistics move.
+            training pictures; 0 where no running statistics move. NaN before the last epoch where
+            the training pictures are not measured after each.
         num_incidents: of the guard in this epoch.
         scores: of the task, by names as ``train_accuracy`` and ``val_accuracy``: the headline on
             both, the others on the validation pictures.

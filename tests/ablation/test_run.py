@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,17 @@ import pytest
 from sftcore.ablation import cells as of_a_cell
 from sftcore.ablation import run as engine
 from sftcore.ablation.cells import CellResult
-from sftcore.ablation.plan import STABILITY, Cell, plan_cells, plan_screen, plan_stability
+from sftcore.ablation.plan import (
+    STABILITY,
+    Cell,
+    plan_cells,
+    plan_screen,
+    plan_stability,
+)
 from sftcore.ablation.run import group_cells, pair_guarded, run_cells
 from sftcore.ablation.workers import Workers
 from sftcore.foundations.errors import ParamsError
-from sftcore.settings.grids import ScreenSettings, StabilitySettings
+from sftcore.settings.grids import PROBE_ROW, ScreenSettings, StabilitySettings
 from sftcore.settings.studies import with_study
 from sftcore.settings.tree import Params, override
 from tests.training.test_loop import small
@@ -176,3 +183,21 @@ def test_cells_that_share_changed_pictures_are_trained_by_one_process() -> None:
     assert sorted(len(group) for group in shared) == [3, 3]  # one of each replicate
     for group in shared:
         assert len({cell.replicate for cell in group.values()}) == 1
+
+
+def test_a_probe_is_trained_by_the_process_that_has_solved_its_head() -> None:
+    """A head that is descended takes as long as a training, and is shared by none."""
+    cells = tiny_study(rates=[0.001])
+    recipe, other = (next(c for c in cells if c.row.name == name) for name in ("none", "l1"))
+
+    def probe_with(method: str) -> Cell:
+        head = recipe.row.train.head.model_copy(update={"method": method})
+        train = recipe.row.train.model_copy(update={"head": head, "epochs": 0})
+        return replace(recipe, row=replace(recipe.row, name=PROBE_ROW, train=train))
+
+    for method, expected in (
+        ("solve", [["recipe", "probe"], ["other"]]),
+        ("descend", [["recipe"], ["other"], ["probe"]]),
+    ):
+        found = group_cells({"recipe": recipe, "other": other, "probe": probe_with(method)})
+        assert [list(group) for group in found] == expected

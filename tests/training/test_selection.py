@@ -91,5 +91,8 @@ def test_training_pictures_that_are_not_measured_change_nothing(store: Store) ->
     assert [math.isnan(r.train_loss) for r in thin.history] == [
         number % 3 != 0 and number != 7 for number in range(8)
     ]
+    *before, last = [r.batch_norm_gap for r in thin.history]
+    assert all(map(math.isnan, before))
+    assert last == whole.history[-1].batch_norm_gap
     assert [r.val_loss for r in thin.history] == [r.val_loss for r in whole.history]
     assert thin.candidates == whole.candidates  # the kept epoch is measured at the end
