@@ -1,4 +1,6 @@
 import shutil
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,14 @@ from sftcore.settings.writing import LEFT_OUT, params_text, rewrite_params
 ROOT = Path(__file__).parent.parent
 
 
+@cache
+def shipped_tree() -> dict[str, Any]:
+    return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+
+
 @pytest.fixture
 def tree() -> dict[str, Any]:
-    return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+    return deepcopy(shipped_tree())
 
 
 def definitions(model: type[BaseModel], prefix: str = "") -> list[tuple[str, FieldInfo]]:

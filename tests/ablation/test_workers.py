@@ -1,5 +1,6 @@
 """Worker processes of a study: nothing they have done is lost, and none outlives the study."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from sftcore.ablation.workers import Workers
+from sftcore.foundations.errors import ResourceError
 from tests.import_closure import ROOT
 
 PROGRAM = """
@@ -100,9 +102,15 @@ def test_workers_are_kept_for_later_jobs() -> None:
         assert set(workers.each(process_of, [1, 2])) == {os.getpid()}
 
 
-def test_a_worker_that_is_ended_is_explained(study: subprocess.Popen[str]) -> None:
-    workers_of(study)[0].kill()
-    _, said = study.communicate(timeout=60)
-    assert study.returncode == 2
-    assert "lower runtime.num_workers" in said
-    assert "Traceback" not in said
+def end_from_outside(job: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return job
+
+
+def test_a_worker_that_is_ended_is_explained() -> None:
+    with (
+        Workers(2) as workers,
+        pytest.raises(ResourceError, match=r"lower runtime\.num_workers"),
+    ):
+        next(workers.each(end_from_outside, [1, 2]))
+    assert not multiprocessing.active_children()
