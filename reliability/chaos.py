@@ -79,9 +79,9 @@ POWER_CUT, FULL_DISK = "power cut", "full disk"
 KINDS = (*SIGNALS, POWER_CUT, FULL_DISK)
 
 
-def new_project(folder: Path, changes: dict[str, Any] = CHANGES) -> Path:
+def new_project(folder: Path) -> Path:
     """A small project under git and DVC that has not run yet."""
-    make_project(folder, **changes)
+    make_project(folder, **CHANGES)
     with (folder / ".gitignore").open("a") as ignored:
         ignored.write("!/data/mine/\n")
     identity = ("-c", "user.name=chaos", "-c", "user.email=chaos@example.org")

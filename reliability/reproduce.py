@@ -7,11 +7,15 @@ of worker processes. Their dvc.lock must be byte-identical, and equal to the com
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from sftcore.foundations.repository import EXAMPLES
 from sftcore.foundations.yaml_files import read_yaml
@@ -41,13 +45,41 @@ class scandir:
     def close(self): self._real.close()
 os.listdir, os.scandir = listdir, scandir
 '''
-Place = tuple[dict[str, str], int, int]
-PLACES: dict[str, Place] = {
-    "a": ({"LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "0"}, 0o022, 2),
-    "another/and deeper/b": (
-        {"LC_ALL": "C.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4711"}, 0o077, 1,
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pipeline is run, besides its folder.
+
+    Attributes:
+        variables: of the environment.
+        umask: of its processes.
+        num_workers: processes that train cells of the study.
+        is_shuffled: whether folders are listed in another order than the file system's.
+    """
+
+    variables: Mapping[str, str]
+    umask: int
+    num_workers: int
+    is_shuffled: bool
+
+
+PLACES = {
+    "a": Place({"LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "0"}, 0o022, 1, is_shuffled=False),
+    "another/and deeper/b": Place(
+        {"LC_ALL": "C.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4711"}, 0o077, 2,
+        is_shuffled=True,
     ),
 }  # fmt: skip
+
+
+def run_pipeline(folder: Path) -> None:
+    """``dvc repro`` from its beginning to its end.
+
+    Raises:
+        CalledProcessError: a stage failed.
+    """
+    subprocess.run(["dvc", "repro"], cwd=folder, env=environment(), check=True, stdout=sys.stderr)
 
 
 def reproduce(
@@ -57,6 +89,7 @@ def reproduce(
     is_small: bool = False,
     places: dict[str, Place] = PLACES,
     known: Sequence[Path] = (),
+    run: Callable[[Path], object] = run_pipeline,
 ) -> list[str]:
     """Run in all places under ``root``; a line for every difference.
 
@@ -64,25 +97,35 @@ def reproduce(
         root: an empty folder.
         within: the folder of a copy whose pipeline is run: the top or an example.
         is_small: whether a small project runs and not the shipped one, whose lock is compared too.
-        places: folders with their variables, umask and number of worker processes.
+        places: by the names of their folders.
         known: locks of runs elsewhere, which are compared with those of the places.
+        run: brings the pipeline in a folder to its end.
     """
     (root / "shuffle").mkdir()
     (root / "shuffle" / "sitecustomize.py").write_text(SHUFFLE)
     locks = [*known]
-    for name, (variables, mask, num_workers) in places.items():
+    for name, place in places.items():
         folder = lay_out(root / name, is_small) / within
         (folder / "dvc.lock").unlink(missing_ok=True)
-        set_params(folder, {"runtime.num_workers": num_workers})
-        shuffled = {"PYTHONPATH": str(root / "shuffle")} if num_workers == 1 else {}
-        subprocess.run(
-            ["dvc", "repro"], cwd=folder, env=environment(**variables, **shuffled), check=True,
-            umask=mask, stdout=sys.stderr,
-        )  # fmt: skip
+        set_params(folder, {"runtime.num_workers": place.num_workers})
+        shuffled = {"PYTHONPATH": str(root / "shuffle")} if place.is_shuffled else {}
+        with surroundings({**place.variables, **shuffled}, place.umask):
+            run(folder)
         locks.append(folder / "dvc.lock")
     if not is_small:
         locks.append(ROOT / within / "dvc.lock")
     return [line for lock in locks[1:] for line in differences(locks[0], lock)]
+
+
+@contextmanager
+def surroundings(variables: Mapping[str, str], mask: int) -> Iterator[None]:
+    """Variables and a umask for the processes that are started within."""
+    before = os.umask(mask)
+    try:
+        with mock.patch.dict(os.environ, variables):
+            yield
+    finally:
+        os.umask(before)
 
 
 def lay_out(folder: Path, is_small: bool) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reliability.chaos import POWER_CUT, faults, new_project, run_with_kills
+from reliability.chaos import POWER_CUT, faults, run_with_kills
 from reliability.reproduce import PLACES, reproduce
 from tests.pipeline.project import (
     call_stage,
@@ -72,21 +72,19 @@ def test_a_preempted_training_goes_on_in_the_same_run(untold_project: Path, tmp_
     }
 
 
-def test_killed_again_and_again_it_ends_with_the_same_bytes(
+def test_killed_again_and_again_in_an_unlike_place_it_ends_with_the_same_bytes(
     finished_project: Path, seconds_of_a_run: float, tmp_path: Path
 ) -> None:
     """Kills of three kinds, in a run that each of them finds further on."""
-    folder = new_project(tmp_path / "run", {
-        "tracking__enabled": True, "runtime__checkpoint_seconds": 0.0, "runtime__num_workers": 2,
-    })  # fmt: skip
-    moments = {"SIGKILL to DVC": 0.5, "SIGTERM to the stage": 0.75, POWER_CUT: 1.0}
-    plan = [(kind, part * seconds_of_a_run) for kind, part in moments.items()]
-    kills = run_with_kills(folder, plan, random.Random(11))
-    assert len(kills) >= 2
-    assert faults(folder, (finished_project / "dvc.lock").read_bytes()) == []
-
-
-def test_an_unlike_place_gives_the_same_lock(finished_project: Path, tmp_path: Path) -> None:
     *_, unlike = PLACES
     lock = finished_project / "dvc.lock"
-    assert reproduce(tmp_path, is_small=True, places={unlike: PLACES[unlike]}, known=[lock]) == []
+    moments = {"SIGKILL to DVC": 0.5, "SIGTERM to the stage": 0.75, POWER_CUT: 1.0}
+    plan = [(kind, part * seconds_of_a_run) for kind, part in moments.items()]
+
+    def run_killed(folder: Path) -> None:
+        set_params(folder, {"tracking.enabled": True, "runtime.checkpoint_seconds": 0.0})
+        assert len(run_with_kills(folder, plan, random.Random(11))) >= 2
+        assert faults(folder, lock.read_bytes()) == []
+
+    places = {unlike: PLACES[unlike]}
+    assert reproduce(tmp_path, is_small=True, places=places, known=[lock], run=run_killed) == []
