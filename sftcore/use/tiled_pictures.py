@@ -49,7 +49,7 @@ class TiledReading(PictureReading):
     def open_all(self, examples: Sequence[Named], num_workers: int) -> Iterator[Opened]:
         """See :func:`sftcore.use.decoding.read_all`; of cut pictures few are held."""
         chunk = 1 if self._cutting.tile else CHUNK
-        return read_all(examples, partial(_cut, self._cutting), num_workers, chunk)
+        return read_all(examples, partial(cut_picture, cutting=self._cutting), num_workers, chunk)
 
     def stack(self, examples: Sequence[TiledPicture]) -> np.ndarray:
         """The tiles of all pictures, uint8 [T, S, S, 3]."""
@@ -94,7 +94,3 @@ def gathered(seen: Seen, pictures: Sequence[TiledPicture]) -> Seen:
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         said[place] = TiledAnswers(seen.answers[start:end], pictures[place].tiling)
     return Seen(torch.stack(features), said)
-
-
-def _cut(cutting: Cutting, content: bytes) -> TiledPicture:
-    return cut_picture(content, cutting)
