@@ -1,7 +1,6 @@
 """An example that a user named, read, or why it is not.
 
-Processes that do nothing but read import this and no torch, which takes longer to import than most
-of them have to read.
+Processes that do nothing but read import this, and no torch, which would take each of them seconds.
 """
 
 from collections.abc import Callable, Mapping
