@@ -1,18 +1,21 @@
 """What users name: hostile names, archives, folders that cannot be read, nothing at all."""
 
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sftcore.data.pictures.decode import Decoding, Refused
 from sftcore.foundations.errors import DataError
-from sftcore.use import inputs
+from sftcore.use import decoding, inputs, tiled_pictures
 from sftcore.use.decoding import open_all
 from sftcore.use.inputs import find_files
+from sftcore.use.tiles import Cutting
 from tests.pictures import draw, encode
 
 DECODING = Decoding(32, 10_000, (255, 255, 255))
@@ -130,7 +133,16 @@ def test_processes_give_the_same_in_order(here: Path) -> None:
         assert one.example is None or (one.example == other.example).all()
 
 
-def test_processes_that_decode_import_no_torch() -> None:
+def test_processes_that_decode_import_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would take each of them two seconds and 600 MB."""
-    program = "import sftcore.use.decoding, sftcore.use.tiles, sys; print('torch' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", program]) == b"False\n"
+    sent: list[Any] = []
+    for module in (decoding, tiled_pictures):
+        monkeypatch.setattr(module, "read_all", lambda _, read, *rest: sent.append(read) or [])
+    list(open_all([], DECODING, 2))
+    reading = object.__new__(tiled_pictures.TiledReading)
+    reading._cutting = Cutting(DECODING, 16, 0.25)
+    list(reading.open_all([], 2))
+    assert len(sent) == 2
+    program = "import pickle, sys; pickle.load(sys.stdin.buffer); print('torch' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    assert subprocess.check_output(command, input=pickle.dumps(sent)) == b"False\n"
