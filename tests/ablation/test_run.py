@@ -8,13 +8,7 @@ import pytest
 from sftcore.ablation import cells as of_a_cell
 from sftcore.ablation import run as engine
 from sftcore.ablation.cells import CellResult
-from sftcore.ablation.plan import (
-    STABILITY,
-    Cell,
-    plan_cells,
-    plan_screen,
-    plan_stability,
-)
+from sftcore.ablation.plan import STABILITY, Cell, plan_cells, plan_screen, plan_stability
 from sftcore.ablation.run import group_cells, pair_guarded, run_cells
 from sftcore.ablation.workers import Workers
 from sftcore.foundations.errors import ParamsError
