@@ -57,25 +57,6 @@ def grouped_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return folds
 
 
-def compact(features: Tensor) -> Tensor:
-    """The same features in fewer numbers, where there are fewer examples than numbers.
-
-    N examples span N directions at most. In these directions every inner product stays what it was,
-    and so does every optimum of a penalised linear head; the search costs N/D of the time.
-
-    Args:
-        features: [N, D].
-
-    Returns:
-        float64, [N, min(N, D)].
-    """
-    plain = features.double()
-    if len(plain) >= plain.shape[1]:
-        return plain
-    centred = plain - plain.mean(dim=0)
-    return centred @ torch.linalg.qr(centred.T).Q
-
-
 def out_of_fold(features: Tensor, labels: Tensor, folds: np.ndarray, num_classes: int) -> OutOfFold:
     """Judge every example by logistic regression that was fitted to the other folds.
 
@@ -88,7 +69,6 @@ def out_of_fold(features: Tensor, labels: Tensor, folds: np.ndarray, num_classes
         folds: of the examples [N].
         num_classes: C.
     """
-    features = compact(features)
     numbers = np.unique(folds).tolist()
     paths, losses = [], []
     with show_progress("labels", len(numbers), "folds") as progress:

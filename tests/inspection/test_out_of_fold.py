@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from sftcore.inspection.out_of_fold import NUM_FOLDS, compact, grouped_folds, out_of_fold
+from sftcore.inspection.out_of_fold import NUM_FOLDS, grouped_folds, out_of_fold
 
 C = 3
 
@@ -38,15 +38,6 @@ def test_a_class_of_two_groups_is_parted_and_no_warning_is_left() -> None:
     groups = np.array([str(n) for n in range(82)])
     folds = grouped_folds(labels, groups)
     assert folds[80] != folds[81]
-
-
-def test_fewer_numbers_keep_every_inner_product() -> None:
-    features, _, _ = pictures(40, 120)
-    small = compact(features)
-    assert small.shape == (40, 40)
-    centred = features.double() - features.double().mean(dim=0)
-    torch.testing.assert_close(small @ small.T, centred @ centred.T)
-    assert compact(features[:, :10]).shape == (40, 10)
 
 
 @pytest.mark.parametrize("size", [12, 300])

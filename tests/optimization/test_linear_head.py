@@ -9,7 +9,13 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from sftcore.optimization.linear_head import STRENGTHS, TOLERANCE, LinearHead, solve_path
+from sftcore.optimization.linear_head import (
+    STRENGTHS,
+    TOLERANCE,
+    LinearHead,
+    compact,
+    solve_path,
+)
 from sftcore.tasks.classification.loss import classification_loss
 
 C = 4
@@ -118,10 +124,26 @@ def test_the_stated_tolerance_is_met_at_all_strengths(shape: tuple[int, int]) ->
         bias = (head.bias + head.weight @ features.mean(0)).requires_grad_()
         value = plain(labels)(centred @ weight.T + bias)
         value = value + head.strength / 2 * weight.square().sum()
-        gradients = torch.autograd.grad(value, (weight, bias))
-        largest = max(float(g.abs().max()) for g in gradients)
+        of_weight, of_bias = torch.autograd.grad(value, (weight, bias))
+        _, directions = compact(centred)
+        along = of_weight if directions is None else of_weight @ directions
+        assert along.norm() == pytest.approx(float(of_weight.norm()), abs=1e-10)  # none is beside
+        largest = max(float(gradient.abs().max()) for gradient in (along, of_bias))
         assert largest == pytest.approx(head.gradient, abs=1e-10)
         assert largest <= TOLERANCE * 1.001
+
+
+def test_fewer_numbers_are_the_same_features() -> None:
+    features, _ = made(20, 60)
+    small, directions = compact(features)
+    assert directions is not None
+    assert small.shape == (20, 20)
+    torch.testing.assert_close(small @ directions.T, features)
+    torch.testing.assert_close(small @ small.T, features @ features.T)
+    square = features[:, :20]
+    same, directions = compact(square)
+    assert same is square
+    assert directions is None
 
 
 def test_the_weaker_the_better_it_fits_and_the_larger_it_is() -> None:
