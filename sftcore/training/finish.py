@@ -71,9 +71,14 @@ def choose_parameters(
     with state.measured_network():
         last = {name: tensor.clone() for name, tensor in network.model_state().items()}
 
+    known: dict[tuple[int, int], Tensor] = {}  # the chosen parameters are often the last or best
+
     def outputs_of(wanted: State, of: np.ndarray) -> Tensor:
-        _load(network, wanted)
-        return measure.outputs_of(of)
+        asked = id(wanted), id(of)
+        if asked not in known:
+            _load(network, wanted)
+            known[asked] = measure.outputs_of(of)
+        return known[asked]
 
     try:
         epoch = candidate_of(result.best), result.best_state
@@ -88,10 +93,11 @@ def choose_parameters(
         found = _candidates(state, epoch, averaging, selection.metric, measure)
         result.chosen = _best_of(found, selection.metric)
         result.candidates = [candidate for candidate, _ in found]
-        result.chosen_state = dict(found[result.chosen][1])
-        result.val_logits = outputs_of(result.chosen_state, rows.val)
+        chosen = found[result.chosen][1]
+        result.chosen_state = dict(chosen)
+        result.val_logits = outputs_of(chosen, rows.val)
         if len(rows.judge):
-            result.judge_logits = outputs_of(result.chosen_state, rows.judge)
+            result.judge_logits = outputs_of(chosen, rows.judge)
             result.best_judge_logits = outputs_of(result.best_state, rows.judge)
             result.last_judge_logits = outputs_of(last, rows.judge)
     finally:
