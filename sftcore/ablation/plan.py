@@ -163,7 +163,8 @@ def plan_confirmation(params: Params, best: Mapping[str, Changes]) -> list[Row]:
 def plan_data_size(params: Params) -> list[Row]:
     """The recipe and the probe on parts of the pictures; the recipe with as many updates at each.
 
-    A part f of the pictures is passed over 1/f times as often.
+    A part f of the pictures is passed over 1/f times as often, and all else that is counted in
+    epochs (patience, unfreezing, lengths of the schedule) takes as many updates too.
     """
     grid = params.ablation.chosen.data_size
     if grid is None:
@@ -171,13 +172,26 @@ def plan_data_size(params: Params) -> list[Row]:
     recipe = _override(params, {}, "")
     rows = []
     for fraction in grid.fractions:
-        longer: Changes = {"train.epochs": round(params.train.epochs / fraction)}
-        if params.train.head.method == "descend":
-            longer["train.head.epochs"] = round(params.train.head.epochs / fraction)
+        longer = more_epochs(recipe.train, 1 / fraction)
         probe = probe_changes(recipe, 1 / fraction)
         for name, changes in ((BASELINE_ROW, longer), (PROBE_ROW, probe)):
             rows.append(_resolve(recipe, DATA_SIZE, name, changes, fraction=fraction))
     return rows
+
+
+def more_epochs(train: TrainSettings, factor: float) -> Changes:
+    """What a recipe counts in epochs, so many times: for epochs of as many times fewer updates."""
+    counts = {
+        "epochs": train.epochs,
+        "unfreeze_every_epochs": train.unfreeze_every_epochs,
+        "stopping.patience": train.stopping.patience,
+    }
+    if train.head.method == "descend":
+        counts["head.epochs"] = train.head.epochs
+    schedule = train.schedule.in_more_epochs(factor).model_dump()
+    return {f"train.{name}": round(count * factor) for name, count in counts.items()} | {
+        f"train.schedule.{name}": value for name, value in schedule.items()
+    }
 
 
 def plan_stability(params: Params) -> list[Row]:

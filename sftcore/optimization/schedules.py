@@ -12,7 +12,7 @@ rate of 0; one_cycle ends at its last update, as torch's does.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -93,6 +93,23 @@ class ScheduleSettings(Settings):
             decay_steps=_steps(self.decay, rest, steps_per_epoch),
         )
 
+    def in_more_epochs(self, factor: float) -> Self:
+        """The same in epochs of so many times fewer steps: what is counted in epochs, times this.
+
+        Parts of a phase and numbers of steps stay.
+        """
+        longer = {
+            name: _times(getattr(self, name), factor)
+            for name in ("warmup", "every", "rise", "decay")
+        }
+        return self.model_copy(
+            update=longer
+            | {
+                "milestones": [_times(milestone, factor) for milestone in self.milestones],
+                "patience": round(self.patience * factor),
+            }
+        )
+
 
 @dataclass(frozen=True)
 class StepSchedule:
@@ -113,6 +130,12 @@ def _steps(length: Length, whole: int, steps_per_epoch: int) -> float:
         return length * whole
     number, unit = length.split()
     return float(number) * (steps_per_epoch if unit.startswith("epoch") else 1)
+
+
+def _times(length: Length, factor: float) -> Length:
+    if not isinstance(length, str) or "epoch" not in length or factor == 1:
+        return length
+    return f"{float(length.split()[0]) * factor:.9g} epochs"
 
 
 def _must_fit(

@@ -1,5 +1,6 @@
 """From the grid to trainings: rows, replicates, keys, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,6 +174,27 @@ def test_every_size_of_the_data_has_as_many_updates(head: str) -> None:
     assert [row.train.head.epochs for row in recipe] == expected
     assert [row.fraction for row in rows if row.is_probe] == [0.25, 0.5, 0.7, 1.0]
     assert {row.train.epochs for row in rows if row.is_probe} == {0}
+
+
+def test_whatever_is_counted_in_epochs_takes_as_many_updates_at_every_size() -> None:
+    params = params_with(
+        recipe={
+            "train.epochs": 8, "train.stopping.patience": 3, "train.unfreeze_every_epochs": 2,
+            "train.schedule.name": "multi_step", "train.schedule.warmup": "1 epoch",
+            "train.schedule.milestones": ["2.5 epochs", "9 steps", 0.75],
+            "train.schedule.patience": 1,
+        },
+        data_size={"num_replicates": 2, "fractions": [0.25, 0.5, 1.0]},
+    )  # fmt: skip
+    quarter, _, whole = (row.train for row in plan_data_size(params) if not row.is_probe)
+    assert (quarter.stopping.patience, quarter.unfreeze_every_epochs) == (12, 8)
+    assert (quarter.schedule.patience, quarter.schedule.warmup) == (4, "4 epochs")
+    assert quarter.schedule.milestones == ["10 epochs", "9 steps", 0.75]
+    assert quarter.schedule.in_steps(32, 1) == replace(
+        whole.schedule.in_steps(8, 4), shape=quarter.schedule
+    )
+    recipe = plan_confirmation(params, {})[0]
+    assert whole == recipe.train, "it is trained once for both"
 
 
 def test_the_map_is_every_rate_with_every_answer_and_the_head_alone() -> None:
