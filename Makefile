@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all run scm install test lint ui experiments advice undo-advice sync verify reproduce reference chaos fuzz lock evidence clean help
+.PHONY: all run scm install test types suite lint ui experiments advice undo-advice sync verify reproduce reference chaos fuzz lock evidence clean help
 
 all: install run ## install everything, run the pipeline, say what it found; TASK=regression: that example
 
@@ -46,8 +46,14 @@ scm: $(INSTALLED)
 test: $(INSTALLED) ## all tests and checks
 	ruff check .
 	ruff format --check .
-	mypy
 	lint-imports
+	@$(MAKE) --no-print-directory --jobs 2 types suite
+
+# Side by side: tests wait for servers and killed processes, and leave cores to the types meanwhile.
+types: $(INSTALLED)
+	mypy
+
+suite: $(INSTALLED)
 	pytest -n auto --dist worksteal
 
 lint: $(INSTALLED) ## format, and fix what can be fixed
