@@ -202,8 +202,10 @@ class TrainingState:
         """
         result, position, averages = self.result, self.position, self.averages
         result.history.append(record)
-        state = copy.deepcopy(self.network.model_state())
-        if result.best_epoch < 0 or is_better(record, result.best, selection_metric):
+        is_best = result.best_epoch < 0 or is_better(record, result.best, selection_metric)
+        is_kept = is_best or is_in_swa or soup_size > 0
+        state = copy.deepcopy(self.network.model_state()) if is_kept else {}
+        if is_best:
             result.best_epoch = record.epoch
             result.best_state = state
         best = position.best_in_phase

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,15 +49,21 @@ def rows_to_beat(report: TaskReport, finished: Finished, features: torch.Tensor)
     return report.rows_to_beat(train, val, shown)
 
 
+class Written(NamedTuple):
+    report: TaskReport
+    folder: Path
+    metrics: dict[str, Any]
+    baselines: list[Baseline]
+
+
 @pytest.fixture(scope="module", params=REPORTS)
-def written(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[TaskReport, Path, dict[str, Any]]:
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
     finished, facts, features = made(request.param)
     report = report_for(request.param, NAMES, facts)
     folder = tmp_path_factory.mktemp("report") / request.param
     baselines = rows_to_beat(report, finished, features)
-    return report, folder, report.write(finished, MEASURING, folder, baselines)
+    metrics = report.write(finished, MEASURING, folder, baselines)
+    return Written(report, folder, metrics, baselines)
 
 
 def test_every_task_has_a_report_or_is_said_to_have_none() -> None:
@@ -70,8 +76,8 @@ def test_every_task_has_a_report_or_is_said_to_have_none() -> None:
             assert title_of(report.probe) == TASKS[name].probe_words
 
 
-def test_the_folder_is_whole(written: tuple[TaskReport, Path, dict[str, Any]]) -> None:
-    report, folder, metrics = written
+def test_the_folder_is_whole(written: Written) -> None:
+    report, folder, metrics, _ = written
     assert read_json(folder / "metrics.json") == json.loads(json.dumps(metrics))
     assert report_of(metrics) is type(report)
     assert len(read_json(folder / "test.json")) == 3
@@ -96,8 +102,8 @@ def test_the_folder_is_whole(written: tuple[TaskReport, Path, dict[str, Any]]) -
     assert len(pd.read_csv(folder / "predictions.csv")) == 200
 
 
-def test_the_words_are_the_numbers(written: tuple[TaskReport, Path, dict[str, Any]]) -> None:
-    report, folder, metrics = written
+def test_the_words_are_the_numbers(written: Written) -> None:
+    report, folder, metrics, _ = written
     metrics = read_json(folder / "metrics.json")
     value, low = metrics["test"][report.number], metrics["test"][f"{report.number}_low"]
     high, row = metrics["test"][f"{report.number}_high"], metrics["baselines"][report.probe]
@@ -120,21 +126,19 @@ def test_the_words_are_the_numbers(written: tuple[TaskReport, Path, dict[str, An
     assert f"{value:.3f} [{low:.3f}, {high:.3f}]" in read_parts(folder)[0].text[0]
 
 
-def test_the_model_itself_is_worth_nothing_over_itself(
-    written: tuple[TaskReport, Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    report = written[0]
-    finished, _, features = made(report.name)
-    (probe,) = (b for b in rows_to_beat(report, finished, features) if b.name == report.probe)
+def test_the_model_itself_is_worth_nothing_over_itself(written: Written, tmp_path: Path) -> None:
+    report, _, _, baselines = written
+    finished, _, _ = made(report.name)
+    (probe,) = (baseline for baseline in baselines if baseline.name == report.probe)
     own = Baseline(probe.name, {}, *(finished.of(split).answers for split in ("val", "test")))
     metrics = report.write(finished, MEASURING, tmp_path / "own", [own])
     assert set(metrics["worth"].values()) == {0.0}  # not even an interval
 
 
 def test_a_report_is_the_same_twice_and_needs_no_rows_to_beat(
-    written: tuple[TaskReport, Path, dict[str, Any]], tmp_path: Path
+    written: Written, tmp_path: Path
 ) -> None:
-    report, folder, _ = written
+    report, folder, *_ = written
     finished, _, features = made(report.name)
     report.write(finished, MEASURING, tmp_path / "again", rows_to_beat(report, finished, features))
     for file in folder.iterdir():
