@@ -55,7 +55,7 @@ PROBE: Changes = {
 }
 
 
-def probe_changes(params: Params, longer: float = 1.0) -> Changes:
+def probe_changes(params: Params) -> Changes:
     """What makes a recipe the row to beat: its head alone, on the features as they are.
 
     A head that is one layer is put at its optimum. Another one is trained as the recipe has it, and
@@ -63,12 +63,11 @@ def probe_changes(params: Params, longer: float = 1.0) -> Changes:
 
     Args:
         params: with the recipe.
-        longer: factor on these epochs.
     """
     if TASKS[params.task].solves_head:
         return PROBE
     head = params.train.head.num_epochs + params.train.epochs
-    return {**_HEAD_ALONE, "train.head.epochs": round(longer * head)}
+    return {**_HEAD_ALONE, "train.head.epochs": head}
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def plan_confirmation(params: Params, best: Mapping[str, Changes]) -> list[Row]:
 
 
 def plan_data_size(params: Params) -> list[Row]:
-    """The recipe and the probe on parts of the pictures; the recipe with as many updates at each.
+    """The recipe and the probe on parts of the pictures, with as many updates at each.
 
     A part f of the pictures is passed over 1/f times as often, and all else that is counted in
     epochs (patience, unfreezing, lengths of the schedule) takes as many updates too.
@@ -172,10 +171,10 @@ def plan_data_size(params: Params) -> list[Row]:
     recipe = _override(params, {}, "")
     rows = []
     for fraction in grid.fractions:
-        longer = more_epochs(recipe.train, 1 / fraction)
-        probe = probe_changes(recipe, 1 / fraction)
-        for name, changes in ((BASELINE_ROW, longer), (PROBE_ROW, probe)):
-            rows.append(_resolve(recipe, DATA_SIZE, name, changes, fraction=fraction))
+        more = more_epochs(recipe.train, 1 / fraction)
+        longer = override(recipe, more, f"{params.ablation.origin}: {DATA_SIZE}")
+        for name, changes in ((BASELINE_ROW, {}), (PROBE_ROW, probe_changes(longer))):
+            rows.append(_resolve(longer, DATA_SIZE, name, changes, fraction=fraction))
     return rows
 
 

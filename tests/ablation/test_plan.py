@@ -15,6 +15,7 @@ from sftcore.ablation.plan import (
     Cell,
     Row,
     join_changes,
+    more_epochs,
     plan_cells,
     plan_confirmation,
     plan_data_size,
@@ -186,7 +187,10 @@ def test_whatever_is_counted_in_epochs_takes_as_many_updates_at_every_size() -> 
         },
         data_size={"num_replicates": 2, "fractions": [0.25, 0.5, 1.0]},
     )  # fmt: skip
-    quarter, _, whole = (row.train for row in plan_data_size(params) if not row.is_probe)
+    rows = plan_data_size(params)
+    quarter, _, whole = (row.train for row in rows if not row.is_probe)
+    probe = next(row.train for row in rows if row.is_probe)
+    assert (probe.stopping, probe.schedule) == (quarter.stopping, quarter.schedule)
     assert (quarter.stopping.patience, quarter.unfreeze_every_epochs) == (12, 8)
     assert (quarter.schedule.patience, quarter.schedule.warmup) == (4, "4 epochs")
     assert quarter.schedule.milestones == ["10 epochs", "9 steps", 0.75]
@@ -406,6 +410,7 @@ def test_a_head_of_several_layers_is_the_probe_by_training_it_as_long(task: str)
     assert [(phase.name, phase.num_epochs, phase.first_block) for phase in phases] == [
         ("head", whole, 6)
     ]
-    assert probe_changes(params, 4)["train.head.epochs"] == 4 * whole
+    longer = override(params, more_epochs(recipe, 4), "test")
+    assert probe_changes(longer)["train.head.epochs"] == 4 * whole
     with pytest.raises(ParamsError, match=r"head\.method solve is for one linear layer.*descend"):
         override(params, {"train.head.method": "solve"}, "test")

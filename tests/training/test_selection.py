@@ -1,16 +1,19 @@
 """Which epoch a training ends with, and what is measured on the way."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from sftcore.data.portions import Portion
 from sftcore.data.store import Store
 from sftcore.foundations.runtime import set_up
 from sftcore.tasks.classification.loss import row_losses
 from sftcore.tasks.classification.task import ClassificationTask
+from sftcore.training import loop
 from sftcore.training.finish import is_beyond_noise
 from sftcore.training.inputs import FeatureCache
 from sftcore.training.recipe import train
@@ -51,6 +54,29 @@ def test_the_margin_is_in_standard_errors_of_the_paired_difference(seed: int) ->
     assert not is_beyond_noise(
         last, best, labels, SelectionSettings(metric="val_loss", margin=1.0), TASK
     )
+
+
+def test_outputs_are_computed_once_where_the_chosen_parameters_are_the_last(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, asked = loop.outputs_of, []
+
+    def outputs_of(network: Any, inputs: Any, rows: np.ndarray, task: Any) -> Tensor:
+        asked.append(len(rows))
+        return original(network, inputs, rows, task)
+
+    monkeypatch.setattr(loop, "outputs_of", outputs_of)
+    params = small(**TURNS_BACK, train__selection__margin=50.0)
+    result = train(
+        store, params.model, params.train, task=params.task, seed=0, device=set_up("cpu", 1),
+        cache=FeatureCache(1 << 28), on_epoch=lambda record: None, portion=Portion(0, 0.3, 0.3),
+    ).result  # fmt: skip
+    assert result.candidates[result.chosen].name == "last epoch"
+    assert result.best_epoch < len(result.history) - 1
+    assert len(asked) == 4, "the best and the last, on the rows that choose and on those that judge"
+    assert result.best_judge_logits is not None
+    assert result.judge_logits is not None
+    assert not torch.equal(result.judge_logits, result.best_judge_logits)
 
 
 def test_an_equal_number_of_right_pictures_is_not_beyond_noise() -> None:
